@@ -1,0 +1,54 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Hashing and the text forms of digests.
+ *
+ * hash_xxh3() is stable over processes and versions: assignments to rollouts depend on it.
+ * hash_seeded() differs per process and is for tables only. SHA-256 is FIPS 180-4, HMAC RFC 2104,
+ * base32 the lower-case alphabet of RFC 4648 section 6 without padding.
+ *
+ * Threads: any; hash_seeded() draws its seed before main().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+#define SHA256_SIZE 32u
+
+uint64_t hash_xxh3(struct span bytes);
+uint64_t hash_seeded(struct span bytes);
+
+void hash_sha256(struct span bytes, uint8_t ret_digest[SHA256_SIZE]);
+void hash_hmac_sha256(struct span key, struct span bytes, uint8_t ret_digest[SHA256_SIZE]);
+
+/* Compares in time that depends on the sizes only. */
+bool hash_equals(struct span a, struct span b);
+
+/* SHA-256 or SHA-384 over bytes that come in pieces. */
+struct hash_stream;
+
+enum hash_kind {
+    HASH_SHA256,
+    HASH_SHA384,
+};
+
+struct hash_stream *hash_stream_new(enum hash_kind kind);
+struct hash_stream *hash_stream_free(struct hash_stream *stream);
+void hash_stream_add(struct hash_stream *stream, struct span bytes);
+
+/* Writes the digest (at most 64 bytes) and returns its size; the stream can only be freed after. */
+size_t hash_stream_finish(struct hash_stream *stream, uint8_t ret_digest[64]);
+
+/* Each writes its text with a NUL and returns its length. The room needed: 2n+1 for hex,
+ * ceil(8n/5)+1 for base32, 4*ceil(n/3)+1 for base64 (RFC 4648 section 4, padded). */
+size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text);
+size_t hash_base32(const uint8_t *bytes, size_t size, char *ret_text);
+size_t hash_base64(const uint8_t *bytes, size_t size, char *ret_text);
+
+/* Unpredictable bytes from the kernel; for keys, tokens and ids. */
+void hash_random(void *ret_bytes, size_t size);
