@@ -1,0 +1,197 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * HTTP/1.1 heads and chunked bodies, bytes to structs and back (RFC 9112, fields RFC 9110).
+ *
+ * Strict: what two parsers could read differently is refused. Bare CR, bare LF, NUL and control
+ * bytes, space before the colon, obs-fold, empty names, Content-Length together with
+ * Transfer-Encoding, differing or malformed lengths, any coding but a single final "chunked",
+ * Transfer-Encoding in HTTP/1.0, a missing or repeated Host are errors, each with the status to
+ * answer. One framing decision is made here, once, and everybody uses it.
+ *
+ * The parser is a pure function of the bytes so far: it answers HTTP1_MORE until the head is
+ * complete, so any split of the input gives the same result. `resume_at` lets it skip what it
+ * has seen.
+ *
+ * Borrows:  everything in a head points into the bytes parsed. Threads: any. No allocation.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+
+#define HTTP1_MAX_FIELDS 100u
+
+/* Well-known names, found once while parsing; the others are HTTP_OTHER. */
+#define HTTP_NAMES(X)                                                                              \
+    X(HTTP_ACCEPT_ENCODING, "accept-encoding")                                                     \
+    X(HTTP_AUTHORIZATION, "authorization")                                                         \
+    X(HTTP_BAGGAGE, "baggage")                                                                     \
+    X(HTTP_CACHE_CONTROL, "cache-control")                                                         \
+    X(HTTP_CONNECTION, "connection")                                                               \
+    X(HTTP_CONTENT_LENGTH, "content-length")                                                       \
+    X(HTTP_CONTENT_TYPE, "content-type")                                                           \
+    X(HTTP_COOKIE, "cookie")                                                                       \
+    X(HTTP_DATE, "date")                                                                           \
+    X(HTTP_ETAG, "etag")                                                                           \
+    X(HTTP_EXPECT, "expect")                                                                       \
+    X(HTTP_FORWARDED, "forwarded")                                                                 \
+    X(HTTP_HOST, "host")                                                                           \
+    X(HTTP_IF_MATCH, "if-match")                                                                   \
+    X(HTTP_IF_NONE_MATCH, "if-none-match")                                                         \
+    X(HTTP_KEEP_ALIVE, "keep-alive")                                                               \
+    X(HTTP_LOCATION, "location")                                                                   \
+    X(HTTP_MAX_FORWARDS, "max-forwards")                                                           \
+    X(HTTP_ORIGIN, "origin")                                                                       \
+    X(HTTP_PROXY_AUTHENTICATE, "proxy-authenticate")                                               \
+    X(HTTP_PROXY_AUTHORIZATION, "proxy-authorization")                                             \
+    X(HTTP_PROXY_CONNECTION, "proxy-connection")                                                   \
+    X(HTTP_SARSEN_BOM, "sarsen-bom")                                                               \
+    X(HTTP_SARSEN_BUILD, "sarsen-build")                                                           \
+    X(HTTP_SARSEN_CALLER, "sarsen-caller")                                                         \
+    X(HTTP_SARSEN_CONTRACT, "sarsen-contract")                                                     \
+    X(HTTP_SARSEN_CUSTOMER, "sarsen-customer")                                                     \
+    X(HTTP_SARSEN_DEADLINE, "sarsen-deadline")                                                     \
+    X(HTTP_SARSEN_SERVICE, "sarsen-service")                                                       \
+    X(HTTP_SERVER, "server")                                                                       \
+    X(HTTP_SET_COOKIE, "set-cookie")                                                               \
+    X(HTTP_TE, "te")                                                                               \
+    X(HTTP_TRACEPARENT, "traceparent")                                                             \
+    X(HTTP_TRACESTATE, "tracestate")                                                               \
+    X(HTTP_TRAILER, "trailer")                                                                     \
+    X(HTTP_TRANSFER_ENCODING, "transfer-encoding")                                                 \
+    X(HTTP_UPGRADE, "upgrade")                                                                     \
+    X(HTTP_VIA, "via")                                                                             \
+    X(HTTP_X_FORWARDED_FOR, "x-forwarded-for")                                                     \
+    X(HTTP_X_FORWARDED_HOST, "x-forwarded-host")                                                   \
+    X(HTTP_X_FORWARDED_PROTO, "x-forwarded-proto")                                                 \
+    X(HTTP_X_REQUEST_ID, "x-request-id")
+
+enum http_name {
+    HTTP_OTHER,
+#define HTTP_NAME_ENUM(id, text) id,
+    HTTP_NAMES(HTTP_NAME_ENUM)
+#undef HTTP_NAME_ENUM
+    HTTP_N_NAMES,
+};
+
+struct http_field {
+    struct span name;  /* as received */
+    struct span value; /* trimmed */
+    enum http_name id;
+    bool is_hop_by_hop; /* by its name, or because Connection nominates it */
+};
+
+/* How a message's body ends (RFC 9112 section 6.3). */
+enum http_framing {
+    HTTP_BODY_NONE,
+    HTTP_BODY_LENGTH,
+    HTTP_BODY_CHUNKED,
+    HTTP_BODY_UNTIL_CLOSE, /* responses only */
+};
+
+enum http_target_form {
+    HTTP_TARGET_ORIGIN,    /* /path?query */
+    HTTP_TARGET_ABSOLUTE,  /* http://host/path */
+    HTTP_TARGET_AUTHORITY, /* host:port, CONNECT only */
+    HTTP_TARGET_ASTERISK,  /* *, OPTIONS only */
+};
+
+struct http_head {
+    struct span method, target; /* of a request */
+    struct span path_and_query; /* of the target; "/" when an absolute form has no path */
+    struct span authority;      /* the host of the absolute form, else the Host field */
+    enum http_target_form form;
+    unsigned status; /* of a response */
+    struct span reason;
+    unsigned minor_version; /* 0 or 1 */
+    bool is_keep_alive;     /* what the sender asks for, with the default of its version */
+    bool expects_continue;
+    bool accepts_trailers; /* TE: trailers */
+    enum http_framing framing;
+    uint64_t content_length; /* with HTTP_BODY_LENGTH */
+    unsigned n_fields;
+    struct http_field fields[HTTP1_MAX_FIELDS];
+    uint16_t by_name[HTTP_N_NAMES]; /* position of the first field of that name + 1; 0 = absent */
+    size_t size;                    /* of the head in bytes, with its final empty line */
+};
+
+struct http1_limits {
+    size_t head; /* bytes of the whole head */
+    size_t line; /* bytes of the start line, and of any field line */
+};
+
+enum http1_answer {
+    HTTP1_OK,
+    HTTP1_MORE, /* not complete yet */
+    HTTP1_BAD,  /* refused; http1_error says why */
+};
+
+/* Why a message was refused: the status a server answers, and a sentence. */
+struct http1_error {
+    unsigned status; /* 400, 414, 431, 501, 505 */
+    const char *text;
+};
+
+/* Answers: HTTP1_MORE, HTTP1_BAD. */
+int http1_parse_request(struct span bytes, const struct http1_limits *limits,
+                        struct http_head *ret_head, struct http1_error *ret_error) MUST_CHECK;
+
+/* `method` is that of the request: HEAD and CONNECT decide the framing. Answers: HTTP1_MORE,
+ * HTTP1_BAD. 1xx heads are returned like others; the caller goes on to the next. */
+int http1_parse_response(struct span bytes, struct span method, const struct http1_limits *limits,
+                         struct http_head *ret_head, struct http1_error *ret_error) MUST_CHECK;
+
+/* The value of the first field of that name, or SPAN_NULL. */
+static inline struct span http_head_value(const struct http_head *head, enum http_name name)
+{
+    return head->by_name[name] ? head->fields[head->by_name[name] - 1].value : SPAN_NULL;
+}
+
+/* The chunked coding, decoded in place of arrival (RFC 9112 section 7.1). Chunk extensions are
+ * bounded and dropped; trailers are held to the field rules, then dropped. */
+struct http1_chunked {
+    uint64_t left; /* of the chunk's data */
+    uint32_t state;
+    uint32_t overhead; /* bytes of extensions and trailers so far */
+};
+
+enum http1_chunked_answer {
+    HTTP1_CHUNK_DATA, /* *ret_data is body; call again with what follows it */
+    HTTP1_CHUNK_MORE, /* all of `bytes` was used */
+    HTTP1_CHUNK_END,  /* the body is complete */
+    HTTP1_CHUNK_BAD,
+};
+
+/* Consumes from the front of *bytes. Returns an enum http1_chunked_answer, never a fault. */
+int http1_chunked_decode(struct http1_chunked *chunked, struct span *bytes, struct span *ret_data)
+    MUST_CHECK;
+
+/* Serialising into memory of the caller. What does not fit sets is_full and writes nothing. */
+struct http1_out {
+    char *data;
+    size_t size, capacity;
+    bool is_full;
+};
+
+void http1_put(struct http1_out *out, struct span bytes);
+void http1_put_request_line(struct http1_out *out, struct span method, struct span target);
+void http1_put_status_line(struct http1_out *out, unsigned status);
+void http1_put_field(struct http1_out *out, struct span name, struct span value);
+void http1_put_field_uint(struct http1_out *out, struct span name, uint64_t value);
+void http1_put_end(struct http1_out *out);
+
+/* "200" -> "OK"; "" for a status without a registered phrase. */
+const char *http_status_reason(unsigned status);
+
+/* Whether the span is a token (RFC 9110 section 5.6.2), or a legal field value. */
+bool http_is_token(struct span span);
+bool http_is_field_value(struct span span);
+
+/* Methods that may be sent again when a connection broke (RFC 9110 section 9.2.2). */
+bool http_is_idempotent(struct span method);

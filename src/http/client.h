@@ -1,0 +1,89 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The client side of HTTP: calls to upstream addresses over pooled keep-alive connections.
+ *
+ * A pool belongs to one loop and keeps idle connections per address, last used first. A connection
+ * on which a byte arrives that nobody asked for is never used again. A call is embedded in its
+ * owner and ends exactly once: by on_end, by on_fault, or by http_call_cancel().
+ *
+ * Retrying is the caller's decision, and http_fault tells what it needs for it: whether the
+ * request can have reached anyone.
+ *
+ * Borrows:  the loop. What is sent is copied where it cannot leave at once.
+ * Threads:  the loop's.
+ * Cost:     a call on a warm connection: one send, one receive, no allocation, no timer call.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "http/message.h"
+#include "io/loop.h"
+#include "io/socket.h"
+
+struct http_pool_settings {
+    struct http1_limits limits; /* of response heads: 64 KiB */
+    nsec connect_timeout;       /* 1 s */
+    nsec idle_timeout;          /* of a kept connection, 30 s */
+    unsigned max_idle;          /* kept per address, 64 */
+    unsigned max_connections;   /* per address, 1024 */
+};
+
+extern const struct http_pool_settings http_pool_settings_default;
+
+struct http_pool;
+struct http_call;
+
+enum http_fault {
+    HTTP_FAULT_CONNECT,         /* refused or unreachable: nothing was sent */
+    HTTP_FAULT_CONNECT_TIMEOUT, /* nothing was sent */
+    HTTP_FAULT_BUSY,            /* max_connections reached: nothing was sent */
+    HTTP_FAULT_STALE,           /* a kept connection was closed before any byte of an answer came */
+    HTTP_FAULT_BROKEN,          /* reset or closed in the middle */
+    HTTP_FAULT_INVALID,         /* the answer breaks the protocol */
+    HTTP_FAULT_TIMEOUT,         /* no answer by the call's deadline */
+};
+
+struct http_call_ops {
+    /* A final response head (1xx are skipped, 101 is not asked for). Valid during the call. */
+    void (*on_response)(struct http_call *call, const struct http_head *head);
+    void (*on_body)(struct http_call *call, struct span bytes);
+    void (*on_end)(struct http_call *call);
+    void (*on_fault)(struct http_call *call, enum http_fault fault);
+    void (*on_drained)(struct http_call *call); /* unsent fell to 0 after it was above */
+};
+
+struct http_stream; /* the connection's side */
+
+struct http_call {
+    const struct http_call_ops *ops;
+    struct http_stream *stream; /* NULL when the call is over */
+    bool is_head_request;
+};
+
+struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);
+struct http_pool *http_pool_free(struct http_pool *pool);
+
+/* Starts a call; `deadline` (monotonic, NSEC_NEVER for none) is for the response head. Faults are
+ * reported through on_fault, from the loop, never from inside this call. */
+void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
+                     const struct http_message *request, nsec deadline);
+
+/* A piece of the request body, and its end. No end is needed with HTTP_SEND_NONE. */
+void http_call_send(struct http_call *call, struct span bytes);
+void http_call_finish(struct http_call *call);
+size_t http_call_unsent(const struct http_call *call);
+
+/* Stops and restarts the flow of the response body. */
+void http_call_pause(struct http_call *call);
+void http_call_resume(struct http_call *call);
+
+/* Gives the call up; its connection is closed. No callback follows. Idempotent. */
+void http_call_cancel(struct http_call *call);
+
+/* Closes the idle connections to an address that is gone. */
+void http_pool_forget(struct http_pool *pool, const struct address *to);

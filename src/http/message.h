@@ -1,0 +1,34 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What is sent: heads as lists of fields, independent of the HTTP version on the wire.
+ *
+ * The connection adds framing (Content-Length, Transfer-Encoding, Connection) and Date itself;
+ * a message that carries one of those, or any hop-by-hop field, is a bug of its maker.
+ */
+
+#include <stdint.h>
+
+#include "base/span.h"
+#include "codec/http1.h"
+
+struct http_out_field {
+    struct span name, value;
+};
+
+enum http_body_kind {
+    HTTP_SEND_NONE,    /* no body: GET, HEAD, 204, 304 */
+    HTTP_SEND_LENGTH,  /* exactly content_length bytes follow */
+    HTTP_SEND_UNKNOWN, /* chunked, or until close towards HTTP/1.0 */
+};
+
+struct http_message {
+    struct span method, target; /* of a request */
+    unsigned status;            /* of a response */
+    const struct http_out_field *fields;
+    unsigned n_fields;
+    enum http_body_kind body;
+    uint64_t content_length;
+};

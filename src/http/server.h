@@ -1,0 +1,120 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The server side of HTTP: listeners, connections, and one exchange per request.
+ *
+ *   listener ─accept→ connection ─head complete→ handler->on_request(exchange)
+ *      exchange->on_body …  on_body_end      the request's body, as it arrives
+ *      http_respond() http_send() … http_finish()          the answer, whenever it is ready
+ *
+ * Bodies flow by back-pressure: on_body hands bytes that are valid during the call only; a handler
+ * that cannot take more calls http_pause() and later http_resume(). http_send() never blocks and
+ * takes everything it is given; what the kernel does not accept is kept, and a producer looks at
+ * http_unsent() and stops above HTTP_SEND_MARK until on_drained.
+ *
+ * What the protocol demands is done here: limits and timeouts, 100-continue (sent when the body is
+ * first wanted, i.e. when on_request returned without pausing), HEAD without body, keep-alive and
+ * pipelining, draining or closing after an unread body, refusing malformed requests with the
+ * status of the codec, Date.
+ *
+ * Owns:     connections and exchanges. Everything handed to http_respond is copied.
+ * Borrows:  the loop, the handler, the settings.
+ * Threads:  one server per loop, on that loop's thread.
+ * Cost:     a request on a warm connection: one receive, one send, no allocation, no timer call.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "http/message.h"
+#include "io/loop.h"
+#include "io/socket.h"
+
+#define HTTP_SEND_MARK 65536u
+
+struct http_settings {
+    struct http1_limits limits; /* head 32 KiB, line 8 KiB */
+    nsec head_timeout;          /* whole head, 10 s */
+    nsec idle_timeout;          /* keep-alive, 60 s */
+    nsec stall_timeout;         /* no progress on a body or an answer, 30 s */
+    uint64_t body_min_rate;     /* bytes per second of a request body, 1024; 0 = none */
+    nsec body_grace;            /* before the rate counts, 5 s */
+    uint64_t max_requests;      /* per connection, 100,000 */
+    unsigned max_connections;   /* of this server, 16,384 */
+    unsigned max_per_address;   /* connections of one address, 0 = no limit */
+};
+
+extern const struct http_settings http_settings_default;
+
+struct http_server;
+struct http_exchange;
+
+struct http_handler {
+    /* A request head is complete. The handler sets exchange->ops and its own `owner`, and answers
+     * now or later. */
+    void (*on_request)(struct http_handler *handler, struct http_exchange *exchange);
+};
+
+struct http_exchange_ops {
+    void (*on_body)(struct http_exchange *exchange, struct span bytes);
+    void (*on_body_end)(struct http_exchange *exchange);
+    void (*on_drained)(struct http_exchange *exchange); /* unsent fell to 0 after it was above */
+    /* The client is gone, broke the protocol, or took too long: nothing can be sent any more. The
+     * exchange is dead when this returns. Not called after http_finish(). */
+    void (*on_abort)(struct http_exchange *exchange);
+};
+
+struct http_exchange {
+    const struct http_exchange_ops *ops; /* every slot may be NULL */
+    void *owner;                         /* the handler's object */
+    /* Borrowed from the connection's buffer. Valid until on_request returns; a handler that needs
+     * it longer calls http_keep_head(). */
+    const struct http_head *head;
+    const struct address *peer;
+    unsigned listener; /* the number given to http_listen() */
+};
+
+struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
+                                    const struct http_settings *settings);
+
+/* Closes everything at once; on_abort is called for exchanges under way. */
+struct http_server *http_server_free(struct http_server *server);
+
+/* Accepts on a listening socket, which stays the caller's. */
+int http_listen(struct http_server *server, int listen_fd, unsigned listener) MUST_CHECK;
+
+/* Stops accepting, closes idle connections, and lets the others end with their exchange.
+ * on_done(owner) is called when none is left. */
+void http_drain(struct http_server *server, void (*on_done)(void *owner), void *owner);
+
+unsigned http_n_connections(const struct http_server *server);
+
+/* The head stays valid until the exchange ends. */
+void http_keep_head(struct http_exchange *exchange);
+
+void http_pause(struct http_exchange *exchange);
+void http_resume(struct http_exchange *exchange);
+
+/* The final response's head; once per exchange, also while the body still comes in. */
+void http_respond(struct http_exchange *exchange, const struct http_message *response);
+
+/* A piece of the body, copied where it cannot leave at once. */
+void http_send(struct http_exchange *exchange, struct span bytes);
+
+/* `size` bytes of the file from `offset` on; the descriptor is closed when they have left. */
+void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size);
+
+size_t http_unsent(const struct http_exchange *exchange);
+
+/* The answer is complete; the exchange is the connection's again and must not be touched. */
+void http_finish(struct http_exchange *exchange);
+
+/* The answer cannot be completed (an upstream broke off): closes so that the client sees it. */
+void http_break(struct http_exchange *exchange);
+
+/* respond + send + finish for an answer at hand. */
+void http_reply(struct http_exchange *exchange, unsigned status,
+                const struct http_out_field *fields, unsigned n_fields, struct span body);

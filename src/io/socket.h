@@ -1,0 +1,60 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Addresses and stream sockets: TCP over IPv4 and IPv6, and unix sockets.
+ *
+ * An address is written "127.0.0.1:8000", "[::1]:8000", "unix:/run/sarsen/gateway.sock"; names are
+ * resolved elsewhere. All sockets are non-blocking and close on exec from birth.
+ *
+ * Threads: any.
+ */
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/span.h"
+
+struct address {
+    socklen_t size;
+    union {
+        struct sockaddr any;
+        struct sockaddr_storage storage;
+        struct sockaddr_un unix_path;
+    };
+};
+
+#define ADDRESS_TEXT_MAX 160u
+
+enum socket_answer {
+    SOCKET_OK,
+    SOCKET_BAD_ADDRESS, /* not one of the forms above */
+    SOCKET_IN_USE,      /* another process listens there */
+    SOCKET_REFUSED,     /* permission, or the address is not on this machine */
+};
+
+/* Answers: SOCKET_BAD_ADDRESS. */
+int address_parse(struct span text, struct address *ret_address) MUST_CHECK;
+void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);
+bool address_equals(const struct address *a, const struct address *b);
+
+/* 127.0.0.0/8, ::1 and unix sockets. */
+bool address_is_loopback(const struct address *address);
+
+/* A listening socket: SO_REUSEPORT for TCP when `is_shared`, TCP_NODELAY inherited. A unix path is
+ * taken over when nobody listens there any more; its mode is 0660. Answers: SOCKET_IN_USE,
+ * SOCKET_REFUSED. */
+int socket_listen(const struct address *address, bool is_shared, int *ret_fd) MUST_CHECK;
+
+/* The address a listening socket really has (port 0 resolved). */
+int socket_address(int fd, struct address *ret_address) MUST_CHECK;
+
+/* Starts to connect; completion is EPOLLOUT, then socket_error(). */
+int socket_connect(const struct address *address, int *ret_fd) MUST_CHECK;
+
+/* The pending error of a connecting socket as an errno, 0 when connected. */
+int socket_error(int fd);

@@ -1,0 +1,255 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The store: a revisioned, ordered key space that survives, and the ledger, which counts.
+ *
+ * Every transaction that changes something gets the next revision, an int64 that never goes back.
+ * A transaction is a list of compares and a list of operations; all compares hold, or nothing is
+ * done. It is acknowledged when it is on disk: SQLite in WAL mode with synchronous=FULL, written
+ * in groups by a thread of its own. The current content is also kept in memory, on the loop's
+ * side, so reads never touch the disk: a read sees every acknowledged write and no other.
+ *
+ * Watchers get every committed change in order of revision, exactly once, from a revision they
+ * name; before the oldest kept one the answer is STORE_COMPACTED.
+ *
+ * Owns:     the database and the writer thread; keys and values are copied.
+ * Borrows:  the loop.
+ * Threads:  all calls on the control loop; the writer thread is inside.
+ * Cost:     get O(1), range O(log n + k), a transaction one fsync shared by the group.
+ * Promises: G1 to G4, G6 to G8 of docs/protocols/store.md.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/span.h"
+#include "io/loop.h"
+
+#define STORE_KEY_MAX 1024u
+#define STORE_VALUE_MAX (1024u * 1024u)
+#define STORE_TXN_OPS_MAX 1024u
+
+struct store;
+
+enum store_answer {
+    STORE_OK,
+    STORE_CONFLICT,  /* a compare did not hold: read again, decide again */
+    STORE_TOO_LARGE, /* a key, value or transaction above its limit */
+    STORE_COMPACTED, /* the revision asked for is no longer kept */
+    STORE_READ_ONLY, /* the disk is full or refuses writes; comes back by itself */
+    STORE_CORRUPT,   /* what is on disk is not what was written; nothing of it is served */
+    STORE_LOCKED,    /* another process has this store open */
+};
+
+struct store_entry {
+    struct span key, value;
+    int64_t create_revision, mod_revision;
+    int64_t version; /* writes since creation, from 1 */
+};
+
+/* --- transactions: values built by rooms, submitted by the control loop --- */
+
+enum txn_op_kind {
+    TXN_PUT,
+    TXN_DELETE,
+};
+
+struct txn_compare {
+    struct span key;
+    int64_t mod_revision; /* what it must be; 0 = the key must be absent */
+};
+
+struct txn_op {
+    enum txn_op_kind kind;
+    struct span key, value;
+};
+
+/* Everything in it lives in its arena. Zero is a valid empty transaction. */
+struct txn {
+    struct arena arena;
+    struct txn_compare *compares;
+    struct txn_op *ops;
+    size_t n_compares, n_ops, compares_capacity, ops_capacity;
+};
+
+void txn_fini(struct txn *txn);
+
+/* Forgets what was collected; for a second try after STORE_CONFLICT. */
+void txn_clear(struct txn *txn);
+
+/* The bytes are copied into the transaction. A later put or delete of the same key replaces the
+ * earlier one. */
+void txn_expect(struct txn *txn, struct span key, int64_t mod_revision);
+void txn_put(struct txn *txn, struct span key, struct span value);
+void txn_delete(struct txn *txn, struct span key);
+
+/* The value a put of this transaction gives the key, or SPAN_NULL: what a later step of the same
+ * command must see. */
+struct span txn_pending(const struct txn *txn, struct span key);
+
+/* --- reading and writing --- */
+
+struct store_settings {
+    const char *path;       /* directory; the store's files are inside */
+    int64_t keep_revisions; /* for watchers that come back; 10,000 */
+};
+
+/* Opens or creates, checks all that is on disk, and loads it. Answers: STORE_CORRUPT,
+ * STORE_LOCKED; `problem` then tells the file and what to do. */
+int store_open(struct loop *loop, const struct store_settings *settings, struct store **ret_store,
+               struct problem *problem) MUST_CHECK;
+
+/* Finishes what was submitted, then closes. */
+struct store *store_close(struct store *store);
+
+/* The newest revision whose changes are visible here. */
+int64_t store_revision(const struct store *store);
+bool store_is_read_only(const struct store *store);
+
+/* Valid until the loop turns. NULL when absent. */
+const struct store_entry *store_find(const struct store *store, struct span key);
+
+/* Entries with this prefix in key order, starting after the key `after` (SPAN_NULL: from the
+ * first), into the caller's array; returns how many. Valid until the loop turns. */
+size_t store_range(const struct store *store, struct span prefix, struct span after,
+                   const struct store_entry **entries, size_t capacity);
+
+/* A submitted transaction, embedded in its owner until on_done. */
+struct store_write {
+    /* `answer`: 0 with the revision, or STORE_CONFLICT, _TOO_LARGE, _READ_ONLY. The changes are
+     * visible, and watchers have them, before on_done. */
+    void (*on_done)(struct store_write *write, int answer, int64_t revision);
+    struct list link;
+};
+
+/* Takes the content of `txn`, which is empty after. on_done comes from the loop. An empty
+ * transaction with compares is a checked read. */
+void store_submit(struct store *store, struct store_write *write, struct txn *txn);
+
+/* --- watching --- */
+
+struct store_event {
+    enum txn_op_kind kind;
+    struct store_entry entry; /* of a delete: key and mod_revision */
+};
+
+struct store_watch {
+    struct span prefix; /* borrowed */
+    /* All events of one revision in one call, in the order of the transaction. */
+    void (*on_events)(struct store_watch *watch, const struct store_event *events, size_t n_events,
+                      int64_t revision);
+    struct list link;
+    int64_t next_revision;
+};
+
+/* Delivers from `from_revision` on (0: from the next change): the past from a deferred task, then
+ * changes as they commit. Answers: STORE_COMPACTED. */
+int store_watch_start(struct store *store, struct store_watch *watch, int64_t from_revision)
+    MUST_CHECK;
+void store_watch_stop(struct store_watch *watch);
+
+/* --- the ledger: rows that are appended or added up, in a file of their own ---
+ *
+ * A table is described by its room: key columns, then columns that aggregate. Rows submitted go to
+ * the writer and are on disk within a second; a crash loses at most that second. Rows of a table
+ * with `is_synchronous` are acknowledged like writes.
+ */
+
+enum ledger_column_kind {
+    LEDGER_KEY_TEXT,
+    LEDGER_KEY_INT,
+    LEDGER_SUM, /* int64 */
+    LEDGER_MIN,
+    LEDGER_MAX,
+    LEDGER_TEXT, /* kept from the newest row */
+};
+
+struct ledger_column {
+    const char *name;
+    enum ledger_column_kind kind;
+};
+
+struct ledger_table {
+    const char *name;
+    const struct ledger_column *columns;
+    unsigned n_columns;
+    bool
+        is_appended; /* every row is its own, numbered by `seq` from 1; else rows with equal keys add up */
+};
+
+#define LEDGER_COLUMNS_MAX 16u
+
+/* A cell: `text` for text columns, `number` for the others. */
+struct ledger_cell {
+    struct span text;
+    int64_t number;
+};
+
+struct ledger_rows; /* a batch under construction */
+
+struct ledger_rows *ledger_rows_new(const struct ledger_table *table);
+struct ledger_rows *ledger_rows_free(struct ledger_rows *rows);
+
+/* One cell per column; text is copied. */
+void ledger_rows_add(struct ledger_rows *rows, const struct ledger_cell *cells);
+
+struct ledger_write {
+    void (*on_done)(struct ledger_write *write, int answer); /* 0, STORE_READ_ONLY */
+    struct list link;
+};
+
+/* Takes the rows. `write` may be NULL: then nobody is told. */
+void ledger_submit(struct store *store, struct ledger_write *write, struct ledger_rows *rows);
+
+/* Reads all rows of a table in key order (appended ones in order of writing, newest `limit` of
+ * them; 0 = all) on the writer thread. The rows arrive in one call on the loop. */
+struct ledger_read {
+    const struct ledger_table *table;
+    uint64_t limit;
+    struct {
+        unsigned column; /* only rows whose cell is at least `number`; used when is_set */
+        int64_t number;
+        bool is_set;
+    } at_least;
+    void (*on_rows)(struct ledger_read *read, const struct ledger_cell *cells, size_t n_rows);
+    struct list link;
+};
+
+void ledger_submit_read(struct store *store, struct ledger_read *read);
+
+/* Deletes rows whose cell in `column` is below `number`. */
+void ledger_expire(struct store *store, const struct ledger_table *table, unsigned column,
+                   int64_t number);
+
+/* --- blobs: immutable files, kept by the SHA-256 of their bytes under blobs/ab/cdef… ---
+ *
+ * Written to a temporary file as the bytes come in, synced on the writer thread and renamed: a
+ * blob that exists is whole. Readers open them by path without asking the store.
+ */
+
+struct blob_writer;
+
+struct blob {
+    char sha256[65];    /* hex */
+    char integrity[72]; /* "sha384-" and base64, as browsers take it */
+    uint64_t size;
+};
+
+/* Answers: STORE_READ_ONLY. */
+int blob_create(struct store *store, struct blob_writer **ret_writer) MUST_CHECK;
+
+/* Answers: STORE_READ_ONLY when the disk refuses. */
+int blob_append(struct blob_writer *writer, struct span bytes) MUST_CHECK;
+
+/* Drops what was written so far. */
+struct blob_writer *blob_free(struct blob_writer *writer);
+
+/* Takes the writer. on_done comes from the loop: 0 with the blob, or STORE_READ_ONLY. */
+typedef void (*blob_fn)(void *owner, int answer, const struct blob *blob);
+void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner);
