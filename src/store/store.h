@@ -253,3 +253,21 @@ struct blob_writer *blob_free(struct blob_writer *writer);
 /* Takes the writer. on_done comes from the loop: 0 with the blob, or STORE_READ_ONLY. */
 typedef void (*blob_fn)(void *owner, int answer, const struct blob *blob);
 void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner);
+
+/* --- commands: a decision and its transaction, decided again when it lost a race --- */
+
+struct store_command {
+    /* Decides and fills the (empty) transaction. 0 submits it; anything else, an answer of the
+     * room asked or a fault, ends the command with that. Called again after a conflict. */
+    int (*build)(struct store_command *command, struct txn *txn);
+    /* `answer` is what build returned, or an enum store_answer with `is_store_answer`. */
+    void (*on_done)(struct store_command *command, int answer, bool is_store_answer,
+                    int64_t revision);
+    struct store *store;
+    struct store_write write;
+    unsigned n_tries;
+};
+
+/* The command is embedded in its owner and must stay until on_done, which may come at once when
+ * build refuses. An empty transaction is done without the store. */
+void store_run(struct store *store, struct store_command *command);

@@ -1,0 +1,80 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The gateway: the data plane. One worker thread per core, each with its own loop, listeners
+ * (SO_REUSEPORT), upstream pools, BOM cache and usage table; nothing shared changes.
+ *
+ * A request: parse, normalise the path, find the service (trusted Sarsen-Service header, then
+ * routes, then /api/, /apps/, /.sarsen/), find the customer (trusted baggage, trusted header,
+ * signed cookie, device), resolve the BOM, choose contract and build, pick an instance, forward,
+ * count. Edge listeners remove every Sarsen-* header and sarsen.* baggage member before anything
+ * reads them; internal ones believe them.
+ *
+ * The control loop publishes snapshots by mailbox; a worker's old one comes back the same way and
+ * is freed here. Workers send up new BOMs and, when asked, their usage tables.
+ *
+ * Owns:     workers and what they hold. Borrows: the control loop; settings; the hooks' owner.
+ * Threads:  every call below on the control loop.
+ */
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "gateway/settings.h"
+#include "io/loop.h"
+#include "registry/registry.h"
+#include "usage/usage.h"
+#include "version/version.h"
+
+struct gateway;
+
+enum gateway_answer {
+    GATEWAY_OK,
+    GATEWAY_LISTEN, /* a listener's address cannot be had; the problem says which and why */
+};
+
+/* What workers tell the control loop; called there. */
+struct gateway_hooks {
+    void (*on_bom)(void *owner, struct span canonical_json);  /* assigned first now; keep it */
+    void (*on_usage)(void *owner, struct usage_table *table); /* merge it; the gateway frees it */
+    void *owner;
+};
+
+/* Keys of the cookie: the first signs, both verify. */
+#define COOKIE_KEY_SIZE 32u
+struct cookie_keys {
+    unsigned char keys[2][COOKIE_KEY_SIZE];
+    unsigned n_keys;
+};
+
+/* Opens the listeners and starts the workers; until the first snapshot is published they answer
+ * 503. Answers: GATEWAY_LISTEN. */
+int gateway_start(struct loop *loop, const struct gateway_settings *settings,
+                  const struct cookie_keys *keys, const struct gateway_hooks *hooks,
+                  struct gateway **ret_gateway, struct problem *problem) MUST_CHECK;
+
+/* Compiles endpoints from the registry and hands workers the new view. Takes the version
+ * snapshot, which lives until the last worker has given it back. */
+void gateway_publish(struct gateway *gateway, const struct registry *registry,
+                     struct version_snapshot *snapshot);
+
+/* New routes and limits; listeners that stay are not touched. Answers: GATEWAY_LISTEN, and then
+ * nothing has changed. */
+int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
+                   struct problem *problem) MUST_CHECK;
+
+/* Asks every worker for its usage; on_usage is called for each that has some, then `on_done`. Used
+ * once a second and before a retirement is judged. */
+void gateway_collect_usage(struct gateway *gateway, void (*on_done)(void *owner), void *owner);
+
+/* Where a listener really listens (port 0 resolved); index as in the settings. */
+const struct address *gateway_listener_address(const struct gateway *gateway, unsigned index);
+
+/* Stops accepting, lets requests under way finish for at most `grace`, then ends the workers. */
+void gateway_stop(struct gateway *gateway, nsec grace, void (*on_done)(void *owner), void *owner);
+
+/* Ends at once what still runs. */
+struct gateway *gateway_free(struct gateway *gateway);

@@ -1,0 +1,49 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Settings of the gateway, filled by the daemon from the config file's table. Everything is
+ * borrowed from the config document, which outlives the gateway.
+ */
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/span.h"
+#include "io/socket.h"
+
+#define GATEWAY_LISTENERS_MAX 16u
+#define GATEWAY_ROUTES_MAX 4096u
+
+struct gateway_listener {
+    const char *text; /* as written */
+    struct address address;
+    bool is_internal; /* believes Sarsen-* headers and baggage; an edge listener removes them */
+};
+
+/* A route maps requests to a service; the first match wins. Empty conditions match all. */
+struct gateway_route {
+    const char *host;   /* exact, without port, lower case; "*.example.com" any one label */
+    const char *path;   /* exact */
+    const char *prefix; /* "/session" matches /session and /session/… */
+    const char *method;
+    const char *header_name, *header_value;
+    const char *service;
+    const char *strip; /* a prefix removed from the path before it goes upstream */
+};
+
+struct gateway_settings {
+    struct gateway_listener listeners[GATEWAY_LISTENERS_MAX];
+    unsigned n_listeners;
+    const struct gateway_route *routes;
+    unsigned n_routes;
+    unsigned n_workers;       /* 0 = one per core */
+    nsec upstream_timeout;    /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
+    nsec connect_timeout;     /* 1 s */
+    nsec idle_timeout;        /* of client connections, 60 s */
+    unsigned max_per_address; /* connections of one address on edge listeners, 1024 */
+    nsec cookie_ttl;          /* of the signed cookie, 400 d */
+    bool is_cookie_secure;    /* Secure attribute; on when a TLS terminator is in front */
+    const char *blobs;        /* directory of release files */
+};

@@ -1,0 +1,182 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The registry: which services exist, which builds of them, and which instances are alive.
+ *
+ * What is kept is a fold over the store: registry_apply() takes every committed change under
+ * "registry/", and nothing else changes a record. A command checks itself against what is known
+ * and fills a transaction; the control loop submits it, and by the time it is durable the change
+ * has come back through registry_apply(). The transaction compares what the decision rested on,
+ * so a command that lost a race is refused by the store and built again.
+ *
+ * Liveness stays off the log: a heartbeat moves a deadline in memory. After a restart every
+ * instance gets one full TTL.
+ *
+ * Owns:     its records, copied. Borrows: nothing. Threads: the control loop; no I/O.
+ * Cost:     find and heartbeat O(1) and O(log n).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/heap.h"
+#include "base/map.h"
+#include "base/span.h"
+#include "codec/semver.h"
+#include "store/store.h"
+
+#define REGISTRY_PREFIX "registry/"
+#define SERVICE_NAME_MAX 63u
+#define INSTANCE_ID_MAX 128u
+#define BUILD_PROVIDES_MAX 16u
+#define INSTANCE_META_MAX 64u
+#define SERVICE_INSTANCES_MAX 10000u
+#define REGISTRY_SERVICES_MAX 10000u
+
+enum registry_answer {
+    REGISTRY_OK,
+    REGISTRY_INVALID,   /* the problem names the field */
+    REGISTRY_NOT_FOUND, /* no such service, build or instance */
+    REGISTRY_REFUSED,   /* what exists contradicts it; the problem says what */
+    REGISTRY_FULL,      /* a limit above is reached */
+};
+
+struct service {
+    struct map_node node; /* by name */
+    char *name;
+    bool is_known; /* it has a record; else only builds or instances were seen so far */
+    bool is_identity, shares_builds, auto_starts, promotes_when_baseline_gone;
+    unix_msec created;
+    int64_t mod_revision; /* of its own record */
+    int64_t
+        changed_revision; /* of the last change of anything below it; what a watcher waits for */
+    struct map builds;    /* struct build by version */
+    struct map instances; /* struct instance by id */
+};
+
+struct build {
+    struct map_node node;
+    struct service *service;
+    char *version;
+    struct semver semver; /* borrows from `version` */
+    uint32_t provides[BUILD_PROVIDES_MAX];
+    unsigned n_provides;
+    char *digest;
+    unix_msec created;
+    int64_t mod_revision;
+    unsigned n_ready; /* instances of it that take traffic */
+};
+
+struct instance_meta {
+    char *key, *value;
+};
+
+struct instance {
+    struct map_node node;
+    struct service *service;
+    struct build *build;
+    char *id, *address, *protocol;
+    nsec ttl;
+    struct instance_meta *meta;
+    unsigned n_meta;
+    bool is_draining;
+    unix_msec registered;
+    unix_msec last_heartbeat; /* wall time, for people */
+    int64_t mod_revision;
+    struct heap_node deadline; /* not in the heap when ttl is 0 */
+};
+
+struct registry;
+
+struct registry *registry_new(void);
+struct registry *registry_free(struct registry *registry);
+DEFINE_CLEANUP(struct registry *, registry_free);
+
+/* Takes one committed change. Returns a fault only for a record that cannot be decoded, which the
+ * store's checks make a bug. */
+int registry_apply(struct registry *registry, const struct store_event *event, nsec now,
+                   unix_msec wall) MUST_CHECK;
+
+/* All services, in order of appearance. */
+const struct map *registry_services(const struct registry *registry);
+struct service *service_find(const struct registry *registry, struct span name);
+struct build *build_find(const struct service *service, struct span version);
+struct instance *instance_find(const struct service *service, struct span id);
+
+/* Whether it takes new requests: alive and not draining. */
+static inline bool instance_is_ready(const struct instance *instance)
+{
+    return !instance->is_draining;
+}
+
+bool build_provides(const struct build *build, uint32_t major);
+
+/* --- commands: each checks, and on 0 has added its compares and operations to `txn` --- */
+
+struct service_spec {
+    struct span name;
+    /* Each may be left as it is. */
+    struct {
+        bool is_set, value;
+    } identity, shares_builds, auto_start, promote_when_baseline_gone;
+};
+
+/* Creates or changes a service. Answers: REGISTRY_INVALID, REGISTRY_FULL. */
+int service_put(const struct registry *registry, const struct service_spec *spec, unix_msec wall,
+                struct txn *txn, struct problem *problem) MUST_CHECK;
+
+struct build_spec {
+    struct span service, version, digest;
+    const uint32_t *provides; /* none: the major of the version */
+    unsigned n_provides;
+};
+
+/* Announces a build; the same again changes nothing. Creates its service when it is new. Answers:
+ * REGISTRY_INVALID, REGISTRY_REFUSED when the build exists and provides something else. */
+int build_put(const struct registry *registry, const struct build_spec *spec, unix_msec wall,
+              struct txn *txn, struct problem *problem) MUST_CHECK;
+
+struct instance_spec {
+    struct span service, id, address, protocol;
+    struct build_spec build; /* version empty: unversioned, 0.0.0 of contract @0 */
+    nsec ttl;                /* 0, or from 1 s to 1 h */
+    const struct instance_meta *meta;
+    unsigned n_meta;
+};
+
+/* Registers, or replaces the instance of that id. Announces its build. Answers: REGISTRY_INVALID,
+ * REGISTRY_REFUSED, REGISTRY_FULL. */
+int instance_put(const struct registry *registry, const struct instance_spec *spec, unix_msec wall,
+                 struct txn *txn, struct problem *problem) MUST_CHECK;
+
+/* No new requests; those under way finish. Answers: REGISTRY_NOT_FOUND. */
+int instance_drain(const struct registry *registry, struct span service, struct span id,
+                   struct txn *txn) MUST_CHECK;
+
+/* Answers: REGISTRY_NOT_FOUND. */
+int instance_delete(const struct registry *registry, struct span service, struct span id,
+                    struct txn *txn) MUST_CHECK;
+
+/* Deletes a service without instances, and its builds. Answers: REGISTRY_NOT_FOUND,
+ * REGISTRY_REFUSED. */
+int service_delete(const struct registry *registry, struct span service, struct txn *txn,
+                   struct problem *problem) MUST_CHECK;
+
+/* Renews the deadline; no transaction. Answers: REGISTRY_NOT_FOUND: register again. */
+int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
+                       unix_msec wall) MUST_CHECK;
+
+/* Deletes the instances whose deadline has passed, at most STORE_TXN_OPS_MAX / 2 of them, oldest
+ * first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */
+size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
+
+/* When registry_expire() has work next; NSEC_NEVER without TTLs. */
+nsec registry_next_deadline(const struct registry *registry);
+
+/* Names: [a-z][a-z0-9-]*, at most SERVICE_NAME_MAX; for services and apps. */
+bool service_name_is_valid(struct span name);

@@ -1,0 +1,152 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Usage: who used which contract, build and release, how often and when last; and from that the
+ * verdict whether a contract can be taken offline.
+ *
+ * Every request is counted, none sampled. A worker counts in a table of its own without locks;
+ * once a second the control loop takes the table, merges it into what it knows ("seen": one row
+ * per contract, build, release, customer and caller) and writes it to the ledger. A worker table
+ * holds USAGE_KEYS_MAX keys; what does not fit counts as customer "~other", which blocks
+ * retirement. Anonymous customers count together as "~anonymous".
+ *
+ * Owns:     its tables; keys are copied. Threads: a usage_table belongs to one thread at a time
+ *           and changes owner by mailbox; struct usage belongs to the control loop.
+ * Cost:     counting O(1), no allocation while the table lasts.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/map.h"
+#include "base/span.h"
+#include "rollout/rollout.h"
+#include "store/store.h"
+#include "version/version.h"
+
+#define USAGE_KEYS_MAX 65536u
+#define USAGE_OTHER "~other"
+#define USAGE_ANONYMOUS "~anonymous"
+#define USAGE_KEEP_HOURS_DEFAULT (400u * 24u)
+
+/* --- counting, on a worker --- */
+
+struct usage_table;
+
+struct usage_table *usage_table_new(void);
+struct usage_table *usage_table_free(struct usage_table *table);
+
+/* Spans are copied when the key is new. Empty ones mean "none": a request without a release is a
+ * call from a service or from outside, an empty caller is unattributed. */
+struct usage_key {
+    struct span contract; /* "orders@3" */
+    struct span build;    /* "3.14.2" */
+    struct span app, release;
+    struct span customer;
+    struct span caller;
+};
+
+struct usage_sample {
+    bool is_error; /* 5xx, or no answer */
+    nsec duration; /* until the response was complete */
+    unix_msec at;
+};
+
+void usage_count(struct usage_table *table, const struct usage_key *key,
+                 const struct usage_sample *sample);
+bool usage_table_is_empty(const struct usage_table *table);
+
+/* --- on the control loop --- */
+
+struct usage_seen {
+    struct map_node node; /* by all of its key */
+    char *contract, *build, *app, *release, *customer, *caller;
+    uint64_t n, errors;
+    nsec total_duration;
+    unix_msec first, last;
+};
+
+struct usage;
+
+struct usage *usage_new(void);
+struct usage *usage_free(struct usage *usage);
+DEFINE_CLEANUP(struct usage *, usage_free);
+
+/* What it keeps in the ledger: hourly rows, and the rows seen. */
+const struct ledger_table *usage_hours_table(void);
+const struct ledger_table *usage_seen_table(void);
+
+/* Loads the rows of usage_seen_table() at start-up. */
+void usage_load(struct usage *usage, const struct ledger_cell *cells, size_t n_rows);
+
+/* Merges and empties a worker's table, and makes the rows to submit to the ledger. */
+void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
+                 struct ledger_rows **ret_hours, struct ledger_rows **ret_seen);
+
+/* struct usage_seen, all of them. */
+const struct map *usage_all(const struct usage *usage);
+
+/* Sums over rows that agree in the columns asked for; for reports. */
+enum usage_column {
+    USAGE_BY_CONTRACT = 1u << 0,
+    USAGE_BY_BUILD = 1u << 1,
+    USAGE_BY_RELEASE = 1u << 2, /* app and release */
+    USAGE_BY_CUSTOMER = 1u << 3,
+    USAGE_BY_CALLER = 1u << 4,
+};
+
+struct usage_filter {
+    struct span contract, build, app, release, customer, caller; /* empty: any */
+    unix_msec since;                                             /* of the last use */
+    unsigned by; /* enum usage_column bits; 0 = all of them */
+};
+
+/* Rows in order of their last use, newest first; free with usage_report_free(). */
+struct usage_report {
+    struct usage_seen *rows; /* strings borrowed from the usage; "" in columns not asked for */
+    size_t n_rows;
+};
+
+struct usage_report usage_report(const struct usage *usage, const struct usage_filter *filter);
+void usage_report_free(struct usage_report *report);
+
+/* --- retirement --- */
+
+enum blocker_kind {
+    BLOCKER_DEFAULT_CONTRACT, /* the service's default */
+    BLOCKER_RELEASE,          /* somebody can be served a release that resolves to it */
+    BLOCKER_ROLLOUT,          /* an active rollout moves it */
+    BLOCKER_USED,             /* used within the window, by whom and through what */
+    BLOCKER_UNKNOWN,          /* ~other within the window: used by somebody we could not name */
+};
+
+struct blocker {
+    enum blocker_kind kind;
+    char *text;                              /* a sentence: what blocks and what to do about it */
+    char *app, *release, *customer, *caller; /* "" where it does not apply */
+    uint64_t n;
+    unix_msec last;
+};
+
+struct retire_verdict {
+    struct blocker *blockers;
+    size_t n_blockers;
+    unix_msec safe_after; /* when the newest use leaves the window; 0 = used never or long ago */
+};
+
+struct retire_context {
+    const struct usage *usage;
+    const struct version_snapshot *snapshot;
+    const struct rollouts *rollouts;
+    nsec window; /* retire.window, 45 d by default */
+    unix_msec wall;
+};
+
+/* May the contract go offline? No blockers: yes. `contract` is its index in the snapshot. */
+struct retire_verdict usage_can_retire(const struct retire_context *context, uint32_t contract);
+void retire_verdict_free(struct retire_verdict *verdict);
+const char *blocker_kind_name(enum blocker_kind kind);
