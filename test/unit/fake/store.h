@@ -7,6 +7,7 @@
  * does and hands each committed change to the rooms under test, in order.
  */
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "store/store.h"
 
