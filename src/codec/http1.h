@@ -12,8 +12,7 @@
  * answer. One framing decision is made here, once, and everybody uses it.
  *
  * The parser is a pure function of the bytes so far: it answers HTTP1_MORE until the head is
- * complete, so any split of the input gives the same result. `resume_at` lets it skip what it
- * has seen.
+ * complete or wrong, so any split of the input gives the same result.
  *
  * Borrows:  everything in a head points into the bytes parsed. Threads: any. No allocation.
  */
@@ -84,7 +83,8 @@ struct http_field {
     struct span name;  /* as received */
     struct span value; /* trimmed */
     enum http_name id;
-    bool is_hop_by_hop; /* by its name, or because Connection nominates it */
+    bool is_hop_by_hop;  /* by its name, or because Connection nominates it */
+    bool has_underscore; /* CGI, Rack and WSGI cannot tell such a name from one with "-" */
 };
 
 /* How a message's body ends (RFC 9112 section 6.3). */
@@ -104,8 +104,10 @@ enum http_target_form {
 
 struct http_head {
     struct span method, target; /* of a request */
-    struct span path_and_query; /* of the target; "/" when an absolute form has no path */
-    struct span authority;      /* the host of the absolute form, else the Host field */
+    struct span path_and_query; /* of the target; "/" when an absolute form has no path; "*" for
+                                   the asterisk, empty for an authority */
+    struct span authority;      /* host[:port] of the absolute form, which Host must repeat, else
+                                   the Host field; SPAN_NULL in HTTP/1.0 without one */
     enum http_target_form form;
     unsigned status; /* of a response */
     struct span reason;
@@ -123,7 +125,7 @@ struct http_head {
 
 struct http1_limits {
     size_t head; /* bytes of the whole head */
-    size_t line; /* bytes of the start line, and of any field line */
+    size_t line; /* bytes of the start line, and of any field line, with its CRLF */
 };
 
 enum http1_answer {
@@ -132,13 +134,14 @@ enum http1_answer {
     HTTP1_BAD,  /* refused; http1_error says why */
 };
 
-/* Why a message was refused: the status a server answers, and a sentence. */
+/* Why a message was refused: the status to answer with, and a sentence. */
 struct http1_error {
-    unsigned status; /* 400, 414, 431, 501, 505 */
+    unsigned status; /* for a request 400, 414, 417, 431, 501 or 505, for a response 502 */
     const char *text;
 };
 
-/* Answers: HTTP1_MORE, HTTP1_BAD. */
+/* *ret_head is meaningful only after HTTP1_OK, *ret_error only after HTTP1_BAD; both may have been
+ * written to otherwise. Answers: HTTP1_MORE, HTTP1_BAD. */
 int http1_parse_request(struct span bytes, const struct http1_limits *limits,
                         struct http_head *ret_head, struct http1_error *ret_error) MUST_CHECK;
 
@@ -172,7 +175,9 @@ enum http1_chunked_answer {
 int http1_chunked_decode(struct http1_chunked *chunked, struct span *bytes, struct span *ret_data)
     MUST_CHECK;
 
-/* Serialising into memory of the caller. What does not fit sets is_full and writes nothing. */
+/* Serialising into memory of the caller. What does not fit sets is_full and writes nothing, and
+ * so does whatever comes after it. The same happens to a name, value or target that the parser
+ * would refuse: nothing that came from elsewhere can end a line. */
 struct http1_out {
     char *data;
     size_t size, capacity;
@@ -186,12 +191,19 @@ void http1_put_field(struct http1_out *out, struct span name, struct span value)
 void http1_put_field_uint(struct http1_out *out, struct span name, uint64_t value);
 void http1_put_end(struct http1_out *out);
 
+/* The line before a chunk of `size` bytes, behind which CRLF follows; size 0 ends the body. */
+void http1_put_chunk_head(struct http1_out *out, uint64_t size);
+
 /* "200" -> "OK"; "" for a status without a registered phrase. */
 const char *http_status_reason(unsigned status);
 
 /* Whether the span is a token (RFC 9110 section 5.6.2), or a legal field value. */
 bool http_is_token(struct span span);
 bool http_is_field_value(struct span span);
+
+/* The id of a name in any case, HTTP_OTHER if it is none of ours; and its text in small letters. */
+enum http_name http_name_find(struct span name);
+struct span http_name_text(enum http_name name);
 
 /* Methods that may be sent again when a connection broke (RFC 9110 section 9.2.2). */
 bool http_is_idempotent(struct span method);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "codec/http1_meaning.h"
+
+#include "codec/http1_names.h"
+#include "codec/http1_scan.h"
+
+/* Other names that one Connection field may nominate. Each is looked for in all fields, so the
+ * bound keeps a head from costing the square of its size. */
+#define MAX_NOMINATED 16u
+
+static int refuse(struct http1_error *error, unsigned status, const char *text)
+{
+    *error = (struct http1_error){ status, text };
+    return HTTP1_BAD;
+}
+
+/* host[:port], RFC 3986 section 3.2.2 without the parts that no host of ours has and that parsers
+ * disagree on: user information, escapes, sub-delimiters, IPvFuture. */
+static bool is_authority(struct span text, bool needs_port)
+{
+    const char *at = text.data, *end = text.data + text.size;
+    if (text.size > 1 && *at == '[') {
+        const char *close = memchr(at, ']', text.size);
+        const char *digits = ++at;
+        while (close && at < close && (strchr("0123456789abcdefABCDEF:.", *at)))
+            at++;
+        if (!close || at != close || close - digits < 2 || close - digits > 45)
+            return false;
+        at++;
+    } else {
+        at = scan_class(at, end, CLASS_HOST);
+        if (at == text.data)
+            return false;
+    }
+    if (at == end)
+        return !needs_port;
+
+    struct span port = { at + 1, (size_t)(end - at - 1) };
+    uint64_t number;
+    if (*at != ':')
+        return false;
+    return port.size ? span_to_uint(port, 65535, &number) : !needs_port;
+}
+
+static const char *read_absolute(struct http_head *head)
+{
+    static const struct span schemes[] = { SPAN("http://"), SPAN("https://") };
+    struct span rest = SPAN_NULL;
+    for (size_t i = 0; i < 2; i++) {
+        if (span_equals_nocase(span_first(head->target, schemes[i].size), schemes[i]))
+            rest = span_from(head->target, schemes[i].size);
+    }
+    if (!rest.size)
+        return "the request target is no path, and no http or https URI";
+
+    size_t size = 0;
+    while (size < rest.size && rest.data[size] != '/' && rest.data[size] != '?')
+        size++;
+    head->form = HTTP_TARGET_ABSOLUTE;
+    head->authority = span_first(rest, size);
+    head->path_and_query = size < rest.size ? span_from(rest, size) : SPAN("/");
+    if (!is_authority(head->authority, false))
+        return "the host of the request target is malformed";
+    if (head->path_and_query.data[0] == '?')
+        return "the request target has a query and no path";
+    return NULL;
+}
+
+const char *http1_read_target(struct http_head *head)
+{
+    bool is_connect = span_equals(head->method, SPAN("CONNECT"));
+    head->authority = SPAN_NULL;
+    head->path_and_query = SPAN_NULL;
+
+    if (is_connect) {
+        head->form = HTTP_TARGET_AUTHORITY;
+        head->authority = head->target;
+        return is_authority(head->target, true) ? NULL : "CONNECT takes host:port";
+    }
+    head->path_and_query = head->target;
+    head->form = HTTP_TARGET_ORIGIN;
+    if (head->target.data[0] == '/')
+        return NULL;
+    if (span_equals(head->target, SPAN("*"))) {
+        head->form = HTTP_TARGET_ASTERISK;
+        return span_equals(head->method, SPAN("OPTIONS")) ? NULL : "only OPTIONS takes *";
+    }
+    return read_absolute(head);
+}
+
+static int read_host(struct http_head *head, const struct http1_seen *seen,
+                     struct http1_error *error)
+{
+    if (seen->repeated & http1_bit(HTTP_HOST))
+        return refuse(error, 400, "Host is repeated");
+    if (!(seen->names & http1_bit(HTTP_HOST)))
+        return head->minor_version == 0 ? HTTP1_OK : refuse(error, 400, "Host is missing");
+
+    struct span host = http_head_value(head, HTTP_HOST);
+    if (!is_authority(host, false))
+        return refuse(error, 400, "Host is malformed");
+    if (head->form == HTTP_TARGET_ABSOLUTE && !span_equals_nocase(host, head->authority))
+        return refuse(error, 400, "Host differs from the host of the request target");
+    if (head->form == HTTP_TARGET_ORIGIN || head->form == HTTP_TARGET_ASTERISK)
+        head->authority = host;
+    return HTTP1_OK;
+}
+
+/* One option of a Connection field. Options that are hop-by-hop fields anyway say nothing new,
+ * and one that would take away a field we act on is an attempt to hide it. */
+static int read_option(struct http_head *head, struct span option, unsigned *n_nominated,
+                       struct http1_error *error)
+{
+    if (!http_is_token(option))
+        return refuse(error, 400, "Connection is malformed");
+    enum http_name id = http1_name_of_token(option);
+    if (id != HTTP_OTHER && !http1_is_hop_by_hop(id))
+        return refuse(error, 400, "Connection names a field that is not its to name");
+    if (id != HTTP_OTHER)
+        return HTTP1_OK;
+    if (++*n_nominated > MAX_NOMINATED)
+        return refuse(error, 400, "Connection names too many fields");
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        struct http_field *field = &head->fields[i];
+        if (field->id == HTTP_OTHER && span_equals_nocase(field->name, option))
+            field->is_hop_by_hop = true;
+    }
+    return HTTP1_OK;
+}
+
+/* Cuts the next element off a comma-separated list; empty ones are skipped (RFC 9110 section
+ * 5.6.1). False at the end. */
+static bool next_element(struct span *list, struct span *ret_element)
+{
+    while (list->data) {
+        *ret_element = span_trim(span_cut(list, ','));
+        if (ret_element->size)
+            return true;
+    }
+    return false;
+}
+
+static int read_connection(struct http_head *head, const struct http1_seen *seen,
+                           struct http1_error *error)
+{
+    bool says_close = false, says_keep_alive = false;
+    unsigned n_nominated = 0;
+
+    head->is_keep_alive = head->minor_version == 1;
+    if (!(seen->names & http1_bit(HTTP_CONNECTION)))
+        return HTTP1_OK;
+
+    for (unsigned i = head->by_name[HTTP_CONNECTION] - 1u; i < head->n_fields; i++) {
+        if (head->fields[i].id != HTTP_CONNECTION)
+            continue;
+        struct span list = head->fields[i].value, option;
+        while (next_element(&list, &option)) {
+            if (span_equals_nocase(option, SPAN("close"))) {
+                says_close = true;
+            } else if (span_equals_nocase(option, SPAN("keep-alive"))) {
+                says_keep_alive = true;
+            } else {
+                int r = read_option(head, option, &n_nominated, error);
+                if (r)
+                    return r;
+            }
+        }
+    }
+    head->is_keep_alive = !says_close && (head->minor_version == 1 || says_keep_alive);
+    return HTTP1_OK;
+}
+
+/* Only a single "chunked" is taken. Whether a coding is unknown (501) or the end of the body
+ * cannot be found (400) is told apart for the client's sake; both close the connection. */
+static int read_transfer_encoding(struct http_head *head, const struct http1_seen *seen,
+                                  struct http1_error *error)
+{
+    struct span value = http_head_value(head, HTTP_TRANSFER_ENCODING);
+    if (seen->names & http1_bit(HTTP_CONTENT_LENGTH))
+        return refuse(error, 400, "Content-Length and Transfer-Encoding stand together");
+    if (head->minor_version == 0)
+        return refuse(error, 400, "HTTP/1.0 has no Transfer-Encoding");
+    if (seen->repeated & http1_bit(HTTP_TRANSFER_ENCODING))
+        return refuse(error, 400, "Transfer-Encoding is repeated");
+    if (!span_equals_nocase(value, SPAN("chunked"))) {
+        size_t comma = value.size;
+        while (comma > 0 && value.data[comma - 1] != ',')
+            comma--;
+        bool is_last = span_equals_nocase(span_trim(span_from(value, comma)), SPAN("chunked"));
+        if (comma > 0 && is_last)
+            return refuse(error, 501, "the only transfer coding taken is chunked");
+        return refuse(error, 400, "the transfer coding is not chunked");
+    }
+    head->framing = HTTP_BODY_CHUNKED;
+    return HTTP1_OK;
+}
+
+/* RFC 9112 section 6.3, as far as request and response agree. */
+static int read_framing(struct http_head *head, const struct http1_seen *seen,
+                        struct http1_error *error)
+{
+    head->framing = HTTP_BODY_NONE;
+    head->content_length = 0;
+    if (seen->names & http1_bit(HTTP_TRANSFER_ENCODING))
+        return read_transfer_encoding(head, seen, error);
+    if (!(seen->names & http1_bit(HTTP_CONTENT_LENGTH)))
+        return HTTP1_OK;
+
+    /* Equal lengths could be merged; nobody who means well sends two. */
+    if (seen->repeated & http1_bit(HTTP_CONTENT_LENGTH))
+        return refuse(error, 400, "Content-Length is repeated");
+    struct span value = http_head_value(head, HTTP_CONTENT_LENGTH);
+    if (!span_to_uint(value, INT64_MAX, &head->content_length))
+        return refuse(error, 400, "Content-Length is malformed");
+    head->framing = HTTP_BODY_LENGTH;
+    return HTTP1_OK;
+}
+
+static void read_te(struct http_head *head, const struct http1_seen *seen)
+{
+    head->accepts_trailers = false;
+    if (!(seen->names & http1_bit(HTTP_TE)))
+        return;
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        struct span list = head->fields[i].value, element;
+        while (head->fields[i].id == HTTP_TE && next_element(&list, &element))
+            head->accepts_trailers |= span_equals_nocase(element, SPAN("trailers"));
+    }
+}
+
+int http1_read_request(struct http_head *head, const struct http1_seen *seen,
+                       struct http1_error *ret_error)
+{
+    int r = read_host(head, seen, ret_error);
+    if (r)
+        return r;
+    r = read_framing(head, seen, ret_error);
+    if (r)
+        return r;
+    r = read_connection(head, seen, ret_error);
+    if (r)
+        return r;
+    read_te(head, seen);
+
+    head->expects_continue = false;
+    if (seen->names & http1_bit(HTTP_EXPECT)) {
+        struct span expect = http_head_value(head, HTTP_EXPECT);
+        bool is_known = span_equals_nocase(expect, SPAN("100-continue"));
+        if (!is_known || (seen->repeated & http1_bit(HTTP_EXPECT)))
+            return refuse(ret_error, 417, "the only expectation met is 100-continue");
+        /* From HTTP/1.0 it must be ignored (RFC 9110 section 10.1.1). */
+        head->expects_continue = head->minor_version == 1;
+    }
+    return HTTP1_OK;
+}
+
+/* 1xx, 204 and what answers HEAD, CONNECT or a condition have no body, whatever they say (RFC
+ * 9112 section 6.3, 1 and 2). What 1xx and 204 must not even say is refused: an upstream that
+ * says it may send it. */
+static int read_body_of_response(struct http_head *head, struct span method,
+                                 const struct http1_seen *seen, struct http1_error *error)
+{
+    bool never_has_body = head->status < 200 || head->status == 204;
+    if (never_has_body && (head->framing == HTTP_BODY_CHUNKED || head->content_length > 0))
+        return refuse(error, 502, "a status without a body comes with one");
+
+    bool is_tunnel = span_equals(method, SPAN("CONNECT")) && head->status / 100 == 2;
+    if (never_has_body || head->status == 304 || is_tunnel || span_equals(method, SPAN("HEAD"))) {
+        head->framing = HTTP_BODY_NONE;
+        return HTTP1_OK;
+    }
+    bool has_framing =
+        seen->names & (http1_bit(HTTP_CONTENT_LENGTH) | http1_bit(HTTP_TRANSFER_ENCODING));
+    if (!has_framing) {
+        head->framing = HTTP_BODY_UNTIL_CLOSE;
+        head->is_keep_alive = false;
+    }
+    return HTTP1_OK;
+}
+
+int http1_read_response(struct http_head *head, struct span method, const struct http1_seen *seen,
+                        struct http1_error *ret_error)
+{
+    int r = read_framing(head, seen, ret_error);
+    if (!r)
+        r = read_connection(head, seen, ret_error);
+    if (!r)
+        r = read_body_of_response(head, method, seen, ret_error);
+    if (r) {
+        ret_error->status = 502;
+        return r;
+    }
+    head->accepts_trailers = false;
+    return HTTP1_OK;
+}

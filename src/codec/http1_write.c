@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <string.h>
+
+#include "codec/http1.h"
+#include "codec/http1_scan.h"
+
+#define UINT_TEXT_MAX 20u
+
+/* Room for `size` bytes, or NULL. Once something was left out nothing may follow it. */
+static char *reserve(struct http1_out *out, size_t size)
+{
+    if (out->is_full || size > out->capacity - out->size) {
+        out->is_full = true;
+        return NULL;
+    }
+    char *at = out->data + out->size;
+    out->size += size;
+    return at;
+}
+
+static char *copy(char *at, struct span bytes)
+{
+    if (bytes.size)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+void http1_put(struct http1_out *out, struct span bytes)
+{
+    char *at = reserve(out, bytes.size);
+    if (at)
+        copy(at, bytes);
+}
+
+void http1_put_request_line(struct http1_out *out, struct span method, struct span target)
+{
+    static const struct span version = SPAN(" HTTP/1.1\r\n");
+    const char *end = target.data + target.size;
+    if (!http_is_token(method) || !target.size || scan_target(target.data, end) != end) {
+        out->is_full = true;
+        return;
+    }
+    char *at = reserve(out, method.size + 1 + target.size + version.size);
+    if (!at)
+        return;
+    at = copy(at, method);
+    *at++ = ' ';
+    at = copy(at, target);
+    copy(at, version);
+}
+
+void http1_put_status_line(struct http1_out *out, unsigned status)
+{
+    struct span reason = span_of(http_status_reason(status));
+    char code[] = "HTTP/1.1 000 ";
+    code[9] = (char)('0' + status / 100 % 10);
+    code[10] = (char)('0' + status / 10 % 10);
+    code[11] = (char)('0' + status % 10);
+
+    char *at = reserve(out, sizeof(code) - 1 + reason.size + 2);
+    if (!at)
+        return;
+    at = copy(at, (struct span){ code, sizeof(code) - 1 });
+    at = copy(at, reason);
+    copy(at, SPAN("\r\n"));
+}
+
+void http1_put_field(struct http1_out *out, struct span name, struct span value)
+{
+    if (!http_is_token(name) || !http_is_field_value(value)) {
+        out->is_full = true;
+        return;
+    }
+    char *at = reserve(out, name.size + 2 + value.size + 2);
+    if (!at)
+        return;
+    at = copy(at, name);
+    at = copy(at, SPAN(": "));
+    at = copy(at, value);
+    copy(at, SPAN("\r\n"));
+}
+
+/* Writes backwards from `end` and returns the start. */
+static char *digits_before(char *end, uint64_t value, unsigned base)
+{
+    do {
+        *--end = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value);
+    return end;
+}
+
+void http1_put_field_uint(struct http1_out *out, struct span name, uint64_t value)
+{
+    char text[UINT_TEXT_MAX], *end = text + sizeof(text);
+    char *start = digits_before(end, value, 10);
+    http1_put_field(out, name, (struct span){ start, (size_t)(end - start) });
+}
+
+void http1_put_end(struct http1_out *out)
+{
+    http1_put(out, SPAN("\r\n"));
+}
+
+void http1_put_chunk_head(struct http1_out *out, uint64_t size)
+{
+    char text[UINT_TEXT_MAX], *end = text + sizeof(text) - 2;
+    copy(end, SPAN("\r\n"));
+    char *start = digits_before(end, size, 16);
+    http1_put(out, (struct span){ start, (size_t)(end + 2 - start) });
+}
+
+/* The registry of RFC 9110 section 15 and what later documents added to it. */
+const char *http_status_reason(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *reason;
+    } reasons[] = {
+        { 100, "Continue" },
+        { 101, "Switching Protocols" },
+        { 102, "Processing" },
+        { 103, "Early Hints" },
+        { 200, "OK" },
+        { 201, "Created" },
+        { 202, "Accepted" },
+        { 203, "Non-Authoritative Information" },
+        { 204, "No Content" },
+        { 205, "Reset Content" },
+        { 206, "Partial Content" },
+        { 207, "Multi-Status" },
+        { 208, "Already Reported" },
+        { 226, "IM Used" },
+        { 300, "Multiple Choices" },
+        { 301, "Moved Permanently" },
+        { 302, "Found" },
+        { 303, "See Other" },
+        { 304, "Not Modified" },
+        { 305, "Use Proxy" },
+        { 307, "Temporary Redirect" },
+        { 308, "Permanent Redirect" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 402, "Payment Required" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 406, "Not Acceptable" },
+        { 407, "Proxy Authentication Required" },
+        { 408, "Request Timeout" },
+        { 409, "Conflict" },
+        { 410, "Gone" },
+        { 411, "Length Required" },
+        { 412, "Precondition Failed" },
+        { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 415, "Unsupported Media Type" },
+        { 416, "Range Not Satisfiable" },
+        { 417, "Expectation Failed" },
+        { 421, "Misdirected Request" },
+        { 422, "Unprocessable Content" },
+        { 423, "Locked" },
+        { 424, "Failed Dependency" },
+        { 425, "Too Early" },
+        { 426, "Upgrade Required" },
+        { 428, "Precondition Required" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 451, "Unavailable For Legal Reasons" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+        { 505, "HTTP Version Not Supported" },
+        { 506, "Variant Also Negotiates" },
+        { 507, "Insufficient Storage" },
+        { 508, "Loop Detected" },
+        { 511, "Network Authentication Required" },
+    };
+
+    size_t low = 0, high = sizeof(reasons) / sizeof(reasons[0]);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (reasons[middle].status == status)
+            return reasons[middle].reason;
+        if (reasons[middle].status < status)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return "";
+}
