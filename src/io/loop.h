@@ -44,7 +44,7 @@ unix_msec loop_wall(const struct loop *loop);
 struct clock *loop_clock(struct loop *loop);
 
 /* A watched descriptor. on_ready gets EPOLL* bits; the watch may be removed (and its owner freed)
- * from any callback, also while its own events are pending. */
+ * from any callback, also while its own events are pending. Zeroed, it is one that is not added. */
 struct watch {
     int fd;
     void (*on_ready)(struct watch *watch, uint32_t events);

@@ -9,7 +9,7 @@
  * A letter is embedded in what it carries and changes owner by being posted.
  *
  * Owns:     an eventfd. Letters belong to the receiver once posted.
- * Threads:  mailbox_post() any; the rest on the loop's thread.
+ * Threads:  mailbox_post() any, before mailbox_free(); the rest on the loop's thread.
  * Cost:     one system call when the mailbox was empty, none otherwise.
  */
 

@@ -8,7 +8,7 @@
  * A child leads its own process group, gets SIGKILL when we die (PR_SET_PDEATHSIG), has default
  * signal dispositions and inherits descriptors 0, 1 and 2 only. Its end arrives through a pidfd.
  *
- * Threads: the loop's.
+ * Threads: the loop's. The child dies with the thread that started it, so that one must last.
  */
 
 #include <sys/types.h>

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "io/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/file.h"
+
+#define LISTEN_BACKLOG 4096
+
+static int address_parse_unix(struct span path, struct address *ret_address)
+{
+    struct address address = { 0 };
+    if (path.size == 0 || path.size >= sizeof(address.unix_path.sun_path) ||
+        memchr(path.data, '\0', path.size))
+        return SOCKET_BAD_ADDRESS;
+
+    address.unix_path.sun_family = AF_UNIX;
+    memcpy(address.unix_path.sun_path, path.data, path.size);
+    address.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.size + 1);
+    *ret_address = address;
+    return 0;
+}
+
+static struct sockaddr_in *address_v4(struct address *address)
+{
+    return (struct sockaddr_in *)(void *)&address->storage;
+}
+
+static struct sockaddr_in6 *address_v6(struct address *address)
+{
+    return (struct sockaddr_in6 *)(void *)&address->storage;
+}
+
+int address_parse(struct span text, struct address *ret_address)
+{
+    if (span_starts_with(text, SPAN("unix:")))
+        return address_parse_unix(span_from(text, 5), ret_address);
+
+    /* The port is what follows the last colon; an IPv6 address has more of them, and brackets. */
+    size_t colon = text.size;
+    while (colon > 0 && text.data[colon - 1] != ':')
+        colon--;
+    uint64_t port;
+    if (colon < 2 || !span_to_uint(span_from(text, colon), 65535, &port))
+        return SOCKET_BAD_ADDRESS;
+    struct span host = span_first(text, colon - 1);
+    bool is_v6 = host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']';
+    if (is_v6)
+        host = (struct span){ host.data + 1, host.size - 2 };
+
+    char name[INET6_ADDRSTRLEN];
+    if (host.size >= sizeof(name) || memchr(host.data, '\0', host.size))
+        return SOCKET_BAD_ADDRESS;
+    memcpy(name, host.data, host.size);
+    name[host.size] = '\0';
+
+    struct address address = { 0 };
+    if (is_v6) {
+        struct sockaddr_in6 *v6 = address_v6(&address);
+        *v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons((in_port_t)port) };
+        address.size = sizeof(*v6);
+        if (inet_pton(AF_INET6, name, &v6->sin6_addr) != 1)
+            return SOCKET_BAD_ADDRESS;
+    } else {
+        struct sockaddr_in *v4 = address_v4(&address);
+        *v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((in_port_t)port) };
+        address.size = sizeof(*v4);
+        if (inet_pton(AF_INET, name, &v4->sin_addr) != 1)
+            return SOCKET_BAD_ADDRESS;
+    }
+    *ret_address = address;
+    return 0;
+}
+
+void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    struct address copy = *address;
+
+    switch (address->any.sa_family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &address_v4(&copy)->sin_addr, host, sizeof(host));
+        snprintf(ret_text, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(address_v4(&copy)->sin_port));
+        break;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &address_v6(&copy)->sin6_addr, host, sizeof(host));
+        snprintf(ret_text, ADDRESS_TEXT_MAX, "[%s]:%u", host, ntohs(address_v6(&copy)->sin6_port));
+        break;
+    case AF_UNIX:
+        /* An unnamed peer has a family and nothing more; `copy` is then zero behind it. */
+        if (address->size <= offsetof(struct sockaddr_un, sun_path))
+            copy.unix_path.sun_path[0] = '\0';
+        snprintf(ret_text, ADDRESS_TEXT_MAX, "unix:%.*s", (int)sizeof(copy.unix_path.sun_path),
+                 copy.unix_path.sun_path);
+        break;
+    default: snprintf(ret_text, ADDRESS_TEXT_MAX, "?"); break;
+    }
+}
+
+bool address_equals(const struct address *a, const struct address *b)
+{
+    return a->size == b->size && memcmp(&a->storage, &b->storage, a->size) == 0;
+}
+
+bool address_is_loopback(const struct address *address)
+{
+    struct address copy = *address;
+
+    switch (address->any.sa_family) {
+    case AF_UNIX: return true;
+    case AF_INET: return ntohl(address_v4(&copy)->sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6: {
+        const struct in6_addr *ip = &address_v6(&copy)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
+    }
+    default: return false;
+    }
+}
+
+static int socket_new(const struct address *address, int *ret_fd)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_origin(-errno);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Whether the path is a socket that refuses connections: its owner is gone. */
+static bool unix_path_is_stale(const struct address *address)
+{
+    struct stat info;
+    if (lstat(address->unix_path.sun_path, &info) < 0 || !S_ISSOCK(info.st_mode))
+        return false;
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, &address->any, address->size) < 0 && errno == ECONNREFUSED;
+}
+
+static int socket_bind_unix(int fd, const struct address *address)
+{
+    const char *path = address->unix_path.sun_path;
+
+    /* The path gets the socket's mode without the umask's bits: never a wider one, not for a
+     * moment; what the umask took is given back after. */
+    if (fchmod(fd, 0660) < 0)
+        return -errno;
+    if (bind(fd, &address->any, address->size) < 0) {
+        if (errno != EADDRINUSE)
+            return -errno;
+        if (!unix_path_is_stale(address))
+            return -EADDRINUSE;
+        if ((unlink(path) < 0 && errno != ENOENT) || bind(fd, &address->any, address->size) < 0)
+            return -errno;
+    }
+    return chmod(path, 0660) < 0 ? -errno : 0;
+}
+
+static int socket_bind_tcp(int fd, const struct address *address, bool is_shared)
+{
+    int one = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+        return -errno;
+    if (address->any.sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
+        return -errno;
+    return bind(fd, &address->any, address->size) < 0 ? -errno : 0;
+}
+
+static int socket_bind_answer(int error)
+{
+    switch (error) {
+    case -EADDRINUSE: return SOCKET_IN_USE;
+    case -EACCES:
+    case -EPERM:
+    case -EROFS:
+    case -ENOENT:
+    case -ENOTDIR:
+    case -EADDRNOTAVAIL: return SOCKET_REFUSED;
+    default: return err_origin(error);
+    }
+}
+
+int socket_listen(const struct address *address, bool is_shared, int *ret_fd)
+{
+    CLEANUP(fd_closep) int fd = -1;
+    int r = socket_new(address, &fd);
+    if (r)
+        return err_trace(r);
+
+    bool is_unix = address->any.sa_family == AF_UNIX;
+    r = is_unix ? socket_bind_unix(fd, address) : socket_bind_tcp(fd, address, is_shared);
+    if (r)
+        return socket_bind_answer(r);
+    if (listen(fd, LISTEN_BACKLOG) < 0)
+        return socket_bind_answer(-errno);
+
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+int socket_address(int fd, struct address *ret_address)
+{
+    struct address address = { .size = sizeof(address.storage) };
+    if (getsockname(fd, &address.any, &address.size) < 0)
+        return err_origin(-errno);
+    *ret_address = address;
+    return 0;
+}
+
+int socket_connect(const struct address *address, int *ret_fd)
+{
+    CLEANUP(fd_closep) int fd = -1;
+    int r = socket_new(address, &fd);
+    if (r)
+        return err_trace(r);
+
+    int one = 1;
+    if (address->any.sa_family != AF_UNIX &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+        return err_origin(-errno);
+    if (connect(fd, &address->any, address->size) < 0 && errno != EINPROGRESS)
+        return -errno; /* ordinary enough not to be traced: the peer is away */
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+int socket_error(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ? errno : error;
+}
