@@ -36,7 +36,9 @@
 #define BUILD_PROVIDES_MAX 16u
 #define INSTANCE_META_MAX 64u
 #define SERVICE_INSTANCES_MAX 10000u
+#define SERVICE_BUILDS_MAX 10000u
 #define REGISTRY_SERVICES_MAX 10000u
+#define UNVERSIONED_BUILD "0.0.0"
 
 enum registry_answer {
     REGISTRY_OK,
@@ -52,11 +54,10 @@ struct service {
     bool is_known; /* it has a record; else only builds or instances were seen so far */
     bool is_identity, shares_builds, auto_starts, promotes_when_baseline_gone;
     unix_msec created;
-    int64_t mod_revision; /* of its own record */
-    int64_t
-        changed_revision; /* of the last change of anything below it; what a watcher waits for */
-    struct map builds;    /* struct build by version */
-    struct map instances; /* struct instance by id */
+    int64_t mod_revision;     /* of its own record */
+    int64_t changed_revision; /* of the last change below it; what a watcher waits for */
+    struct map builds;        /* struct build by version */
+    struct map instances;     /* struct instance by id */
 };
 
 struct build {
@@ -68,8 +69,8 @@ struct build {
     unsigned n_provides;
     char *digest;
     unix_msec created;
-    int64_t mod_revision;
-    unsigned n_ready; /* instances of it that take traffic */
+    int64_t mod_revision;          /* 0: no record, only instances of it were seen */
+    unsigned n_instances, n_ready; /* its instances, and those that take traffic */
 };
 
 struct instance_meta {
@@ -137,20 +138,23 @@ struct build_spec {
 };
 
 /* Announces a build; the same again changes nothing. Creates its service when it is new. Answers:
- * REGISTRY_INVALID, REGISTRY_REFUSED when the build exists and provides something else. */
+ * REGISTRY_INVALID, REGISTRY_FULL, REGISTRY_REFUSED when the build exists and provides something
+ * else. */
 int build_put(const struct registry *registry, const struct build_spec *spec, unix_msec wall,
               struct txn *txn, struct problem *problem) MUST_CHECK;
 
 struct instance_spec {
     struct span service, id, address, protocol;
-    struct build_spec build; /* version empty: unversioned, 0.0.0 of contract @0 */
+    struct build_spec build; /* version empty: unversioned, 0.0.0 of contract @0; its service
+                              * is this one's */
     nsec ttl;                /* 0, or from 1 s to 1 h */
     const struct instance_meta *meta;
     unsigned n_meta;
 };
 
-/* Registers, or replaces the instance of that id. Announces its build. Answers: REGISTRY_INVALID,
- * REGISTRY_REFUSED, REGISTRY_FULL. */
+/* Registers, or replaces the instance of that id; one that drained takes requests again. Announces
+ * its build. The same again puts nothing on the log, so it moves no deadline: call
+ * instance_heartbeat() after it. Answers: REGISTRY_INVALID, REGISTRY_REFUSED, REGISTRY_FULL. */
 int instance_put(const struct registry *registry, const struct instance_spec *spec, unix_msec wall,
                  struct txn *txn, struct problem *problem) MUST_CHECK;
 
@@ -162,8 +166,8 @@ int instance_drain(const struct registry *registry, struct span service, struct 
 int instance_delete(const struct registry *registry, struct span service, struct span id,
                     struct txn *txn) MUST_CHECK;
 
-/* Deletes a service without instances, and its builds. Answers: REGISTRY_NOT_FOUND,
- * REGISTRY_REFUSED. */
+/* Deletes a service without instances, and its builds; one with more than 512 builds is gone after
+ * several calls. Answers: REGISTRY_NOT_FOUND, REGISTRY_REFUSED. */
 int service_delete(const struct registry *registry, struct span service, struct txn *txn,
                    struct problem *problem) MUST_CHECK;
 

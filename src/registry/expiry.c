@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A deadline that passed becomes a deletion on the log. Until that is durable the instance stays,
+ * with a second of grace: when the transaction is lost to a race, the next round finds the
+ * instance gone, registered anew, or due again.
+ */
+
+#include "registry/fold.h"
+
+#define EXPIRE_GRACE NSEC_PER_SEC
+#define EXPIRE_MAX (STORE_TXN_OPS_MAX / 2)
+
+int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
+                       unix_msec wall)
+{
+    const struct service *found = service_find(registry, service);
+    struct instance *instance = found ? instance_find(found, id) : NULL;
+    if (!instance)
+        return REGISTRY_NOT_FOUND;
+
+    instance->last_heartbeat = wall;
+    if (instance->ttl)
+        heap_set(&registry->deadlines, &instance->deadline, now + instance->ttl);
+    return 0;
+}
+
+size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)
+{
+    size_t n = 0;
+    struct heap_node *first;
+
+    while (n < EXPIRE_MAX && (first = heap_first(&registry->deadlines)) && first->at <= now) {
+        struct instance *instance = container_of(first, struct instance, deadline);
+        struct span key =
+            instance_key(&txn->arena, span_of(instance->service->name), span_of(instance->id));
+        txn_expect(txn, key, instance->mod_revision);
+        txn_delete(txn, key);
+        heap_set(&registry->deadlines, first, now + EXPIRE_GRACE);
+        n++;
+    }
+    return n;
+}
+
+nsec registry_next_deadline(const struct registry *registry)
+{
+    const struct heap_node *first = heap_first(&registry->deadlines);
+    return first ? first->at : NSEC_NEVER;
+}

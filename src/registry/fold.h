@@ -1,0 +1,55 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Inside the registry: its state, the keys and records of the store, and the checks that several
+ * commands share.
+ *
+ * Threads: the control loop.
+ */
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/arena.h"
+#include "registry/records.pb-c.h"
+#include "registry/registry.h"
+
+#define VISIBLE_MAX 64u /* how much of a bad value a problem quotes */
+
+/* For printf with "%.*s": what is shown of a value that was refused. */
+#define QUOTE(span) SPAN_ARG(span_first((span), VISIBLE_MAX))
+
+struct registry {
+    struct map services;   /* struct service by name */
+    struct heap deadlines; /* of struct instance */
+};
+
+/* Keys and packed records live in the arena. */
+struct span service_key(struct arena *arena, struct span service);
+struct span build_key(struct arena *arena, struct span service, struct span version);
+struct span instance_key(struct arena *arena, struct span service, struct span id);
+struct span record_pack(struct arena *arena, const ProtobufCMessage *record);
+
+/* The span with a NUL behind it, as records want their text. */
+char *record_text(struct arena *arena, struct span text);
+
+/* Only ASCII that prints, without spaces. */
+bool text_is_visible(struct span text);
+
+/* Writes the service's record as it is, or the first one; with what is pending in `txn`. */
+void service_write(const struct registry *registry, struct span name, unix_msec wall,
+                   struct txn *txn);
+
+/* Expects the service as it is; creates it when it is new. Answers: REGISTRY_INVALID,
+ * REGISTRY_FULL. */
+int service_announce(const struct registry *registry, struct span name, unix_msec wall,
+                     struct txn *txn, struct problem *problem) MUST_CHECK;
+
+/* build_put() under the name that the caller's input has for the version. */
+int build_announce(const struct registry *registry, const struct build_spec *spec,
+                   const char *version_path, unix_msec wall, struct txn *txn,
+                   struct problem *problem) MUST_CHECK;
+
+/* Asserts what must hold between calls; for tests. */
+void registry_check(const struct registry *registry);
