@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "check.h"
+#include "fake/registry.h"
+#include "registry/fold.h"
+
+static struct fake_registry fake;
+
+static void register_with_ttl(const char *id, nsec ttl)
+{
+    struct instance_spec spec = fake_instance("orders", id, "3.14.2");
+    spec.ttl = ttl;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+}
+
+static int heartbeat(const char *id)
+{
+    return instance_heartbeat(fake.registry, SPAN("orders"), span_of(id), fake.clock.now,
+                              fake.clock.wall);
+}
+
+/* Expires and commits; returns how many went. */
+static size_t expire(void)
+{
+    size_t n = registry_expire(fake.registry, fake.clock.now, &fake.txn);
+    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+    registry_check(fake.registry);
+    return n;
+}
+
+TEST(the_first_deadline_is_the_next)
+{
+    fake_registry_init(&fake);
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    register_with_ttl("for-ever", 0);
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    register_with_ttl("long", 20 * NSEC_PER_SEC);
+    register_with_ttl("short", 10 * NSEC_PER_SEC);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
+}
+
+TEST(an_instance_goes_at_its_deadline_and_not_before)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("short", 10 * NSEC_PER_SEC);
+    register_with_ttl("long", 20 * NSEC_PER_SEC);
+    register_with_ttl("for-ever", 0);
+
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC - 1);
+    CHECK_INT(expire(), 0);
+    fake_clock_advance(&fake.clock, 1);
+    CHECK_INT(expire(), 1);
+    CHECK(!fake_instance_find(&fake, "orders", "short"));
+    fake_clock_advance(&fake.clock, 3600 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK(!fake_instance_find(&fake, "orders", "long"));
+    CHECK(fake_instance_find(&fake, "orders", "for-ever"));
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    fake_registry_fini(&fake);
+}
+
+TEST(a_heartbeat_renews_and_stays_off_the_log)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    int64_t revision = fake.store.revision;
+
+    fake_clock_advance(&fake.clock, 9 * NSEC_PER_SEC);
+    CHECK_INT(heartbeat("a"), 0);
+    CHECK_INT(fake_instance_find(&fake, "orders", "a")->last_heartbeat, fake.clock.wall);
+    fake_clock_advance(&fake.clock, 9 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 0);
+    CHECK_INT(fake.store.revision, revision);
+    fake_clock_advance(&fake.clock, NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK_INT(heartbeat("a"), REGISTRY_NOT_FOUND);
+    CHECK_INT(instance_heartbeat(fake.registry, SPAN("nobody"), SPAN("a"), 0, 0),
+              REGISTRY_NOT_FOUND);
+    fake_registry_fini(&fake);
+}
+
+TEST(without_a_ttl_a_heartbeat_starts_no_deadline)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 0);
+    CHECK_INT(heartbeat("a"), 0);
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    fake_registry_fini(&fake);
+}
+
+TEST(a_ttl_that_is_taken_away_ends_the_deadline)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    register_with_ttl("a", 0);
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    register_with_ttl("a", 5 * NSEC_PER_SEC);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 5 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
+}
+
+TEST(the_oldest_go_first_and_a_transaction_stays_small)
+{
+    fake_registry_init(&fake);
+    unsigned n_all = STORE_TXN_OPS_MAX / 2 + 10;
+    for (unsigned i = 0; i < n_all; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%u", i);
+        register_with_ttl(id, (10 + n_all - i) * NSEC_PER_SEC); /* the last is due first */
+    }
+    fake_clock_advance(&fake.clock, 3600 * NSEC_PER_SEC);
+    CHECK_INT(registry_expire(fake.registry, fake.clock.now, &fake.txn), STORE_TXN_OPS_MAX / 2);
+    CHECK_INT(fake.txn.n_ops, STORE_TXN_OPS_MAX / 2);
+    char want[64];
+    for (unsigned i = 0; i < fake.txn.n_ops; i++) {
+        snprintf(want, sizeof(want), "registry/instance/orders/i%u", n_all - 1 - i);
+        CHECK(span_is(fake.txn.ops[i].key, want));
+    }
+    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+    CHECK(registry_next_deadline(fake.registry) <= fake.clock.now);
+    CHECK_INT(expire(), 10);
+    CHECK_INT(expire(), 0);
+    fake_registry_fini(&fake);
+}
+
+TEST(what_is_being_deleted_has_a_second_of_grace)
+{
+    CLEANUP(txn_fini) struct txn lost = { 0 };
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+
+    CHECK_INT(registry_expire(fake.registry, fake.clock.now, &lost), 1);
+    CHECK_INT(registry_expire(fake.registry, fake.clock.now, &fake.txn), 0);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + NSEC_PER_SEC);
+
+    txn_clear(&lost); /* as when the store refused it */
+    fake_clock_advance(&fake.clock, NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK(!fake_instance_find(&fake, "orders", "a"));
+    fake_registry_fini(&fake);
+}
+
+TEST(who_registers_again_while_it_is_being_deleted_stays)
+{
+    CLEANUP(txn_fini) struct txn late = { 0 };
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(registry_expire(fake.registry, fake.clock.now, &late), 1);
+    register_with_ttl("a", 20 * NSEC_PER_SEC);
+    CHECK_INT(fake_commit(&fake.store, &late), STORE_CONFLICT);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 20 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
+}
+
+/* The store keeps records, not deadlines: what was about to expire gets all its time again. */
+TEST(a_restart_gives_a_full_ttl)
+{
+    CLEANUP(arena_fini) struct arena arena = { 0 };
+    struct {
+        struct span key, value;
+    } records[3];
+    unsigned n = 0;
+
+    fake_registry_init(&fake);
+    struct instance_spec spec = fake_instance("orders", "a", "3.14.2");
+    CHECK_INT(instance_put(fake.registry, &spec, fake.clock.wall, &fake.txn, NULL), 0);
+    CHECK_INT(fake.txn.n_ops, 3);
+    for (; n < 3; n++) {
+        records[n].key = arena_span_dup(&arena, fake.txn.ops[n].key);
+        records[n].value = arena_span_dup(&arena, fake.txn.ops[n].value);
+    }
+    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+    fake_clock_advance(&fake.clock, 9 * NSEC_PER_SEC);
+
+    registry_free(fake.registry);
+    fake.registry = registry_new();
+    fake_clock_advance(&fake.clock, 3600 * NSEC_PER_SEC);
+    for (unsigned i = 0; i < n; i++) {
+        struct store_event event = {
+            .kind = TXN_PUT,
+            .entry = { .key = records[i].key, .value = records[i].value, .mod_revision = 1 },
+        };
+        CHECK_INT(registry_apply(fake.registry, &event, fake.clock.now, fake.clock.wall), 0);
+    }
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 0);
+    fake_registry_fini(&fake);
+}
