@@ -22,7 +22,8 @@ module Sarsen
       # The request authenticates itself to the service, so Rails' check for a form token is skipped unless csrf: true.
       def forward(action, to:, csrf: false, **options)
         Sarsen.services << to unless to.respond_to?(:call)
-        skip_before_action :verify_authenticity_token, only: [action], raise: false unless csrf
+        checked = csrf || !respond_to?(:skip_before_action)
+        skip_before_action :verify_authenticity_token, only: [action], raise: false unless checked
         define_method(action) { forward_to(to, **options) }
       end
     end

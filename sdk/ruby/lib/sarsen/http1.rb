@@ -101,7 +101,7 @@ module Sarsen
       return Sized.new(0) if request_method == "HEAD" || [204, 304].include?(head.status)
 
       encodings = head.tokens("transfer-encoding")
-      lengths = head.values("content-length").flat_map { |value| value.split(",").map(&:strip) }.uniq
+      lengths = head.values("content-length").flat_map { |value| value.empty? ? [""] : value.split(",", -1).map(&:strip) }.uniq
       return sized_or_until_close(lengths) if encodings.empty?
 
       raise BadGateway, "the answer has both a length and a transfer encoding" unless lengths.empty?
