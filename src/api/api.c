@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * From a connection to a call: which route, who may, and the body.
+ */
+
+#include "api/api.h"
+
+#include "api/call.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/uri.h"
+
+struct api {
+    struct http_handler handler;
+    struct loop *loop;
+    struct rooms *rooms;
+    struct api_settings settings;
+    struct http_server *server;
+    struct list calls; /* those that are not answered yet */
+};
+
+/* --- matching --- */
+
+/* Holds one path segment to one of the pattern: "services", "{id}", "{id}:drain",
+ * "{rollout}:{verb}". Parameters are appended to the call's. */
+static bool match_segment(struct span pattern, struct span segment, struct span *params,
+                          unsigned *n_params)
+{
+    if (pattern.size == 0 || pattern.data[0] != '{')
+        return span_equals(pattern, segment);
+
+    size_t end = span_find(pattern, '}');
+    struct span suffix = span_from(pattern, end + 1);
+    if (suffix.size) {
+        size_t colon = segment.size;
+        while (colon > 0 && segment.data[colon - 1] != ':')
+            colon--;
+        if (colon == 0)
+            return false;
+        struct span verb = span_from(segment, colon);
+        segment = span_first(segment, colon - 1);
+        if (suffix.data[1] == '{')
+            params[1] = verb;
+        else if (!span_equals(span_from(suffix, 1), verb))
+            return false;
+    }
+    if (segment.size == 0)
+        return false;
+    params[0] = segment;
+    *n_params += suffix.size && suffix.data[1] == '{' ? 2 : 1;
+    return true;
+}
+
+static bool match_path(const char *pattern_text, struct span path, struct span *params)
+{
+    struct span pattern = span_of(pattern_text);
+    unsigned n_params = 0;
+    while (pattern.data && path.data) {
+        struct span want = span_cut(&pattern, '/');
+        if (span_ends_with(want, SPAN("...}"))) {
+            params[n_params] = path;
+            return path.size > 0;
+        }
+        if (!match_segment(want, span_cut(&path, '/'), params + n_params, &n_params))
+            return false;
+    }
+    return !pattern.data && !path.data;
+}
+
+static const struct api_route *find_route(struct api_call *call, struct span method,
+                                          struct span path, bool *ret_is_path_known)
+{
+    *ret_is_path_known = false;
+    for (unsigned i = 0; i < api_n_routes; i++) {
+        struct span params[API_PARAMS_MAX] = { { 0 } };
+        if (!match_path(api_routes[i].pattern, path, params))
+            continue;
+        *ret_is_path_known = true;
+        if (span_is(method, api_routes[i].method)) {
+            memcpy(call->params, params, sizeof(params));
+            return &api_routes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool decode_params(struct api_call *call)
+{
+    for (unsigned i = 0; i < API_PARAMS_MAX; i++) {
+        struct span raw = call->params[i];
+        char *memory = arena_alloc(&call->arena, raw.size + 1, 1);
+        if (uri_decode(raw, memory, &call->params[i]))
+            return false;
+    }
+    return true;
+}
+
+/* --- who may --- */
+
+/* The name part of "name:port", "[::1]:port". */
+static struct span host_name(struct span authority)
+{
+    if (authority.size && authority.data[0] == '[')
+        return span_first(authority, span_find(authority, ']') + 1);
+    return span_first(authority, span_find(authority, ':'));
+}
+
+static bool is_loopback_name(struct span name)
+{
+    return span_equals_nocase(name, SPAN("localhost")) || span_is(name, "[::1]") ||
+           span_starts_with(name, SPAN("127."));
+}
+
+/* A page that a browser was lured to can aim at loopback by a DNS name of its own; then Host is
+ * that name. A page of another site sends its Origin. Neither is let in. */
+static bool is_from_here(const struct http_exchange *exchange)
+{
+    if (!address_is_loopback(exchange->peer))
+        return true;
+    if (exchange->peer->any.sa_family != AF_UNIX &&
+        !is_loopback_name(host_name(exchange->head->authority)))
+        return false;
+
+    struct span origin = http_head_value(exchange->head, HTTP_ORIGIN);
+    if (!origin.size)
+        return true;
+    return span_starts_with(origin, SPAN("http://")) &&
+           span_equals_nocase(span_from(origin, 7), exchange->head->authority);
+}
+
+static bool is_authorised(const struct api *api, const struct http_exchange *exchange)
+{
+    struct span value = http_head_value(exchange->head, HTTP_AUTHORIZATION);
+    struct span scheme = span_first(value, 7);
+    return span_equals_nocase(scheme, SPAN("Bearer ")) &&
+           hash_equals(span_trim(span_from(value, 7)), span_of(api->settings.token));
+}
+
+/* The status that refuses the call, 0 when it may go on. */
+static unsigned check_caller(const struct api_call *call)
+{
+    const struct api *api = call->api;
+    if (!is_from_here(call->exchange))
+        return 403;
+    if (is_authorised(api, call->exchange))
+        return 0;
+    bool is_open = call->route->is_open && api->settings.registration_is_open &&
+                   address_is_loopback(call->exchange->peer);
+    return is_open ? 0 : 401;
+}
+
+/* --- intake --- */
+
+static void on_body(struct http_exchange *exchange, struct span bytes)
+{
+    struct api_call *call = exchange->owner;
+    if (call->blob) {
+        if (blob_append(call->blob, bytes))
+            api_refuse_text(call, 503, "the disk takes no more");
+        return;
+    }
+    if (buf_append(&call->bytes, bytes))
+        api_refuse_text(call, 413, "the body is larger than 1 MiB");
+}
+
+static void on_body_end(struct http_exchange *exchange)
+{
+    struct api_call *call = exchange->owner;
+    struct problem problem = { 0 };
+    if (!call->route->is_raw && !api_body_check(call, &problem))
+        api_refuse(call, 400, &problem, NULL);
+    else if (call->route->first)
+        call->route->first(call);
+    else if (call->route->write)
+        api_write(call);
+    else
+        call->route->read(call);
+}
+
+static void on_abort(struct http_exchange *exchange)
+{
+    struct api_call *call = exchange->owner;
+    call->exchange = NULL;
+    if (!call->is_busy)
+        api_call_end(call);
+}
+
+static const struct http_exchange_ops call_ops = {
+    .on_body = on_body,
+    .on_body_end = on_body_end,
+    .on_abort = on_abort,
+};
+
+static void refuse_route(struct api_call *call, struct span path, bool is_path_known)
+{
+    struct problem problem = { 0 };
+    if (is_path_known)
+        problem_set(&problem, "method", "%.*s is not accepted at %.*s",
+                    SPAN_ARG(call->exchange->head->method), SPAN_ARG(path));
+    else
+        problem_set(&problem, "path",
+                    "%.*s is no resource of this API; GET /v1/openapi.json "
+                    "lists them",
+                    SPAN_ARG(path));
+    api_refuse(call, is_path_known ? 405 : 404, &problem, NULL);
+}
+
+static void refuse_caller(struct api_call *call, unsigned status)
+{
+    api_refuse_text(call, status,
+                    status == 401 ? "a token is needed: Authorization: Bearer …, from the file "
+                                    "\"token\" in the data directory"
+                                  : "requests of other sites are not accepted: Host must be "
+                                    "loopback, and Origin, where sent, the same");
+}
+
+/* A blob is opened as soon as the route is known, so that the body can stream into it. */
+static void start_call(struct api_call *call)
+{
+    struct span path = SPAN_NULL;
+    const char *reason = NULL;
+    struct span target = call->exchange->head->path_and_query;
+    char *memory = arena_alloc(&call->arena, target.size + 1, 1);
+    if (uri_normalise(target, memory, target.size, &path, &call->query, &reason)) {
+        api_refuse_text(call, 400, reason);
+        return;
+    }
+    path = arena_span_dup(&call->arena, path);
+    call->query = arena_span_dup(&call->arena, call->query);
+
+    bool is_path_known;
+    call->route = find_route(call, call->exchange->head->method, path, &is_path_known);
+    if (!call->route) {
+        refuse_route(call, path, is_path_known);
+        return;
+    }
+    unsigned status = check_caller(call);
+    if (status) {
+        refuse_caller(call, status);
+        return;
+    }
+    if (!decode_params(call)) {
+        api_refuse_text(call, 400, "the path has a malformed escape");
+        return;
+    }
+    call->if_match =
+        arena_span_dup(&call->arena, http_head_value(call->exchange->head, HTTP_IF_MATCH));
+    struct span dry_run = api_query(call, "dry_run");
+    call->is_dry_run = dry_run.data && !span_is(dry_run, "0") && !span_is(dry_run, "false");
+    if (call->route->is_raw && blob_create(call->rooms->store, &call->blob))
+        api_refuse_text(call, 503, "the disk takes no more");
+}
+
+static void on_request(struct http_handler *handler, struct http_exchange *exchange)
+{
+    struct api *api = container_of(handler, struct api, handler);
+    struct api_call *call = mem_new(struct api_call);
+    call->api = api;
+    call->rooms = api->rooms;
+    call->loop = api->loop;
+    call->exchange = exchange;
+    call->bytes.limit = API_BODY_MAX;
+    list_add_last(&api->calls, &call->link);
+    exchange->owner = call;
+    exchange->ops = &call_ops;
+    start_call(call);
+}
+
+/* --- life --- */
+
+struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_settings *settings)
+{
+    struct api *api = mem_new(struct api);
+    api->handler.on_request = on_request;
+    api->loop = loop;
+    api->rooms = rooms;
+    api->settings = *settings;
+    list_init(&api->calls);
+
+    struct http_settings http = http_settings_default;
+    http.max_per_address = 0;
+    /* Long polls wait for up to ten minutes with nothing to send. */
+    http.stall_timeout = 660 * NSEC_PER_SEC;
+    api->server = http_server_new(loop, &api->handler, &http);
+    return api;
+}
+
+struct api *api_free(struct api *api)
+{
+    if (!api)
+        return NULL;
+
+    http_server_free(api->server); /* aborts what is under way, which frees the calls */
+    free(api);
+    return NULL;
+}
+
+int api_listen(struct api *api, int listen_fd)
+{
+    return err_trace(http_listen(api->server, listen_fd, 0));
+}
+
+void api_changed(struct api *api)
+{
+    list_each_safe (link, &api->calls) {
+        struct api_call *call = container_of(link, struct api_call, link);
+        if (call->is_parked)
+            call->route->read(call);
+    }
+}
+
+void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
+{
+    list_each_safe (link, &api->calls) {
+        struct api_call *call = container_of(link, struct api_call, link);
+        if (call->is_parked) {
+            call->is_wait_over = true;
+            call->route->read(call);
+        }
+    }
+    http_drain(api->server, on_done, owner);
+}
+
+nsec api_uptime(const struct api *api)
+{
+    return loop_now(api->loop) - api->settings.started;
+}

@@ -1,0 +1,43 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The management API: HTTP and JSON over the rooms, on the control loop.
+ *
+ * The routes, their parameters and the fields of their bodies are described below spec/; the
+ * table that routes and validates and the OpenAPI document are generated from that. Problems are
+ * RFC 9457 documents. Every write may carry ?dry_run, which answers with the changes and makes
+ * none, and If-Match with the ETag of what it replaces.
+ *
+ * A route marked open (registration and discovery) needs no token on loopback; all others need
+ * "Authorization: Bearer <token>". Host and Origin are checked against DNS rebinding and
+ * cross-site requests.
+ *
+ * Owns:     its server and calls. Borrows: the loop, the rooms, the settings' strings.
+ * Threads:  the control loop.
+ */
+
+#include "api/rooms.h"
+#include "base/compiler.h"
+#include "http/server.h"
+
+struct api;
+
+struct api_settings {
+    const char *token;         /* what callers present */
+    bool registration_is_open; /* open routes need no token */
+    nsec started;              /* of the process, for health */
+};
+
+struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_settings *settings);
+struct api *api_free(struct api *api);
+
+/* Serves a listening socket, which stays the caller's. */
+int api_listen(struct api *api, int listen_fd) MUST_CHECK;
+
+/* Something was applied: answers the long polls that waited for it. */
+void api_changed(struct api *api);
+
+/* Ends long polls, stops accepting. */
+void api_drain(struct api *api, void (*on_done)(void *owner), void *owner);

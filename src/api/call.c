@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A call's answer: documents, problems, and the way of a write through the store.
+ */
+
+#include "api/call.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* What build() returns for a dry run: not an answer of a room and not a fault. */
+#define CALL_PLANNED 1
+
+void api_call_end(struct api_call *call)
+{
+    list_remove(&call->link);
+    timer_stop(&call->wait);
+    blob_free(call->blob);
+    json_decref(call->body);
+    json_decref(call->plan);
+    json_decref(call->members);
+    buf_fini(&call->bytes);
+    arena_fini(&call->arena);
+    free(call);
+}
+
+static void send_answer(struct api_call *call, unsigned status, const char *type, struct span text)
+{
+    struct http_out_field fields[4];
+    unsigned n_fields = 0;
+    char etag[32];
+
+    if (text.size)
+        fields[n_fields++] = (struct http_out_field){ SPAN("Content-Type"), span_of(type) };
+    fields[n_fields++] = (struct http_out_field){ SPAN("Cache-Control"), SPAN("no-store") };
+    if (status == 401)
+        fields[n_fields++] = (struct http_out_field){ SPAN("WWW-Authenticate"), SPAN("Bearer") };
+    if (status < 300 && call->route && call->route->revision) {
+        snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", call->route->revision(call));
+        fields[n_fields++] = (struct http_out_field){ SPAN("ETag"), span_of(etag) };
+    }
+    if (call->exchange)
+        http_reply(call->exchange, status, fields, n_fields, text);
+    api_call_end(call);
+}
+
+void api_reply(struct api_call *call, unsigned status, json_t *json)
+{
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(json);
+    if (!text)
+        mem_exhausted(0);
+    CLEANUP(buf_fini) struct buf line = { 0 };
+    buf_puts(&line, text);
+    buf_puts(&line, "\n");
+    free(text);
+    send_answer(call, status == 200 && call->is_created ? 201 : status, "application/json",
+                buf_span(&line));
+}
+
+void api_reply_empty(struct api_call *call, unsigned status)
+{
+    send_answer(call, status, "", SPAN_NULL);
+}
+
+void api_reply_text(struct api_call *call, unsigned status, const char *type, struct span text)
+{
+    send_answer(call, status, type, text);
+}
+
+void api_refuse(struct api_call *call, unsigned status, const struct problem *problem,
+                json_t *members)
+{
+    json_t *document = json_pack("{s:s, s:i, s:s}", "title", http_status_reason(status), "status",
+                                 (int)status, "type", "about:blank");
+    if (problem && problem->path[0]) {
+        json_object_set_new(document, "detail",
+                            json_sprintf("%s %s", problem->path, problem->text));
+        json_object_set_new(document, "field", json_string(problem->path));
+    } else if (problem) {
+        json_object_set_new(document, "detail", json_string(problem->text));
+    }
+    if (members)
+        json_object_update(document, members);
+    json_decref(members);
+
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    if (!text)
+        mem_exhausted(0);
+    send_answer(call, status, "application/problem+json", span_of(text));
+    free(text);
+}
+
+void api_refuse_text(struct api_call *call, unsigned status, const char *text)
+{
+    struct problem problem = { 0 };
+    problem_set(&problem, "", "%s", text);
+    api_refuse(call, status, &problem, NULL);
+}
+
+/* --- writing --- */
+
+static json_t *plan_of(const struct txn *txn)
+{
+    json_t *changes = json_array();
+    for (size_t i = 0; i < txn->n_ops; i++) {
+        const struct txn_op *op = &txn->ops[i];
+        json_array_append_new(changes, json_pack("{s:s, s:o}", "change",
+                                                 op->kind == TXN_PUT ? "put" : "delete", "key",
+                                                 api_json_span(op->key)));
+    }
+    return json_pack("{s:b, s:o}", "dry_run", 1, "changes", changes);
+}
+
+static int check_if_match(struct api_call *call, struct problem *problem)
+{
+    if (!call->if_match.size || !call->route->revision || span_is(call->if_match, "*"))
+        return 0;
+
+    char etag[32];
+    snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", call->route->revision(call));
+    if (span_is(call->if_match, etag))
+        return 0;
+    problem_set(problem, "If-Match", "is %.*s; the resource is at %s now", SPAN_ARG(call->if_match),
+                etag);
+    return 412;
+}
+
+static int on_build(struct store_command *command, struct txn *txn)
+{
+    struct api_call *call = container_of(command, struct api_call, command);
+    int status = check_if_match(call, &call->problem);
+    if (!status)
+        status = call->route->write(call, txn, &call->problem);
+    if (!status && call->is_dry_run) {
+        call->plan = plan_of(txn);
+        return CALL_PLANNED;
+    }
+    return status;
+}
+
+static void answer_store(struct api_call *call, int answer)
+{
+    switch ((enum store_answer)answer) {
+    case STORE_CONFLICT:
+        api_refuse_text(call, 409, "others kept changing the same; try again");
+        break;
+    case STORE_TOO_LARGE: api_refuse_text(call, 413, "the change is too large"); break;
+    case STORE_READ_ONLY:
+        api_refuse_text(call, 503, "the store takes no writes now: its disk is full or fails");
+        break;
+    case STORE_OK:
+    case STORE_COMPACTED:
+    case STORE_CORRUPT:
+    case STORE_LOCKED: api_refuse_text(call, 500, "the store failed"); break;
+    }
+}
+
+static void on_written(struct store_command *command, int answer, bool is_store_answer,
+                       int64_t revision)
+{
+    (void)revision;
+    struct api_call *call = container_of(command, struct api_call, command);
+    call->is_busy = false;
+    if (!call->exchange)
+        api_call_end(call);
+    else if (answer == CALL_PLANNED && !is_store_answer)
+        api_reply(call, 200, json_incref(call->plan));
+    else if (answer && is_store_answer)
+        answer_store(call, answer);
+    else if (answer < 0)
+        api_refuse_text(call, 500, "this is a fault of ours; the log says where");
+    else if (answer)
+        api_refuse(call, (unsigned)answer, &call->problem, json_incref(call->members));
+    else if (call->route->read)
+        call->route->read(call);
+    else
+        api_reply_empty(call, 204);
+}
+
+void api_write(struct api_call *call)
+{
+    call->is_busy = true;
+    call->command.build = on_build;
+    call->command.on_done = on_written;
+    store_run(call->rooms->store, &call->command);
+}
+
+/* --- waiting --- */
+
+static void on_wait_over(struct timer *timer)
+{
+    struct api_call *call = container_of(timer, struct api_call, wait);
+    call->is_wait_over = true;
+    call->route->read(call);
+}
+
+void api_park(struct api_call *call, nsec wait)
+{
+    if (call->is_parked)
+        return;
+    call->is_parked = true;
+    call->wait.on_due = on_wait_over;
+    timer_start(&call->wait, call->loop, loop_now(call->loop) + wait);
+}

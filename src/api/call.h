@@ -1,0 +1,142 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One call of the management API, private to the room: from the matched route to the answer.
+ *
+ * A route names its functions in the spec:
+ *   read   answers from what is known
+ *   write  decides and fills a transaction; when it is durable, `read` answers, or 204
+ *   first  runs before the write, for what takes time, and goes on with api_write()
+ * The body is JSON held to the route's fields, or raw bytes that stream into a blob.
+ */
+
+#include <jansson.h>
+
+#include "api/api.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "codec/timefmt.h"
+#include "http/server.h"
+#include "store/store.h"
+
+#define API_PARAMS_MAX 4u
+#define API_BODY_MAX (1024u * 1024u)
+
+struct api_call;
+
+enum api_kind {
+    API_TEXT,
+    API_BOOL,
+    API_UINT,
+    API_PERCENT,  /* 0 to 100, thousandths count */
+    API_DURATION, /* "30s" */
+
+    API_MAP,     /* object of texts */
+    API_TEXTS,   /* array of texts */
+    API_OBJECTS, /* array of objects with `fields` */
+};
+
+struct api_field {
+    const char *name;
+    enum api_kind kind;
+    bool is_required;
+    const struct api_field *fields; /* of API_OBJECTS; ends with a NULL name */
+};
+
+struct api_route {
+    const char *method, *pattern; /* "/v1/services/{service}", a last "{path...}" takes slashes */
+    bool is_open;                 /* needs no token on loopback, while registration is open */
+    bool is_raw;
+    const struct api_field *body; /* NULL: no body */
+    void (*read)(struct api_call *call);
+    /* 0, or the HTTP status of the refusal; the problem is for the caller. */
+    int (*write)(struct api_call *call, struct txn *txn, struct problem *problem);
+    void (*first)(struct api_call *call);
+    int64_t (*revision)(struct api_call *call); /* of the resource, for ETag and If-Match */
+};
+
+extern const struct api_route api_routes[];
+extern const unsigned api_n_routes;
+extern const char api_openapi[]; /* JSON */
+
+struct api_call {
+    struct list link; /* among the API's calls */
+    struct api *api;
+    struct rooms *rooms;
+    struct loop *loop;
+    struct http_exchange *exchange; /* NULL when the client is gone */
+    const struct api_route *route;
+    struct span params[API_PARAMS_MAX];
+    struct span query, if_match;
+    struct arena arena; /* lives as long as the call */
+    struct buf bytes;   /* of the body */
+    json_t *body;
+    bool is_dry_run;
+    bool is_created; /* a write made something new: 201 */
+    bool is_busy;    /* the store has the command or the blob; the call must stay */
+    struct store_command command;
+    struct problem problem;
+    json_t *plan;    /* of a dry run */
+    json_t *members; /* more for the problem document of a refusal */
+    struct blob_writer *blob;
+    struct blob blob_done;
+    struct timer wait; /* of a long poll */
+    bool is_parked, is_wait_over;
+};
+
+nsec api_uptime(const struct api *api);
+
+/* Leaves the call waiting until api_changed() or for `wait`; its route's read is called again. */
+void api_park(struct api_call *call, nsec wait);
+
+/* --- answering; each ends the call --- */
+
+/* Takes the JSON. */
+void api_reply(struct api_call *call, unsigned status, json_t *json);
+void api_reply_empty(struct api_call *call, unsigned status);
+void api_reply_text(struct api_call *call, unsigned status, const char *type, struct span text);
+
+/* A problem document; `members` (may be NULL) are added to it and taken. `problem` may be NULL. */
+void api_refuse(struct api_call *call, unsigned status, const struct problem *problem,
+                json_t *members);
+void api_refuse_text(struct api_call *call, unsigned status, const char *text);
+
+/* Runs the route's write until it is durable, then its read answers, or 204 where there is none;
+ * on dry_run tells what it would do. */
+void api_write(struct api_call *call);
+
+/* The client is gone and nothing refers to the call any more. */
+void api_call_end(struct api_call *call);
+
+/* --- reading input --- */
+
+/* Parses the body and holds it to the table. False: *ret_problem says why. */
+bool api_body_check(struct api_call *call, struct problem *ret_problem);
+
+/* Fields that were checked already; SPAN_NULL, 0, false when absent. */
+struct span api_text(const json_t *object, const char *name);
+uint64_t api_uint(const json_t *object, const char *name);
+nsec api_duration(const json_t *object, const char *name);
+uint32_t api_pct_milli(const json_t *object, const char *name);
+
+/* A query parameter, percent-decoded into the call's arena; SPAN_NULL when absent. */
+struct span api_query(struct api_call *call, const char *name);
+
+/* "orders@3" -> "orders", 3. False when it is no contract. */
+bool api_contract_name(struct span name, struct span *ret_service, uint32_t *ret_major);
+bool api_major(struct span text, uint32_t *ret_major);
+
+/* --- writing output --- */
+
+/* RFC 3339, null for 0. */
+json_t *api_json_time(unix_msec time);
+json_t *api_json_duration(nsec duration);
+json_t *api_json_span(struct span span);
+
+/* One table per room turns answers into statuses; 0 for 0, 500 for faults. */
+int registry_status(int r);
+int version_status(int r);
+int rollout_status(int r);

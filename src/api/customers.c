@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Customers, pins, cohorts over HTTP, and `explain`: why a customer gets what it gets.
+ */
+
+#include "api/routes.h"
+
+#define PIN_DAYS_DEFAULT 30
+
+static struct customer *call_customer(const struct api_call *call)
+{
+    return customer_find(call->rooms->version, call->params[0]);
+}
+
+int64_t customer_revision(struct api_call *call)
+{
+    const struct customer *customer = call_customer(call);
+    return customer ? customer->mod_revision : 0;
+}
+
+static json_t *pin_json(struct span customer, const struct pin *pin)
+{
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:o}", "customer", api_json_span(customer),
+                     "app", pin->app, "release", pin->release, "why", pin->why, "by", pin->by,
+                     "expires", api_json_time(pin->expires), "created",
+                     api_json_time(pin->created));
+}
+
+static json_t *customer_json(const struct customer *customer)
+{
+    json_t *attributes = json_object();
+    for (unsigned i = 0; i < customer->n_attributes; i++)
+        json_object_set_new(attributes, customer->attributes[i].key,
+                            json_string(customer->attributes[i].value));
+    json_t *pins = json_array();
+    map_each (node, &customer->pins)
+        json_array_append_new(
+            pins, pin_json(span_of(customer->id), container_of(node, struct pin, node)));
+    return json_pack("{s:s, s:o, s:o}", "customer", customer->id, "attributes", attributes, "pins",
+                     pins);
+}
+
+void customers_list(struct api_call *call)
+{
+    json_t *customers = json_array();
+    map_each (node, version_customers(call->rooms->version))
+        json_array_append_new(customers, customer_json(container_of(node, struct customer, node)));
+    api_reply(call, 200, json_pack("{s:o}", "customers", customers));
+}
+
+void customer_get(struct api_call *call)
+{
+    const struct customer *customer = call_customer(call);
+    if (customer) {
+        api_reply(call, 200, customer_json(customer));
+        return;
+    }
+    struct problem problem = { 0 };
+    problem_set(&problem, "customer", "%.*s has no attributes and no pins",
+                SPAN_ARG(call->params[0]));
+    api_refuse(call, 404, &problem, NULL);
+}
+
+int customer_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    json_t *object = json_object_get(call->body, "attributes");
+    struct instance_meta *attributes =
+        arena_new_array(&call->arena, struct instance_meta, json_object_size(object));
+    const char *key;
+    json_t *value;
+    unsigned n = 0;
+    json_object_foreach(object, key, value)
+    {
+        attributes[n++] =
+            (struct instance_meta){ arena_strdup(&call->arena, key),
+                                    arena_strdup(&call->arena, json_string_value(value)) };
+    }
+    const struct customer *customer = call_customer(call);
+    call->is_created = !customer || !customer->mod_revision;
+    return version_status(customer_put(call->rooms->version, call->params[0], attributes, n,
+                                       loop_wall(call->loop), txn, problem));
+}
+
+int customer_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int r = customer_delete(call->rooms->version, call->params[0], txn);
+    if (r == VERSION_NOT_FOUND)
+        problem_set(problem, "customer", "%.*s has no attributes", SPAN_ARG(call->params[0]));
+    return version_status(r);
+}
+
+/* --- pins --- */
+
+static struct pin *call_pin(const struct api_call *call)
+{
+    const struct customer *customer = call_customer(call);
+    return customer ? map_find_as(&customer->pins, call->params[1], struct pin, node) : NULL;
+}
+
+void pin_get(struct api_call *call)
+{
+    const struct pin *pin = call_pin(call);
+    if (pin)
+        api_reply(call, 200, pin_json(call->params[0], pin));
+    else
+        api_refuse_text(call, 404, "there is no such pin");
+}
+
+/* "never", a time, or a duration from now. */
+static int read_expires(const struct api_call *call, unix_msec *ret_expires,
+                        struct problem *problem)
+{
+    struct span text = api_text(call->body, "expires");
+    unix_msec wall = loop_wall(call->loop);
+    nsec duration = PIN_DAYS_DEFAULT * 24 * 3600 * NSEC_PER_SEC;
+
+    if (span_is(text, "never")) {
+        *ret_expires = 0;
+        return 0;
+    }
+    if (text.data && !time_parse(text, ret_expires) && *ret_expires > wall)
+        return 0;
+    if (!text.data || !duration_parse(text, &duration)) {
+        *ret_expires = wall + (unix_msec)(duration / NSEC_PER_MSEC);
+        return 0;
+    }
+    problem_set(problem, "expires",
+                "is \"%.*s\"; a time to come, a duration such as \"30d\", or \"never\" is accepted",
+                SPAN_ARG(text));
+    return 400;
+}
+
+int pin_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    struct pin_spec spec = {
+        .customer = call->params[0],
+        .app = call->params[1],
+        .release = api_text(call->body, "release"),
+        .why = api_text(call->body, "why"),
+        .by = SPAN("token"),
+    };
+    int status = read_expires(call, &spec.expires, problem);
+    if (status)
+        return status;
+    call->is_created = !call_pin(call);
+    return version_status(
+        pin_put(call->rooms->version, &spec, loop_wall(call->loop), txn, problem));
+}
+
+int pin_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int r = pin_delete(call->rooms->version, call->params[0], call->params[1], txn);
+    if (r == VERSION_NOT_FOUND)
+        problem_set(problem, "pin", "of %.*s for %.*s is not known", SPAN_ARG(call->params[0]),
+                    SPAN_ARG(call->params[1]));
+    return version_status(r);
+}
+
+/* --- cohorts --- */
+
+static json_t *cohort_json(const struct cohort *cohort)
+{
+    return json_pack("{s:s, s:s}", "cohort", cohort->name, "expression", cohort->expression);
+}
+
+void cohorts_list(struct api_call *call)
+{
+    json_t *cohorts = json_array();
+    map_each (node, version_cohorts(call->rooms->version))
+        json_array_append_new(cohorts, cohort_json(container_of(node, struct cohort, node)));
+    api_reply(call, 200, json_pack("{s:o}", "cohorts", cohorts));
+}
+
+static struct cohort *call_cohort(const struct api_call *call)
+{
+    return map_find_as(version_cohorts(call->rooms->version), call->params[0], struct cohort, node);
+}
+
+void cohort_get(struct api_call *call)
+{
+    const struct cohort *cohort = call_cohort(call);
+    if (cohort)
+        api_reply(call, 200, cohort_json(cohort));
+    else
+        api_refuse_text(call, 404, "there is no such cohort");
+}
+
+int cohort_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    call->is_created = !call_cohort(call);
+    return version_status(cohort_put(call->rooms->version, call->params[0],
+                                     api_text(call->body, "expression"), txn, problem));
+}
+
+int cohort_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int r = cohort_delete(call->rooms->version, call->params[0], txn);
+    if (r == VERSION_NOT_FOUND)
+        problem_set(problem, "cohort", "%.*s is not known", SPAN_ARG(call->params[0]));
+    return version_status(r);
+}
+
+/* --- explain --- */
+
+static const char *reason_name(enum resolve_reason reason)
+{
+    switch (reason) {
+    case RESOLVE_DEFAULT: return "DEFAULT";
+    case RESOLVE_SPLIT: return "SPLIT";
+    case RESOLVE_TARGETING_MATCH: return "TARGETING_MATCH";
+    case RESOLVE_PIN: return "PIN";
+    case RESOLVE_FALLBACK: return "FALLBACK";
+    }
+    return "UNKNOWN";
+}
+
+/* The release of each app, the contract of each service it requires, and the build behind. */
+static json_t *served_json(const struct version_snapshot *snapshot, const struct bom *bom,
+                           struct span app)
+{
+    json_t *served = json_array();
+    for (unsigned i = 0; i < bom->n_releases; i++) {
+        const struct snapshot_release *release = bom->releases[i];
+        if (app.size && !span_equals(release->app, app))
+            continue;
+        json_t *contracts = json_array();
+        for (uint32_t s = 0; s < snapshot_n_services(snapshot); s++) {
+            uint32_t contract = bom->contract_of[s];
+            if (contract == NO_INDEX || !release_resolves_to(snapshot, release, contract))
+                continue;
+            uint32_t build = bom_build(snapshot, bom, contract);
+            json_array_append_new(
+                contracts,
+                json_pack("{s:o, s:o}", "contract",
+                          api_json_span(snapshot_contract_at(snapshot, contract)->name), "build",
+                          build == NO_INDEX
+                              ? json_null()
+                              : api_json_span(snapshot_build_at(snapshot, build)->version)));
+        }
+        json_array_append_new(
+            served, json_pack("{s:o, s:o, s:o}", "app", api_json_span(release->app), "release",
+                              api_json_span(release->version), "contracts", contracts));
+    }
+    return served;
+}
+
+void explain_get(struct api_call *call)
+{
+    struct span app = api_query(call, "app");
+    if (app.size && !app_find(call->rooms->version, app)) {
+        struct problem problem = { 0 };
+        problem_set(&problem, "app", "%.*s is not known", SPAN_ARG(app));
+        api_refuse(call, 404, &problem, NULL);
+        return;
+    }
+
+    struct resolve_trace *trace = arena_new(&call->arena, struct resolve_trace);
+    struct resolve_request request = { .customer = call->params[0] };
+    enum resolve_reason reason;
+    const struct bom *bom = version_resolve(rooms_boms(call->rooms), &request, &reason, trace);
+
+    json_t *steps = json_array();
+    for (unsigned i = 0; i < trace->n_steps; i++)
+        json_array_append_new(steps,
+                              json_pack("{s:s, s:s, s:s}", "rule", trace->steps[i].rule, "subject",
+                                        trace->steps[i].subject, "text", trace->steps[i].text));
+    json_t *content = json_loadb(bom->json.data, bom->json.size, 0, NULL);
+    api_reply(call, 200,
+              json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "customer",
+                        api_json_span(call->params[0]), "bom", bom->id, "reason",
+                        reason_name(reason), "content", content ? content : json_null(), "served",
+                        served_json(rooms_snapshot(call->rooms), bom, app), "trace", steps));
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Services, builds and instances over HTTP.
+ */
+
+#include "api/routes.h"
+#include "io/socket.h"
+
+#define WAIT_DEFAULT (60 * NSEC_PER_SEC)
+#define WAIT_MAX (600 * NSEC_PER_SEC)
+
+int registry_status(int r)
+{
+    if (r < 0)
+        return 500;
+    switch ((enum registry_answer)r) {
+    case REGISTRY_OK: return 0;
+    case REGISTRY_INVALID: return 400;
+    case REGISTRY_NOT_FOUND: return 404;
+    case REGISTRY_REFUSED: return 409;
+    case REGISTRY_FULL: return 409;
+    }
+    return 500;
+}
+
+static struct service *call_service(const struct api_call *call)
+{
+    return service_find(call->rooms->registry, call->params[0]);
+}
+
+static struct build *call_build(const struct api_call *call)
+{
+    struct service *service = call_service(call);
+    return service ? build_find(service, call->params[1]) : NULL;
+}
+
+static struct instance *call_instance(const struct api_call *call)
+{
+    struct service *service = call_service(call);
+    return service ? instance_find(service, call->params[1]) : NULL;
+}
+
+int64_t service_revision(struct api_call *call)
+{
+    const struct service *service = call_service(call);
+    return service ? service->mod_revision : 0;
+}
+
+int64_t build_revision(struct api_call *call)
+{
+    const struct build *build = call_build(call);
+    return build ? build->mod_revision : 0;
+}
+
+int64_t instance_revision(struct api_call *call)
+{
+    const struct instance *instance = call_instance(call);
+    return instance ? instance->mod_revision : 0;
+}
+
+/* --- views --- */
+
+static json_t *provides_json(const struct build *build)
+{
+    json_t *provides = json_array();
+    for (unsigned i = 0; i < build->n_provides; i++)
+        json_array_append_new(provides,
+                              json_sprintf("%s@%u", build->service->name, build->provides[i]));
+    return provides;
+}
+
+/* What a build does for its contracts: "baseline" of one, moved by a "rollout", or "waiting". */
+static const char *build_state(const struct rooms *rooms, const struct build *build)
+{
+    bool is_waiting = false;
+    for (unsigned i = 0; i < build->n_provides; i++) {
+        const struct contract *contract =
+            contract_find(rooms->version, span_of(build->service->name), build->provides[i]);
+        if (!contract)
+            continue;
+        if (strcmp(contract->baseline, build->version) == 0)
+            return "baseline";
+        is_waiting = true;
+    }
+
+    map_each (node, rollouts_all(rooms->rollouts)) {
+        const struct rollout *rollout = container_of(node, struct rollout, node);
+        for (unsigned i = 0; rollout_is_active(rollout) && i < rollout->n_members; i++) {
+            const struct rollout_member *member = &rollout->members[i];
+            if (!member->is_release && strcmp(member->owner, build->service->name) == 0 &&
+                strcmp(member->version, build->version) == 0)
+                return "rollout";
+        }
+    }
+    if (build->service->shares_builds)
+        return "shared";
+    return is_waiting ? "waiting" : "idle";
+}
+
+static json_t *build_json(const struct rooms *rooms, const struct build *build)
+{
+    return json_pack("{s:s, s:s, s:o, s:s, s:i, s:s, s:o}", "service", build->service->name,
+                     "build", build->version, "provides", provides_json(build), "state",
+                     build_state(rooms, build), "ready", (int)build->n_ready, "digest",
+                     build->digest ? build->digest : "", "created", api_json_time(build->created));
+}
+
+static json_t *instance_json(const struct instance *instance)
+{
+    json_t *meta = json_object();
+    for (unsigned i = 0; i < instance->n_meta; i++)
+        json_object_set_new(meta, instance->meta[i].key, json_string(instance->meta[i].value));
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "service",
+                     instance->service->name, "id", instance->id, "build", instance->build->version,
+                     "provides", provides_json(instance->build), "address", instance->address,
+                     "protocol", instance->protocol, "state",
+                     instance->is_draining ? "draining" : "ready", "ttl",
+                     api_json_duration(instance->ttl), "meta", meta, "registered",
+                     api_json_time(instance->registered), "last_heartbeat",
+                     api_json_time(instance->last_heartbeat));
+}
+
+static json_t *service_json(const struct rooms *rooms, const struct service *service)
+{
+    json_t *contracts = json_array();
+    map_each (node, version_contracts(rooms->version)) {
+        const struct contract *contract = container_of(node, struct contract, node);
+        if (strcmp(contract->service, service->name) == 0)
+            json_array_append_new(contracts, json_string(contract->name));
+    }
+    json_t *builds = json_array();
+    map_each (node, &service->builds)
+        json_array_append_new(builds, build_json(rooms, container_of(node, struct build, node)));
+
+    uint32_t major;
+    json_t *standard = service_default_contract(rooms->version, span_of(service->name), &major)
+                           ? json_sprintf("%s@%u", service->name, major)
+                           : json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:i, s:b, s:s, s:b, s:s, s:o}", "service", service->name,
+                     "contracts", contracts, "default", standard, "builds", builds, "instances",
+                     (int)service->instances.n_nodes, "identity", service->is_identity, "gray",
+                     service->shares_builds ? "off" : "on", "auto_start", service->auto_starts,
+                     "when_baseline_gone",
+                     service->promotes_when_baseline_gone ? "promote" : "refuse", "created",
+                     api_json_time(service->created));
+}
+
+static void refuse_unknown(struct api_call *call, const char *what, struct span name)
+{
+    struct problem problem = { 0 };
+    problem_set(&problem, what, "%.*s is not known", SPAN_ARG(name));
+    api_refuse(call, 404, &problem, NULL);
+}
+
+/* --- reading --- */
+
+void services_list(struct api_call *call)
+{
+    json_t *services = json_array();
+    map_each (node, registry_services(call->rooms->registry))
+        json_array_append_new(services,
+                              service_json(call->rooms, container_of(node, struct service, node)));
+    api_reply(call, 200, json_pack("{s:o}", "services", services));
+}
+
+void service_get(struct api_call *call)
+{
+    const struct service *service = call_service(call);
+    if (service)
+        api_reply(call, 200, service_json(call->rooms, service));
+    else
+        refuse_unknown(call, "service", call->params[0]);
+}
+
+void builds_list(struct api_call *call)
+{
+    const struct service *service = call_service(call);
+    if (!service) {
+        refuse_unknown(call, "service", call->params[0]);
+        return;
+    }
+    json_t *builds = json_array();
+    map_each (node, &service->builds)
+        json_array_append_new(builds,
+                              build_json(call->rooms, container_of(node, struct build, node)));
+    api_reply(call, 200, json_pack("{s:o}", "builds", builds));
+}
+
+void build_get(struct api_call *call)
+{
+    const struct build *build = call_build(call);
+    if (build)
+        api_reply(call, 200, build_json(call->rooms, build));
+    else
+        refuse_unknown(call, "build", call->params[1]);
+}
+
+void instance_get(struct api_call *call)
+{
+    const struct instance *instance = call_instance(call);
+    if (instance)
+        api_reply(call, 200, instance_json(instance));
+    else
+        refuse_unknown(call, "instance", call->params[1]);
+}
+
+/* The revision a watcher goes on from is that of the store: nothing below the service changed
+ * between its last change and now. */
+static void reply_instances(struct api_call *call, const struct service *service)
+{
+    json_t *instances = json_array();
+    map_each (node, &service->instances)
+        json_array_append_new(instances, instance_json(container_of(node, struct instance, node)));
+    api_reply(call, 200,
+              json_pack("{s:I, s:o}", "revision", (json_int_t)store_revision(call->rooms->store),
+                        "instances", instances));
+}
+
+void instances_list(struct api_call *call)
+{
+    const struct service *service = call_service(call);
+    struct span after_text = api_query(call, "after"), wait_text = api_query(call, "wait");
+    nsec wait = WAIT_DEFAULT;
+    uint64_t after = 0;
+
+    if (after_text.data && !span_to_uint(after_text, INT64_MAX, &after)) {
+        api_refuse_text(call, 400, "after: a revision is accepted, as an earlier answer gave it");
+        return;
+    }
+    if (wait_text.data && (duration_parse(wait_text, &wait) || wait > WAIT_MAX)) {
+        api_refuse_text(call, 400, "wait: a duration up to 10m is accepted");
+        return;
+    }
+    bool has_news = service && service->changed_revision > (int64_t)after;
+    if (after_text.data && !has_news && !call->is_wait_over)
+        api_park(call, wait);
+    else if (service)
+        reply_instances(call, service);
+    else
+        refuse_unknown(call, "service", call->params[0]);
+}
+
+void instance_beat(struct api_call *call)
+{
+    int r = instance_heartbeat(call->rooms->registry, call->params[0], call->params[1],
+                               loop_now(call->loop), loop_wall(call->loop));
+    if (r)
+        refuse_unknown(call, "instance", call->params[1]);
+    else
+        api_reply_empty(call, 204);
+}
+
+/* --- writing --- */
+
+static int choose(const json_t *object, const char *field, const char *yes, const char *no,
+                  bool *ret_is_set, bool *ret_value, struct problem *problem)
+{
+    struct span text = api_text(object, field);
+    if (!text.data)
+        return 0;
+    if (!span_is(text, yes) && !span_is(text, no)) {
+        problem_set(problem, field, "is \"%.*s\"; %s or %s is accepted", SPAN_ARG(text), yes, no);
+        return 400;
+    }
+    *ret_is_set = true;
+    *ret_value = span_is(text, yes);
+    return 0;
+}
+
+int service_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    struct service_spec spec = { .name = call->params[0] };
+    const json_t *identity = json_object_get(call->body, "identity");
+    const json_t *auto_start = json_object_get(call->body, "auto_start");
+    spec.identity.is_set = identity;
+    spec.identity.value = json_is_true(identity);
+    spec.auto_start.is_set = auto_start;
+    spec.auto_start.value = json_is_true(auto_start);
+    int status = choose(call->body, "gray", "off", "on", &spec.shares_builds.is_set,
+                        &spec.shares_builds.value, problem);
+    if (!status)
+        status = choose(call->body, "when_baseline_gone", "promote", "refuse",
+                        &spec.promote_when_baseline_gone.is_set,
+                        &spec.promote_when_baseline_gone.value, problem);
+    if (status)
+        return status;
+
+    const struct service *service = call_service(call);
+    call->is_created = !service || !service->is_known;
+    return registry_status(
+        service_put(call->rooms->registry, &spec, loop_wall(call->loop), txn, problem));
+}
+
+int service_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int status =
+        registry_status(service_delete(call->rooms->registry, call->params[0], txn, problem));
+    if (status == 404)
+        problem_set(problem, "service", "%.*s is not known", SPAN_ARG(call->params[0]));
+    return status;
+}
+
+int service_default_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    uint64_t major = api_uint(call->body, "contract");
+    if (major >= UINT32_MAX) {
+        problem_set(problem, "contract", "is %llu; a major is accepted", (unsigned long long)major);
+        return 400;
+    }
+    return version_status(
+        service_set_default(call->rooms->version, call->params[0], (uint32_t)major, txn, problem));
+}
+
+/* Fills spec->provides from the body: contracts of the build's own service. */
+static int read_provides(struct api_call *call, struct build_spec *spec, struct problem *problem)
+{
+    const json_t *list = json_object_get(call->body, "provides");
+    size_t n = json_array_size(list);
+    if (n > BUILD_PROVIDES_MAX) {
+        problem_set(problem, "provides", "has %zu entries; at most %u are accepted", n,
+                    BUILD_PROVIDES_MAX);
+        return 400;
+    }
+
+    uint32_t *majors = arena_new_array(&call->arena, uint32_t, n);
+    for (size_t i = 0; i < n; i++) {
+        struct span text = span_of(json_string_value(json_array_get(list, i))), service;
+        if (!api_contract_name(text, &service, &majors[i]) ||
+            !span_equals(service, spec->service)) {
+            char path[32];
+            snprintf(path, sizeof(path), "provides[%zu]", i);
+            problem_set(problem, path,
+                        "is \"%.*s\"; a contract of the service itself is accepted: \"%.*s@3\"",
+                        SPAN_ARG(text), SPAN_ARG(spec->service));
+            return 400;
+        }
+    }
+    spec->provides = majors;
+    spec->n_provides = (unsigned)n;
+    return 0;
+}
+
+int build_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    struct build_spec spec = {
+        .service = call->params[0],
+        .version = call->params[1],
+        .digest = api_text(call->body, "digest"),
+    };
+    int status = read_provides(call, &spec, problem);
+    if (status)
+        return status;
+
+    call->is_created = !call_build(call);
+    unix_msec wall = loop_wall(call->loop);
+    status = registry_status(build_put(call->rooms->registry, &spec, wall, txn, problem));
+    if (!status)
+        version_observe_build(call->rooms->version, &spec, wall, txn);
+    return status;
+}
+
+static const struct instance_meta *read_meta(struct api_call *call, unsigned *ret_n)
+{
+    json_t *object = json_object_get(call->body, "meta");
+    struct instance_meta *meta =
+        arena_new_array(&call->arena, struct instance_meta, json_object_size(object));
+    const char *key;
+    json_t *value;
+    unsigned n = 0;
+    json_object_foreach(object, key, value)
+    {
+        meta[n++] = (struct instance_meta){ arena_strdup(&call->arena, key),
+                                            arena_strdup(&call->arena, json_string_value(value)) };
+    }
+    *ret_n = n;
+    return meta;
+}
+
+static int check_address(struct span text, struct problem *problem)
+{
+    struct address address;
+    if (!address_parse(text, &address))
+        return 0;
+    problem_set(
+        problem, "address",
+        "is \"%.*s\"; \"10.0.0.7:8080\", \"[::1]:8080\" or \"unix:/run/x.sock\" is accepted",
+        SPAN_ARG(text));
+    return 400;
+}
+
+int instance_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    struct instance_spec spec = {
+        .service = call->params[0],
+        .id = call->params[1],
+        .address = api_text(call->body, "address"),
+        .protocol = api_text(call->body, "protocol"),
+        .build = { .service = call->params[0], .version = api_text(call->body, "build") },
+        .ttl = api_duration(call->body, "ttl"),
+    };
+    spec.meta = read_meta(call, &spec.n_meta);
+    int status = check_address(spec.address, problem);
+    if (!status)
+        status = read_provides(call, &spec.build, problem);
+    if (status)
+        return status;
+
+    call->is_created = !call_instance(call);
+    unix_msec wall = loop_wall(call->loop);
+    status = registry_status(instance_put(call->rooms->registry, &spec, wall, txn, problem));
+    if (!status)
+        version_observe_build(call->rooms->version, &spec.build, wall, txn);
+    return status;
+}
+
+static int instance_status(const struct api_call *call, int r, struct problem *problem)
+{
+    if (r == REGISTRY_NOT_FOUND)
+        problem_set(problem, "instance", "%.*s of %.*s is not known", SPAN_ARG(call->params[1]),
+                    SPAN_ARG(call->params[0]));
+    return registry_status(r);
+}
+
+int instance_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int r = instance_delete(call->rooms->registry, call->params[0], call->params[1], txn);
+    return instance_status(call, r, problem);
+}
+
+int instance_drain_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int r = instance_drain(call->rooms->registry, call->params[0], call->params[1], txn);
+    return instance_status(call, r, problem);
+}

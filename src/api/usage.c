@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The usage report over HTTP.
+ */
+
+#include "api/routes.h"
+
+static bool read_columns(struct span names, unsigned *ret_by)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } columns[] = {
+        { "contract", USAGE_BY_CONTRACT }, { "build", USAGE_BY_BUILD },
+        { "release", USAGE_BY_RELEASE },   { "customer", USAGE_BY_CUSTOMER },
+        { "caller", USAGE_BY_CALLER },
+    };
+    const size_t n_columns = sizeof(columns) / sizeof(columns[0]);
+
+    unsigned by = 0;
+    while (names.data) {
+        struct span name = span_trim(span_cut(&names, ','));
+        size_t i = 0;
+        while (i < n_columns && !span_is(name, columns[i].name))
+            i++;
+        if (i == n_columns)
+            return false;
+        by |= columns[i].bit;
+    }
+    *ret_by = by;
+    return true;
+}
+
+/* A time, or a duration back from now. */
+static bool read_since(const struct api_call *call, struct span text, unix_msec *ret_since)
+{
+    nsec ago;
+    if (!time_parse(text, ret_since))
+        return true;
+    if (duration_parse(text, &ago))
+        return false;
+    *ret_since = loop_wall(call->loop) - (unix_msec)(ago / NSEC_PER_MSEC);
+    return true;
+}
+
+static json_t *row_json(const struct usage_seen *row)
+{
+    json_t *json = json_object();
+    const struct {
+        const char *name, *value;
+    } columns[] = {
+        { "contract", row->contract }, { "build", row->build },       { "app", row->app },
+        { "release", row->release },   { "customer", row->customer }, { "caller", row->caller },
+    };
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+        json_object_set_new(json, columns[i].name, json_string(columns[i].value));
+    json_object_set_new(json, "n", json_integer((json_int_t)row->n));
+    json_object_set_new(json, "errors", json_integer((json_int_t)row->errors));
+    double mean = row->n ? (double)row->total_duration / (double)row->n / 1e6 : 0;
+    json_object_set_new(json, "mean_ms", json_real(mean));
+    json_object_set_new(json, "first", api_json_time(row->first));
+    json_object_set_new(json, "last", api_json_time(row->last));
+    return json;
+}
+
+static void report(void *owner)
+{
+    struct api_call *call = owner;
+    call->is_busy = false;
+    if (!call->exchange) {
+        api_call_end(call);
+        return;
+    }
+
+    struct usage_filter filter = {
+        .contract = api_query(call, "contract"),
+        .build = api_query(call, "build"),
+        .app = api_query(call, "app"),
+        .release = api_query(call, "release"),
+        .customer = api_query(call, "customer"),
+        .caller = api_query(call, "caller"),
+    };
+    struct span by = api_query(call, "by"), since = api_query(call, "since");
+    if (by.size && !read_columns(by, &filter.by)) {
+        api_refuse_text(call, 400,
+                        "by: of contract, build, release, customer and caller some are "
+                        "accepted, with commas between them");
+        return;
+    }
+    if (since.size && !read_since(call, since, &filter.since)) {
+        api_refuse_text(call, 400, "since: a time or a duration such as 30d is accepted");
+        return;
+    }
+
+    struct usage_report rows = usage_report(call->rooms->usage, &filter);
+    json_t *list = json_array();
+    for (size_t i = 0; i < rows.n_rows; i++)
+        json_array_append_new(list, row_json(&rows.rows[i]));
+    usage_report_free(&rows);
+    api_reply(call, 200, json_pack("{s:o}", "usage", list));
+}
+
+/* Up to the request before this one: the workers are asked first. */
+void usage_get(struct api_call *call)
+{
+    call->is_busy = true;
+    gateway_collect_usage(call->rooms->gateway, report, call);
+}
