@@ -78,10 +78,13 @@ bool span_to_uint(struct span span, uint64_t max, uint64_t *ret_value)
         return false;
     for (size_t i = 0; i < span.size; i++) {
         unsigned digit = (unsigned)(unsigned char)span.data[i] - '0';
-        if (digit > 9 || value > max / 10 || value * 10 > max - digit)
+        /* 19 digits always fit; leading zeros may make it more of them. */
+        if (digit > 9 || (i >= 19 && value > (UINT64_MAX - digit) / 10))
             return false;
         value = value * 10 + digit;
     }
+    if (value > max)
+        return false;
     *ret_value = value;
     return true;
 }

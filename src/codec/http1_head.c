@@ -17,7 +17,7 @@
 struct parser {
     const char *at, *end;
     const char *line; /* where the current line starts */
-    const struct http1_limits *limits;
+    size_t max_line;
     struct http1_error *error;
     bool is_response, is_in_start_line;
     bool is_cut; /* `end` is the limit, not the end of the input */
@@ -40,14 +40,14 @@ static int refuse_size(struct parser *parser)
 /* Refuses for the byte at `at`, unless the line was too long before that. */
 static int refuse_at(struct parser *parser, const char *at, unsigned status, const char *text)
 {
-    if ((size_t)(at - parser->line) >= parser->limits->line)
+    if ((size_t)(at - parser->line) >= parser->max_line)
         return refuse_size(parser);
     return refuse(parser, status, text);
 }
 
 static int need_more(struct parser *parser)
 {
-    if ((size_t)(parser->end - parser->line) > parser->limits->line)
+    if ((size_t)(parser->end - parser->line) > parser->max_line)
         return refuse_size(parser);
     if (!parser->is_cut)
         return HTTP1_MORE;
@@ -56,8 +56,8 @@ static int need_more(struct parser *parser)
     return refuse(parser, 431, "the head is too large");
 }
 
-/* `cr` is where a scan stopped. Moves behind the CRLF there. */
-static int end_line(struct parser *parser, const char *cr)
+/* What is wrong where a line should end, or that the end is not there yet. */
+static int refuse_end(struct parser *parser, const char *cr)
 {
     if (cr == parser->end)
         return need_more(parser);
@@ -65,13 +65,19 @@ static int end_line(struct parser *parser, const char *cr)
         return refuse_at(parser, cr, 400,
                          *cr == '\n' ? "a line ends without CR" : "a line holds a control byte");
     }
-    if ((size_t)(cr + 2 - parser->line) > parser->limits->line)
+    if ((size_t)(cr + 2 - parser->line) > parser->max_line)
         return refuse_size(parser);
     if (cr + 1 == parser->end)
         return need_more(parser);
-    if (cr[1] != '\n')
-        return refuse(parser, 400, "a CR stands alone");
+    return refuse(parser, 400, "a CR stands alone");
+}
 
+/* `cr` is where a scan stopped. Moves behind the CRLF there. */
+static inline int end_line(struct parser *parser, const char *cr)
+{
+    if (unlikely(parser->end - cr < 2 || memcmp(cr, "\r\n", 2) != 0 ||
+                 (size_t)(cr + 2 - parser->line) > parser->max_line))
+        return refuse_end(parser, cr);
     parser->at = parser->line = cr + 2;
     return HTTP1_OK;
 }
@@ -111,7 +117,7 @@ static int parse_request_line(struct parser *parser, struct http_head *head)
     const char *version = at + 1;
     if (parser->end - version < 8)
         return need_more(parser);
-    if ((size_t)(version + 10 - parser->line) > parser->limits->line)
+    if ((size_t)(version + 10 - parser->line) > parser->max_line)
         return refuse_size(parser);
     int r = parse_version(parser, version, &head->minor_version);
     if (r)
@@ -127,7 +133,7 @@ static int parse_status_line(struct parser *parser, struct http_head *head)
     const char *version = parser->at, *code = version + 9;
     if (parser->end - version < 13)
         return need_more(parser);
-    if (parser->limits->line < 13)
+    if (parser->max_line < 13)
         return refuse_size(parser);
     int r = parse_version(parser, version, &head->minor_version);
     if (r)
@@ -145,7 +151,7 @@ static int parse_status_line(struct parser *parser, struct http_head *head)
         reason++;
     else if (*reason != '\r')
         return refuse(parser, 502, "the status is malformed");
-    const char *stop = scan_value(reason, parser->end);
+    const char *stop = scan_value(version, reason, parser->end);
     head->reason = (struct span){ reason, (size_t)(stop - reason) };
     return end_line(parser, stop);
 }
@@ -165,7 +171,32 @@ static int refuse_name(struct parser *parser, const char *at)
     return refuse_at(parser, at, 400, text);
 }
 
-static int parse_field(struct parser *parser, struct http_head *head, struct http1_seen *seen)
+/* Reads the name at the start of a line when it is one of ours, or made of ordinary bytes, and
+ * ends in the first vector: nearly always. Returns its size, 0 for what needs the longer way. */
+static inline size_t read_short_name(const char *name, const char *end, enum http_name *ret_id)
+{
+    if (end - name < 16)
+        return 0;
+    bytes16 bytes = bytes16_load(name), lower = bytes | 0x20;
+    unsigned colons = bytes16_bits((bytes16)(bytes == ':'));
+    unsigned size = colons ? (unsigned)__builtin_ctz(colons) : 0;
+    if (size == 0)
+        return 0;
+
+    /* All bits up to the colon; in the comparison with the colon itself, which is the size. */
+    unsigned places = (1u << size) - 1;
+    enum http_name id = http1_name_guess(name, size);
+    unsigned equal = bytes16_bits((bytes16)(lower == bytes16_load(http1_name_lines[id])));
+    if ((~equal & (places << 1 | 1)) == 0) {
+        *ret_id = id;
+        return size;
+    }
+    *ret_id = HTTP_OTHER;
+    return (~bytes16_in_name(bytes, lower) & places) == 0 ? size : 0;
+}
+
+/* As above for any name, in place. Answers as the parser's. */
+static int read_long_name(struct parser *parser, struct http_field *field)
 {
     const char *name = parser->at;
     const char *colon = scan_token(name, parser->end);
@@ -174,29 +205,49 @@ static int parse_field(struct parser *parser, struct http_head *head, struct htt
     if (*colon != ':' || colon == name)
         return refuse_name(parser, colon);
 
-    const char *value = colon + 1;
-    while (value < parser->end && byte_is_blank(*value))
-        value++;
-    const char *stop = scan_value(value, parser->end);
-    int r = end_line(parser, stop);
-    if (r)
-        return r;
-    if (head->n_fields == HTTP1_MAX_FIELDS)
-        return refuse(parser, 431, "there are too many fields");
-
-    while (stop > value && byte_is_blank(stop[-1]))
-        stop--;
-    struct http_field *field = &head->fields[head->n_fields++];
     field->name = (struct span){ name, (size_t)(colon - name) };
-    field->value = (struct span){ value, (size_t)(stop - value) };
     field->id = http1_name_of_token(field->name);
-    field->is_hop_by_hop = http1_is_hop_by_hop(field->id);
-    field->has_underscore =
-        field->id == HTTP_OTHER && memchr(field->name.data, '_', field->name.size);
+    field->has_underscore = memchr(name, '_', field->name.size) != NULL;
+    return HTTP1_OK;
+}
 
-    uint64_t bit = http1_bit(field->id);
+static int parse_field(struct parser *parser, struct http_head *head, struct http1_seen *seen)
+{
+    if (unlikely(head->n_fields == HTTP1_MAX_FIELDS))
+        return refuse(parser, 431, "there are too many fields");
+    struct http_field *field = &head->fields[head->n_fields];
+    struct span name = { parser->at, 0 };
+    enum http_name id = HTTP_OTHER;
+    name.size = read_short_name(name.data, parser->end, &id);
+    field->has_underscore = false;
+    int r = HTTP1_OK;
+    if (unlikely(!name.size)) {
+        r = read_long_name(parser, field);
+        if (r)
+            return r;
+        name = field->name;
+        id = field->id;
+    }
+
+    const char *value = name.data + name.size + 1;
+    const char *stop = scan_value(name.data, value, parser->end);
+    while (value < stop && (uint8_t)*value <= ' ') /* a space or a tab, after that scan */
+        value++;
+    r = end_line(parser, stop);
+    if (unlikely(r))
+        return r;
+
+    while (stop > value && (uint8_t)stop[-1] <= ' ')
+        stop--;
+    head->n_fields++;
+    field->name = name;
+    field->value = (struct span){ value, (size_t)(stop - value) };
+    field->id = id;
+    field->is_hop_by_hop = http1_is_hop_by_hop(id);
+
+    uint64_t bit = http1_bit(id);
     if (!(seen->names & bit))
-        head->by_name[field->id] = (uint16_t)head->n_fields;
+        head->by_name[id] = (uint16_t)head->n_fields;
     else
         seen->repeated |= bit;
     seen->names |= bit;
@@ -227,7 +278,7 @@ static struct parser parser_of(struct span bytes, const struct http1_limits *lim
         .at = bytes.data,
         .line = bytes.data,
         .end = bytes.data + size,
-        .limits = limits,
+        .max_line = limits->line,
         .error = error,
         .is_cut = is_cut,
         .is_in_start_line = true,

@@ -5,7 +5,7 @@
 #include "codec/http1_names.h"
 #include "codec/http1_scan.h"
 
-/* Other names that one Connection field may nominate. Each is looked for in all fields, so the
+/* Other names that Connection may nominate. Each is looked for in all fields, so the
  * bound keeps a head from costing the square of its size. */
 #define MAX_NOMINATED 16u
 
@@ -29,18 +29,19 @@ static bool is_authority(struct span text, bool needs_port)
             return false;
         at++;
     } else {
-        at = scan_class(at, end, CLASS_HOST);
+        at = scan_host(at, end);
         if (at == text.data)
             return false;
     }
     if (at == end)
         return !needs_port;
 
-    struct span port = { at + 1, (size_t)(end - at - 1) };
-    uint64_t number;
-    if (*at != ':')
+    if (*at++ != ':' || end - at > 5 || (at == end && needs_port))
         return false;
-    return port.size ? span_to_uint(port, 65535, &number) : !needs_port;
+    unsigned port = 0;
+    while (at < end && *at >= '0' && *at <= '9')
+        port = port * 10 + (unsigned)(*at++ - '0');
+    return at == end && port <= 65535;
 }
 
 static const char *read_absolute(struct http_head *head)
@@ -107,19 +108,31 @@ static int read_host(struct http_head *head, const struct http1_seen *seen,
     return HTTP1_OK;
 }
 
-/* One option of a Connection field. Options that are hop-by-hop fields anyway say nothing new,
- * and one that would take away a field we act on is an attempt to hide it. */
-static int read_option(struct http_head *head, struct span option, unsigned *n_nominated,
+struct options {
+    bool has_close, has_keep_alive;
+    unsigned n_nominated;
+};
+
+/* One option of Connection. Options that are hop-by-hop fields anyway say nothing new, and one
+ * that would take away a field we act on is an attempt to hide it. */
+static int read_option(struct http_head *head, struct span option, struct options *options,
                        struct http1_error *error)
 {
     if (!http_is_token(option))
         return refuse(error, 400, "Connection is malformed");
+    if (http1_value_is(option, SPAN("close"))) {
+        options->has_close = true;
+        return HTTP1_OK;
+    }
     enum http_name id = http1_name_of_token(option);
+    if (id == HTTP_KEEP_ALIVE)
+        options->has_keep_alive = true;
     if (id != HTTP_OTHER && !http1_is_hop_by_hop(id))
         return refuse(error, 400, "Connection names a field that is not its to name");
     if (id != HTTP_OTHER)
         return HTTP1_OK;
-    if (++*n_nominated > MAX_NOMINATED)
+
+    if (++options->n_nominated > MAX_NOMINATED)
         return refuse(error, 400, "Connection names too many fields");
     for (unsigned i = 0; i < head->n_fields; i++) {
         struct http_field *field = &head->fields[i];
@@ -141,33 +154,36 @@ static bool next_element(struct span *list, struct span *ret_element)
     return false;
 }
 
+static int read_options(struct http_head *head, struct options *ret_options,
+                        struct http1_error *error)
+{
+    for (unsigned i = head->by_name[HTTP_CONNECTION] - 1u; i < head->n_fields; i++) {
+        struct span list = head->fields[i].value, option;
+        while (head->fields[i].id == HTTP_CONNECTION && next_element(&list, &option)) {
+            int r = read_option(head, option, ret_options, error);
+            if (r)
+                return r;
+        }
+    }
+    return HTTP1_OK;
+}
+
 static int read_connection(struct http_head *head, const struct http1_seen *seen,
                            struct http1_error *error)
 {
-    bool says_close = false, says_keep_alive = false;
-    unsigned n_nominated = 0;
+    struct options options = { 0 };
 
-    head->is_keep_alive = head->minor_version == 1;
-    if (!(seen->names & http1_bit(HTTP_CONNECTION)))
-        return HTTP1_OK;
-
-    for (unsigned i = head->by_name[HTTP_CONNECTION] - 1u; i < head->n_fields; i++) {
-        if (head->fields[i].id != HTTP_CONNECTION)
-            continue;
-        struct span list = head->fields[i].value, option;
-        while (next_element(&list, &option)) {
-            if (span_equals_nocase(option, SPAN("close"))) {
-                says_close = true;
-            } else if (span_equals_nocase(option, SPAN("keep-alive"))) {
-                says_keep_alive = true;
-            } else {
-                int r = read_option(head, option, &n_nominated, error);
-                if (r)
-                    return r;
-            }
-        }
+    if (seen->names & http1_bit(HTTP_CONNECTION)) {
+        /* What most clients and servers send alone is not taken apart. */
+        struct span value = http_head_value(head, HTTP_CONNECTION);
+        bool is_single = !(seen->repeated & http1_bit(HTTP_CONNECTION));
+        options.has_keep_alive = is_single && http1_value_is(value, SPAN("keep-alive"));
+        int r = options.has_keep_alive ? HTTP1_OK : read_options(head, &options, error);
+        if (r)
+            return r;
     }
-    head->is_keep_alive = !says_close && (head->minor_version == 1 || says_keep_alive);
+    head->is_keep_alive =
+        !options.has_close && (head->minor_version == 1 || options.has_keep_alive);
     return HTTP1_OK;
 }
 
@@ -183,7 +199,7 @@ static int read_transfer_encoding(struct http_head *head, const struct http1_see
         return refuse(error, 400, "HTTP/1.0 has no Transfer-Encoding");
     if (seen->repeated & http1_bit(HTTP_TRANSFER_ENCODING))
         return refuse(error, 400, "Transfer-Encoding is repeated");
-    if (!span_equals_nocase(value, SPAN("chunked"))) {
+    if (!http1_value_is(value, SPAN("chunked"))) {
         size_t comma = value.size;
         while (comma > 0 && value.data[comma - 1] != ',')
             comma--;
@@ -225,7 +241,7 @@ static void read_te(struct http_head *head, const struct http1_seen *seen)
     for (unsigned i = 0; i < head->n_fields; i++) {
         struct span list = head->fields[i].value, element;
         while (head->fields[i].id == HTTP_TE && next_element(&list, &element))
-            head->accepts_trailers |= span_equals_nocase(element, SPAN("trailers"));
+            head->accepts_trailers |= http1_value_is(element, SPAN("trailers"));
     }
 }
 
@@ -246,7 +262,7 @@ int http1_read_request(struct http_head *head, const struct http1_seen *seen,
     head->expects_continue = false;
     if (seen->names & http1_bit(HTTP_EXPECT)) {
         struct span expect = http_head_value(head, HTTP_EXPECT);
-        bool is_known = span_equals_nocase(expect, SPAN("100-continue"));
+        bool is_known = http1_value_is(expect, SPAN("100-continue"));
         if (!is_known || (seen->repeated & http1_bit(HTTP_EXPECT)))
             return refuse(ret_error, 417, "the only expectation met is 100-continue");
         /* From HTTP/1.0 it must be ignored (RFC 9110 section 10.1.1). */

@@ -42,97 +42,97 @@ const uint8_t codec_classes[256] = {
     ['}'] = CLASS_COOKIE,
 };
 
-static const struct span name_texts[HTTP_N_NAMES] = {
-#define NAME_TEXT(id, text) [id] = { text, sizeof(text) - 1 },
-    HTTP_NAMES(NAME_TEXT)
-#undef NAME_TEXT
+const char http1_name_lines[HTTP_N_NAMES][HTTP1_NAME_LINE] = {
+#define NAME_LINE(id, text) [id] = text ":",
+    HTTP_NAMES(NAME_LINE)
+#undef NAME_LINE
 };
 
-/* Size, first and last letter tell all our names apart; were two of them the same, the compiler
- * would refuse the switch. */
-#define KEY(size, first, last) ((unsigned)(size) << 16 | (unsigned)(first) << 8 | (unsigned)(last))
+static const uint8_t name_sizes[HTTP_N_NAMES] = {
+#define NAME_SIZE(id, text) [id] = sizeof(text) - 1,
+    HTTP_NAMES(NAME_SIZE)
+#undef NAME_SIZE
+};
 
-static enum http_name name_candidate(struct span name)
-{
-    if (name.size > sizeof("proxy-authorization") - 1)
-        return HTTP_OTHER; /* and KEY() would lose bits of the size */
-    unsigned first = (uint8_t)name.data[0] | 0x20u;
-    unsigned last = (uint8_t)name.data[name.size - 1] | 0x20u;
+/* The compiler refuses two names in one slot, so this is a perfect hash as long as it compiles. */
+const uint8_t http1_name_slots[HTTP1_NAME_SLOTS] = {
+    [NAME_SLOT(2, 't', 'e')] = HTTP_TE,
+    [NAME_SLOT(3, 'v', 'a')] = HTTP_VIA,
+    [NAME_SLOT(4, 'd', 'e')] = HTTP_DATE,
+    [NAME_SLOT(4, 'e', 'g')] = HTTP_ETAG,
+    [NAME_SLOT(4, 'h', 't')] = HTTP_HOST,
+    [NAME_SLOT(6, 'c', 'e')] = HTTP_COOKIE,
+    [NAME_SLOT(6, 'e', 't')] = HTTP_EXPECT,
+    [NAME_SLOT(6, 'o', 'n')] = HTTP_ORIGIN,
+    [NAME_SLOT(6, 's', 'r')] = HTTP_SERVER,
+    [NAME_SLOT(7, 'b', 'e')] = HTTP_BAGGAGE,
+    [NAME_SLOT(7, 't', 'r')] = HTTP_TRAILER,
+    [NAME_SLOT(7, 'u', 'e')] = HTTP_UPGRADE,
+    [NAME_SLOT(8, 'i', 'h')] = HTTP_IF_MATCH,
+    [NAME_SLOT(8, 'l', 'n')] = HTTP_LOCATION,
+    [NAME_SLOT(9, 'f', 'd')] = HTTP_FORWARDED,
+    [NAME_SLOT(10, 'c', 'n')] = HTTP_CONNECTION,
+    [NAME_SLOT(10, 'k', 'e')] = HTTP_KEEP_ALIVE,
+    [NAME_SLOT(10, 's', 'e')] = HTTP_SET_COOKIE,
+    [NAME_SLOT(10, 's', 'm')] = HTTP_SARSEN_BOM,
+    [NAME_SLOT(10, 't', 'e')] = HTTP_TRACESTATE,
+    [NAME_SLOT(11, 't', 't')] = HTTP_TRACEPARENT,
+    [NAME_SLOT(12, 'c', 'e')] = HTTP_CONTENT_TYPE,
+    [NAME_SLOT(12, 'm', 's')] = HTTP_MAX_FORWARDS,
+    [NAME_SLOT(12, 's', 'd')] = HTTP_SARSEN_BUILD,
+    [NAME_SLOT(12, 'x', 'd')] = HTTP_X_REQUEST_ID,
+    [NAME_SLOT(13, 'a', 'n')] = HTTP_AUTHORIZATION,
+    [NAME_SLOT(13, 'c', 'l')] = HTTP_CACHE_CONTROL,
+    [NAME_SLOT(13, 'i', 'h')] = HTTP_IF_NONE_MATCH,
+    [NAME_SLOT(13, 's', 'r')] = HTTP_SARSEN_CALLER,
+    [NAME_SLOT(14, 'c', 'h')] = HTTP_CONTENT_LENGTH,
+    [NAME_SLOT(14, 's', 'e')] = HTTP_SARSEN_SERVICE,
+    [NAME_SLOT(15, 'a', 'g')] = HTTP_ACCEPT_ENCODING,
+    [NAME_SLOT(15, 's', 'r')] = HTTP_SARSEN_CUSTOMER,
+    [NAME_SLOT(15, 's', 't')] = HTTP_SARSEN_CONTRACT,
+    [NAME_SLOT(15, 's', 'e')] = HTTP_SARSEN_DEADLINE,
+    [NAME_SLOT(15, 'x', 'r')] = HTTP_X_FORWARDED_FOR,
+    [NAME_SLOT(16, 'p', 'n')] = HTTP_PROXY_CONNECTION,
+    [NAME_SLOT(16, 'x', 't')] = HTTP_X_FORWARDED_HOST,
+    [NAME_SLOT(17, 't', 'g')] = HTTP_TRANSFER_ENCODING,
+    [NAME_SLOT(17, 'x', 'o')] = HTTP_X_FORWARDED_PROTO,
+    [NAME_SLOT(18, 'p', 'e')] = HTTP_PROXY_AUTHENTICATE,
+    [NAME_SLOT(19, 'p', 'n')] = HTTP_PROXY_AUTHORIZATION,
+};
 
-    switch (KEY(name.size, first, last)) {
-    case KEY(2, 't', 'e'): return HTTP_TE;
-    case KEY(3, 'v', 'a'): return HTTP_VIA;
-    case KEY(4, 'd', 'e'): return HTTP_DATE;
-    case KEY(4, 'e', 'g'): return HTTP_ETAG;
-    case KEY(4, 'h', 't'): return HTTP_HOST;
-    case KEY(6, 'c', 'e'): return HTTP_COOKIE;
-    case KEY(6, 'e', 't'): return HTTP_EXPECT;
-    case KEY(6, 'o', 'n'): return HTTP_ORIGIN;
-    case KEY(6, 's', 'r'): return HTTP_SERVER;
-    case KEY(7, 'b', 'e'): return HTTP_BAGGAGE;
-    case KEY(7, 't', 'r'): return HTTP_TRAILER;
-    case KEY(7, 'u', 'e'): return HTTP_UPGRADE;
-    case KEY(8, 'i', 'h'): return HTTP_IF_MATCH;
-    case KEY(8, 'l', 'n'): return HTTP_LOCATION;
-    case KEY(9, 'f', 'd'): return HTTP_FORWARDED;
-    case KEY(10, 'c', 'n'): return HTTP_CONNECTION;
-    case KEY(10, 'k', 'e'): return HTTP_KEEP_ALIVE;
-    case KEY(10, 's', 'e'): return HTTP_SET_COOKIE;
-    case KEY(10, 's', 'm'): return HTTP_SARSEN_BOM;
-    case KEY(10, 't', 'e'): return HTTP_TRACESTATE;
-    case KEY(11, 't', 't'): return HTTP_TRACEPARENT;
-    case KEY(12, 'c', 'e'): return HTTP_CONTENT_TYPE;
-    case KEY(12, 'm', 's'): return HTTP_MAX_FORWARDS;
-    case KEY(12, 's', 'd'): return HTTP_SARSEN_BUILD;
-    case KEY(12, 'x', 'd'): return HTTP_X_REQUEST_ID;
-    case KEY(13, 'a', 'n'): return HTTP_AUTHORIZATION;
-    case KEY(13, 'c', 'l'): return HTTP_CACHE_CONTROL;
-    case KEY(13, 'i', 'h'): return HTTP_IF_NONE_MATCH;
-    case KEY(13, 's', 'r'): return HTTP_SARSEN_CALLER;
-    case KEY(14, 'c', 'h'): return HTTP_CONTENT_LENGTH;
-    case KEY(14, 's', 'e'): return HTTP_SARSEN_SERVICE;
-    case KEY(15, 'a', 'g'): return HTTP_ACCEPT_ENCODING;
-    case KEY(15, 's', 'r'): return HTTP_SARSEN_CUSTOMER;
-    case KEY(15, 's', 't'): return HTTP_SARSEN_CONTRACT;
-    case KEY(15, 's', 'e'): return HTTP_SARSEN_DEADLINE;
-    case KEY(15, 'x', 'r'): return HTTP_X_FORWARDED_FOR;
-    case KEY(16, 'p', 'n'): return HTTP_PROXY_CONNECTION;
-    case KEY(16, 'x', 't'): return HTTP_X_FORWARDED_HOST;
-    case KEY(17, 't', 'g'): return HTTP_TRANSFER_ENCODING;
-    case KEY(17, 'x', 'o'): return HTTP_X_FORWARDED_PROTO;
-    case KEY(18, 'p', 'e'): return HTTP_PROXY_AUTHENTICATE;
-    case KEY(19, 'p', 'n'): return HTTP_PROXY_AUTHORIZATION;
-    default: return HTTP_OTHER;
-    }
-}
-
-/* Whether `token` in small letters is `lower`. Setting bit 5 makes capitals small and leaves
- * digits and "-" alone; no other tchar becomes one of those by it, so this is exact. */
+/* Whether `token` in small letters is `lower`, of the same size. Setting bit 5 makes capitals small
+ * and leaves digits and "-" alone; no other tchar becomes one of those by it, so this is exact. */
 static bool token_is(const char *token, const char *lower, size_t size)
 {
-    if (size >= 8) {
-        uint64_t a, b, differences = 0;
-        for (size_t i = 0; i < size; i += 8) {
+    uint64_t a, b, differences = 0;
+    size_t at = 0;
+    if (size >= sizeof(a)) {
+        while (at < size) {
             /* The last word overlaps the one before instead of passing the end. */
-            size_t from = i + 8 <= size ? i : size - 8;
+            size_t from = at + sizeof(a) <= size ? at : size - sizeof(a);
             memcpy(&a, token + from, sizeof(a));
             memcpy(&b, lower + from, sizeof(b));
             differences |= (a | 0x2020202020202020u) ^ b;
+            at += sizeof(a);
         }
         return differences == 0;
     }
-    unsigned differences = 0;
-    for (size_t i = 0; i < size; i++)
-        differences |= ((uint8_t)token[i] | 0x20u) ^ (uint8_t)lower[i];
+    for (; at < size; at++)
+        differences |= ((uint8_t)token[at] | 0x20u) ^ (uint8_t)lower[at];
     return differences == 0;
 }
 
 enum http_name http1_name_of_token(struct span token)
 {
-    enum http_name id = name_candidate(token);
-    if (id == HTTP_OTHER || token_is(token.data, name_texts[id].data, token.size))
+    enum http_name id = http1_name_guess(token.data, token.size);
+    if (name_sizes[id] == token.size && token_is(token.data, http1_name_lines[id], token.size))
         return id;
     return HTTP_OTHER;
+}
+
+bool http1_value_is(struct span value, struct span lower)
+{
+    return value.size == lower.size && token_is(value.data, lower.data, lower.size);
 }
 
 enum http_name http_name_find(struct span name)
@@ -142,7 +142,7 @@ enum http_name http_name_find(struct span name)
 
 struct span http_name_text(enum http_name name)
 {
-    return name_texts[name];
+    return (struct span){ http1_name_lines[name], name_sizes[name] };
 }
 
 bool http_is_token(struct span span)
@@ -156,7 +156,7 @@ bool http_is_field_value(struct span span)
     if (!span.size)
         return true;
     const char *end = span.data + span.size;
-    return scan_value(span.data, end) == end && !byte_is_blank(span.data[0]) &&
+    return scan_value(span.data, span.data, end) == end && !byte_is_blank(span.data[0]) &&
            !byte_is_blank(end[-1]);
 }
 

@@ -48,13 +48,27 @@ static inline bytes16 bytes16_load(const char *at)
     return bytes;
 }
 
-/* Position of the first byte that a comparison found true, 16 without one. */
-static inline unsigned bytes16_first(bytes16 hits)
+/* A comparison's result as bits, the first byte lowest. */
+static inline unsigned bytes16_bits(bytes16 hits)
 {
-    words2 words = (words2)hits;
-    if (words[0])
-        return (unsigned)__builtin_ctzll(words[0]) / 8;
-    return words[1] ? 8 + (unsigned)__builtin_ctzll(words[1]) / 8 : 16;
+#ifdef __SSE2__
+    typedef char chars16 __attribute__((vector_size(16)));
+    return (unsigned)__builtin_ia32_pmovmskb128((chars16)hits);
+#else
+    /* One bit of each byte is kept, and the multiplication gathers a word's eight in its top. */
+    const bytes16 places = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
+    const uint64_t gather = 0x0101010101010101u;
+    words2 words = (words2)(hits & places);
+    return (unsigned)(words[0] * gather >> 56 | words[1] * gather >> 56 << 8);
+#endif
+}
+
+/* Letters, digits and "-": what nearly all names are made of. `lower` has bit 5 set in each byte,
+ * which makes capitals small and no other byte a letter. */
+static inline unsigned bytes16_in_name(bytes16 bytes, bytes16 lower)
+{
+    bytes16 letters = (bytes16)(lower - 'a' < 26);
+    return bytes16_bits(letters | (bytes16)(bytes - '0' < 10) | (bytes16)(bytes == '-'));
 }
 
 /* Over the bytes of one class, by the table. */
@@ -65,45 +79,77 @@ static inline const char *scan_class(const char *at, const char *end, uint8_t cl
     return at;
 }
 
-/* Over a token. Nearly all are letters, digits and "-", which are cheap to test in a vector; the
- * rest of tchar is left to the table. */
+/* Over a token; by the table from the first byte on that is rare in one. */
 static inline const char *scan_token(const char *at, const char *end)
 {
     while (end - at >= 16) {
         bytes16 bytes = bytes16_load(at);
-        bytes16 letters = (bytes16)((bytes | 0x20) - 'a' < 26);
-        bytes16 others = (bytes16)(bytes - '0' < 10) | (bytes16)(bytes == '-');
-        unsigned n = bytes16_first(~(letters | others));
-        at += n;
-        if (n < 16)
+        unsigned others = bytes16_in_name(bytes, bytes | 0x20) ^ 0xffff;
+        if (others) {
+            at += __builtin_ctz(others);
             break;
+        }
+        at += 16;
     }
     return scan_class(at, end, CLASS_TOKEN);
 }
 
-/* Over what a field value may hold: HTAB, SP, VCHAR and obs-text (RFC 9110 section 5.5). */
-static inline const char *scan_value(const char *at, const char *end)
+/* The part of the bytes that vectors fill. */
+static inline const char *blocks_end(const char *at, const char *end)
 {
-    for (; end - at >= 16; at += 16) {
-        bytes16 bytes = bytes16_load(at);
-        bytes16 controls = (bytes16)(bytes < 0x20) & (bytes16)(bytes != '\t');
-        unsigned n = bytes16_first(controls | (bytes16)(bytes == 0x7f));
-        if (n < 16)
-            return at + n;
+    return at + ((size_t)(end - at) & ~(size_t)15);
+}
+
+static inline unsigned bytes16_controls(const char *at)
+{
+    bytes16 bytes = bytes16_load(at);
+    return bytes16_bits((bytes16)(bytes < 0x20) | (bytes16)(bytes == 0x7f));
+}
+
+/* Over what a field value may hold: HTAB, SP, VCHAR and obs-text (RFC 9110 section 5.5). The bytes
+ * from `start` on can be read, so the last vector may begin before `at`. */
+static inline const char *scan_value(const char *start, const char *at, const char *end)
+{
+    while (end - start >= 16 && at < end) {
+        unsigned hits = 0;
+        for (const char *blocks = blocks_end(at, end); at < blocks && !hits;)
+            at += (hits = bytes16_controls(at)) ? __builtin_ctz(hits) : 16;
+        if (!hits && at < end) {
+            hits = bytes16_controls(end - 16) >> (16 - (end - at));
+            at = hits ? at + __builtin_ctz(hits) : end;
+        }
+        if (!hits || *at != '\t')
+            return at;
+        at++;
     }
     while (at < end && ((uint8_t)*at >= 0x20 || *at == '\t') && *at != 0x7f)
         at++;
     return at;
 }
 
+/* Over what we take in a host name. */
+static inline const char *scan_host(const char *at, const char *end)
+{
+    for (const char *blocks = blocks_end(at, end); at < blocks; at += 16) {
+        bytes16 bytes = bytes16_load(at);
+        unsigned dots = bytes16_bits((bytes16)(bytes == '.'));
+        unsigned others = (bytes16_in_name(bytes, bytes | 0x20) | dots) ^ 0xffff;
+        if (others) {
+            at += __builtin_ctz(others);
+            break;
+        }
+    }
+    return scan_class(at, end, CLASS_HOST);
+}
+
 /* Over visible ASCII without "#", which no request target has (RFC 9112 section 3.2). */
 static inline const char *scan_target(const char *at, const char *end)
 {
-    for (; end - at >= 16; at += 16) {
+    for (const char *blocks = blocks_end(at, end); at < blocks; at += 16) {
         bytes16 bytes = bytes16_load(at);
-        unsigned n = bytes16_first((bytes16)(bytes - 0x21 > 0x5d) | (bytes16)(bytes == '#'));
-        if (n < 16)
-            return at + n;
+        unsigned hits = bytes16_bits((bytes16)(bytes - 0x21 > 0x5d) | (bytes16)(bytes == '#'));
+        if (hits)
+            return at + __builtin_ctz(hits);
     }
     while (at<end && * at> 0x20 && *at < 0x7f && *at != '#')
         at++;
