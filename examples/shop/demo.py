@@ -43,7 +43,7 @@ Try:
     sarsen explain acme --app shop
     sarsen instances orders                  # 3.15.0 is there, and waits
     sarsen rollout start orders@3.15.0 --steps 1,10,50,100
-    sarsen rollout step 1                    # then: promote, or abort
+    sarsen rollout step ID                   # the ID it printed; then promote, or abort
     sarsen usage orders@2                    # who still needs it
     sarsen retire offline orders@2           # refused, with the reason
     sarsen pin acme shop 4.2.0 --why "moved"

@@ -16,9 +16,7 @@ api:
   listen: 127.0.0.1:{api}
 gateway:
   edge: 127.0.0.1:{edge}
-  internal:
-    - 127.0.0.1:{internal}
-    - unix:{socket}
+  internal: 127.0.0.1:{internal}
 retire:
   window: {window}s
 routes:
@@ -51,7 +49,7 @@ class Sarsen:
         self.ports = ports
         self.window = window
         self.data = runner.folder / "data"
-        self.socket = self.data / "gateway.sock"
+        self.socket = self.data / "gateway.sock"  # an internal listener that is always there
         self.config = runner.folder / "sarsen.yaml"
         self.address = f"http://127.0.0.1:{ports.api}"
         self.process = None
@@ -65,7 +63,6 @@ class Sarsen:
                 api=self.ports.api,
                 edge=self.ports.edge,
                 internal=self.ports.internal,
-                socket=self.socket,
                 window=self.window,
             )
         )
@@ -127,16 +124,17 @@ class Sarsen:
 
     def start_rollout(self, service, build, steps):
         body = {"service": service, "build": build, "subject": "customer", "steps": steps}
-        return self.call("POST", "/v1/rollouts", body)["id"]
+        return self.call("POST", "/v1/rollouts", body)["rollout"]
 
-    def rollout(self, number):
-        return self.call("GET", f"/v1/rollouts/{number}")
+    def rollout(self, name):
+        return self.call("GET", f"/v1/rollouts/{name}")
 
-    def rollout_verb(self, number, verb):
-        return self.call("POST", f"/v1/rollouts/{number}:{verb}", {"why": "the demo's story"})
+    def rollout_verb(self, name, verb):
+        return self.call("POST", f"/v1/rollouts/{name}:{verb}", {"why": "the demo's story"})
 
     def usage(self, contract):
-        return self.call("GET", f"/v1/usage?contract={contract}&by=release,customer")
+        """One row per release and customer that used the contract."""
+        return self.call("GET", f"/v1/usage?contract={contract}&by=release,customer")["usage"]
 
     def retire(self, service, major, verb):
         """The bare answer, because a refusal is part of the story."""
