@@ -311,6 +311,15 @@ void api_changed(struct api *api)
     }
 }
 
+void api_settled(struct api *api)
+{
+    list_each_safe (link, &api->calls) {
+        struct api_call *call = container_of(link, struct api_call, link);
+        if (call->is_settling)
+            api_answer_written(call);
+    }
+}
+
 void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
 {
     list_each_safe (link, &api->calls) {

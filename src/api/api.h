@@ -39,5 +39,9 @@ int api_listen(struct api *api, int listen_fd) MUST_CHECK;
 /* Something was applied: answers the long polls that waited for it. */
 void api_changed(struct api *api);
 
+/* rooms->is_settled has become true: answers the writes that waited for it, so that whoever has
+ * its answer finds every worker serving by it. */
+void api_settled(struct api *api);
+
 /* Ends long polls, stops accepting. */
 void api_drain(struct api *api, void (*on_done)(void *owner), void *owner);

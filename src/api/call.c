@@ -176,7 +176,16 @@ static void on_written(struct store_command *command, int answer, bool is_store_
         api_refuse_text(call, 500, "this is a fault of ours; the log says where");
     else if (answer)
         api_refuse(call, (unsigned)answer, &call->problem, json_incref(call->members));
-    else if (call->route->read)
+    else if (call->rooms->is_settled)
+        api_answer_written(call);
+    else
+        call->is_settling = true;
+}
+
+void api_answer_written(struct api_call *call)
+{
+    call->is_settling = false;
+    if (call->route->read)
         call->route->read(call);
     else
         api_reply_empty(call, 204);

@@ -75,8 +75,9 @@ struct api_call {
     struct buf bytes;   /* of the body */
     json_t *body;
     bool is_dry_run;
-    bool is_created; /* a write made something new: 201 */
-    bool is_busy;    /* the store has the command or the blob; the call must stay */
+    bool is_created;  /* a write made something new: 201 */
+    bool is_busy;     /* the store has the command or the blob; the call must stay */
+    bool is_settling; /* written; waits until the workers serve by it */
     struct store_command command;
     struct problem problem;
     json_t *plan;    /* of a dry run */
@@ -107,6 +108,9 @@ void api_refuse_text(struct api_call *call, unsigned status, const char *text);
 /* Runs the route's write until it is durable, then its read answers, or 204 where there is none;
  * on dry_run tells what it would do. */
 void api_write(struct api_call *call);
+
+/* Answers a write that is durable and settled. */
+void api_answer_written(struct api_call *call);
 
 /* The client is gone and nothing refers to the call any more. */
 void api_call_end(struct api_call *call);

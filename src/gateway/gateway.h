@@ -40,6 +40,7 @@ enum gateway_answer {
 struct gateway_hooks {
     void (*on_bom)(void *owner, struct span canonical_json);  /* assigned first now; keep it */
     void (*on_usage)(void *owner, struct usage_table *table); /* merge it; the gateway frees it */
+    void (*on_settled)(void *owner); /* every worker serves by the newest published view */
     void *owner;
 };
 

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What happens on the control loop, and when:
+ *
+ *   a change commits     every room applies it; at the end of the turn one snapshot is compiled
+ *                        and published for all changes of that turn
+ *   workers have it      writes that waited are answered
+ *   a deadline passes    TTLs, rollout steps and pins each have a timer, set anew after a change
+ *   every second         workers hand up their usage; it is merged and goes to the ledger
+ */
+
+#include "daemon/control.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/mem.h"
+#include "daemon/secrets.h"
+#include "io/file.h"
+
+#define USAGE_EVERY NSEC_PER_SEC
+#define LOAD_BATCH 512u
+
+struct control {
+    struct loop *loop;
+    const struct settings *settings;
+    struct control_hooks hooks;
+    struct rooms rooms;
+    struct api *api;
+    struct cookie_keys keys;
+    char token[TOKEN_TEXT_SIZE + 1];
+    int api_fd, api_unix_fd;
+    struct store_watch watch;
+    struct ledger_read seen;
+    struct task publish;
+    struct timer expire, advance, pins, collect;
+    struct store_command expire_command, advance_command;
+    bool is_expiring, is_advancing, is_collecting, is_stopping;
+    void (*on_stopped)(void *owner);
+    void *on_stopped_owner;
+};
+
+/* --- applying what was committed --- */
+
+static void apply(struct control *control, const struct store_event *event)
+{
+    struct rooms *rooms = &control->rooms;
+    int r = 0;
+    if (span_starts_with(event->entry.key, SPAN(REGISTRY_PREFIX)))
+        r = registry_apply(rooms->registry, event, loop_now(control->loop),
+                           loop_wall(control->loop));
+    else if (span_starts_with(event->entry.key, SPAN(VERSION_PREFIX)))
+        r = version_apply(rooms->version, event);
+    else if (span_starts_with(event->entry.key, SPAN(ROLLOUT_PREFIX)))
+        r = rollouts_apply(rooms->rollouts, event);
+    if (r) {
+        char *key = mem_span_dup(event->entry.key);
+        log_error("daemon", "a record cannot be read and is left out", "key", key);
+        free(key);
+    }
+}
+
+static void on_events(struct store_watch *watch, const struct store_event *events, size_t n_events,
+                      int64_t revision)
+{
+    (void)revision;
+    struct control *control = container_of(watch, struct control, watch);
+    for (size_t i = 0; i < n_events; i++)
+        apply(control, &events[i]);
+    control->rooms.is_settled = false;
+    task_defer(&control->publish, control->loop);
+}
+
+static void load(struct control *control, struct span prefix)
+{
+    const struct store_entry *entries[LOAD_BATCH];
+    struct span after = SPAN_NULL;
+    size_t n;
+    do {
+        n = store_range(control->rooms.store, prefix, after, entries, LOAD_BATCH);
+        for (size_t i = 0; i < n; i++) {
+            struct store_event event = { .kind = TXN_PUT, .entry = *entries[i] };
+            apply(control, &event);
+            after = entries[i]->key;
+        }
+    } while (n == LOAD_BATCH);
+}
+
+/* --- deadlines --- */
+
+static int build_expire(struct store_command *command, struct txn *txn)
+{
+    struct control *control = container_of(command, struct control, expire_command);
+    registry_expire(control->rooms.registry, loop_now(control->loop), txn);
+    return 0;
+}
+
+static void plan_expire(struct control *control)
+{
+    nsec deadline = registry_next_deadline(control->rooms.registry);
+    if (deadline == NSEC_NEVER || control->is_expiring)
+        timer_stop(&control->expire);
+    else
+        timer_start(&control->expire, control->loop, deadline);
+}
+
+static void on_expired(struct store_command *command, int answer, bool is_store_answer,
+                       int64_t revision)
+{
+    (void)revision;
+    struct control *control = container_of(command, struct control, expire_command);
+    control->is_expiring = false;
+    if (answer && is_store_answer)
+        /* Read-only, most likely: what has expired stays listed until the store writes again. */
+        timer_start(&control->expire, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
+    else
+        plan_expire(control);
+}
+
+static void on_expire_due(struct timer *timer)
+{
+    struct control *control = container_of(timer, struct control, expire);
+    control->is_expiring = true;
+    control->expire_command.build = build_expire;
+    control->expire_command.on_done = on_expired;
+    store_run(control->rooms.store, &control->expire_command);
+}
+
+static void timer_start_wall(struct timer *timer, struct loop *loop, unix_msec at)
+{
+    unix_msec left = at - loop_wall(loop);
+    timer_start(timer, loop, loop_now(loop) + (left > 0 ? (nsec)left * NSEC_PER_MSEC : 0));
+}
+
+static int build_advance(struct store_command *command, struct txn *txn)
+{
+    struct control *control = container_of(command, struct control, advance_command);
+    struct rollout_context context = rooms_rollout_context(&control->rooms);
+    return rollout_due(&context, txn) ? 0 : 1;
+}
+
+static void advance(struct control *control);
+
+static void on_advanced(struct store_command *command, int answer, bool is_store_answer,
+                        int64_t revision)
+{
+    (void)revision;
+    struct control *control = container_of(command, struct control, advance_command);
+    control->is_advancing = false;
+    if (!answer) {
+        advance(control);
+        return;
+    }
+    unix_msec due = rollout_next_due(control->rooms.rollouts);
+    if (is_store_answer)
+        timer_start(&control->advance, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
+    else if (due)
+        timer_start_wall(&control->advance, control->loop, due);
+    else
+        timer_stop(&control->advance);
+}
+
+/* Makes the changes that are due in rollouts, one after the other. */
+static void advance(struct control *control)
+{
+    if (control->is_advancing)
+        return;
+    control->is_advancing = true;
+    control->advance_command.build = build_advance;
+    control->advance_command.on_done = on_advanced;
+    store_run(control->rooms.store, &control->advance_command);
+}
+
+static void on_advance_due(struct timer *timer)
+{
+    advance(container_of(timer, struct control, advance));
+}
+
+/* --- publishing --- */
+
+static void publish(struct control *control)
+{
+    struct rooms *rooms = &control->rooms;
+    rooms_changed(rooms);
+    gateway_publish(rooms->gateway, rooms->registry, rooms_snapshot_new(rooms));
+    api_changed(control->api);
+
+    unix_msec expiry = version_next_expiry(rooms->version, loop_wall(control->loop));
+    if (expiry)
+        timer_start_wall(&control->pins, control->loop, expiry);
+    plan_expire(control);
+    advance(control);
+}
+
+static void on_publish(struct task *task)
+{
+    struct control *control = container_of(task, struct control, publish);
+    if (control->rooms.gateway && !control->is_stopping)
+        publish(control);
+}
+
+static void on_pin_expired(struct timer *timer)
+{
+    struct control *control = container_of(timer, struct control, pins);
+    task_defer(&control->publish, control->loop);
+}
+
+static void on_settled(void *owner)
+{
+    struct control *control = owner;
+    if (!list_is_empty(&control->publish.link))
+        return; /* the next view is on its way */
+    control->rooms.is_settled = true;
+    if (control->api)
+        api_settled(control->api);
+}
+
+/* --- what workers hand up --- */
+
+struct keep_bom {
+    struct store_command command;
+    struct control *control;
+    char *json;
+};
+
+static int build_keep_bom(struct store_command *command, struct txn *txn)
+{
+    struct keep_bom *keep = container_of(command, struct keep_bom, command);
+    bom_keep(keep->control->rooms.version, span_of(keep->json), loop_wall(keep->control->loop),
+             txn);
+    return 0;
+}
+
+static void on_bom_kept(struct store_command *command, int answer, bool is_store_answer,
+                        int64_t revision)
+{
+    (void)is_store_answer;
+    (void)revision;
+    struct keep_bom *keep = container_of(command, struct keep_bom, command);
+    if (answer)
+        log_warn("daemon", "a BOM could not be kept", "bom", keep->json);
+    free(keep->json);
+    free(keep);
+}
+
+static void on_bom(void *owner, struct span json)
+{
+    struct control *control = owner;
+    struct keep_bom *keep = mem_new(struct keep_bom);
+    keep->control = control;
+    keep->json = mem_span_dup(json);
+    keep->command.build = build_keep_bom;
+    keep->command.on_done = on_bom_kept;
+    store_run(control->rooms.store, &keep->command);
+}
+
+static void on_usage(void *owner, struct usage_table *table)
+{
+    struct control *control = owner;
+    struct ledger_rows *hours = NULL, *seen = NULL;
+    usage_merge(control->rooms.usage, table, loop_wall(control->loop), &hours, &seen);
+    ledger_submit(control->rooms.store, NULL, hours);
+    ledger_submit(control->rooms.store, NULL, seen);
+}
+
+static void on_collected(void *owner)
+{
+    struct control *control = owner;
+    control->is_collecting = false;
+}
+
+static void on_collect_due(struct timer *timer)
+{
+    struct control *control = container_of(timer, struct control, collect);
+    timer_start(timer, control->loop, loop_now(control->loop) + USAGE_EVERY);
+    if (control->is_collecting)
+        return;
+    control->is_collecting = true;
+    gateway_collect_usage(control->rooms.gateway, on_collected, control);
+}
+
+/* --- starting --- */
+
+static int start_gateway(struct control *control, struct problem *problem)
+{
+    struct gateway_hooks hooks = {
+        .on_bom = on_bom, .on_usage = on_usage, .on_settled = on_settled, .owner = control
+    };
+    int r = gateway_start(control->loop, &control->settings->gateway, &control->keys, &hooks,
+                          &control->rooms.gateway, problem);
+    return r > 0 ? CONTROL_REFUSED : err_trace(r);
+}
+
+static int listen_at(struct span text, struct problem *problem, int *ret_fd)
+{
+    struct address address;
+    int r = address_parse(text, &address);
+    if (!r)
+        r = socket_listen(&address, false, ret_fd);
+    if (r > 0) {
+        problem_set(problem, "api.listen", "%.*s %s", SPAN_ARG(text),
+                    r == SOCKET_IN_USE    ? "is taken by another process"
+                    : r == SOCKET_REFUSED ? "may not be listened at"
+                                          : "is too long for a socket");
+        return CONTROL_REFUSED;
+    }
+    return err_trace(r);
+}
+
+static int start_api(struct control *control, struct problem *problem)
+{
+    struct api_settings settings = {
+        .token = control->token,
+        .registration_is_open = !control->settings->auth_required,
+        .started = loop_now(control->loop),
+    };
+    control->api = api_new(control->loop, &control->rooms, &settings);
+
+    int r = listen_at(span_of(control->settings->api_listen), problem, &control->api_fd);
+    if (r)
+        return r;
+    char *path = mem_format("unix:%s/api.sock", control->settings->data);
+    r = listen_at(span_of(path), problem, &control->api_unix_fd);
+    free(path);
+    if (r)
+        return r;
+    r = api_listen(control->api, control->api_fd);
+    return r ? err_trace(r) : err_trace(api_listen(control->api, control->api_unix_fd));
+}
+
+static void fail(struct control *control, int r, struct problem *problem)
+{
+    if (r < 0)
+        problem_set(problem, "", "it cannot serve; the log at level debug says where it failed");
+    control->hooks.on_failed(control->hooks.owner, problem);
+}
+
+/* The ledger's rows are the last thing to come; then everything serves. */
+static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cells, size_t n_rows)
+{
+    struct control *control = container_of(read, struct control, seen);
+    struct problem problem = { 0 };
+    usage_load(control->rooms.usage, cells, n_rows);
+
+    int r = start_gateway(control, &problem);
+    if (!r)
+        r = start_api(control, &problem);
+    if (r) {
+        fail(control, r, &problem);
+        return;
+    }
+    publish(control);
+    timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
+    control->hooks.on_ready(control->hooks.owner);
+}
+
+static int open_secrets(struct control *control, struct problem *problem)
+{
+    int r = dir_make(AT_FDCWD, control->settings->data, 0750);
+    if (r)
+        return err_trace(r);
+    CLEANUP(fd_closep) int dir = open(control->settings->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        problem_set(problem, "data", "%s cannot be opened: %s", control->settings->data,
+                    strerror(errno));
+        return CONTROL_REFUSED;
+    }
+    r = secrets_token(dir, control->token, problem);
+    if (!r)
+        r = secrets_cookie_keys(dir, &control->keys, problem);
+    return r > 0 ? CONTROL_REFUSED : err_trace(r);
+}
+
+static int open_store(struct control *control, struct problem *problem)
+{
+    struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
+    int r = store_open(control->loop, &settings, &control->rooms.store, problem);
+    if (r)
+        return r > 0 ? CONTROL_REFUSED : err_trace(r);
+
+    load(control, SPAN(REGISTRY_PREFIX));
+    load(control, SPAN(VERSION_PREFIX));
+    load(control, SPAN(ROLLOUT_PREFIX));
+    control->watch.on_events = on_events;
+    return err_fold(store_watch_start(control->rooms.store, &control->watch, 0));
+}
+
+static struct control *control_new(struct loop *loop, const struct settings *settings,
+                                   const struct control_hooks *hooks)
+{
+    struct control *control = mem_new(struct control);
+    control->loop = loop;
+    control->settings = settings;
+    control->hooks = *hooks;
+    control->api_fd = control->api_unix_fd = -1;
+    control->publish.on_run = on_publish;
+    list_init(&control->publish.link);
+    list_init(&control->watch.link);
+    control->expire.on_due = on_expire_due;
+    control->advance.on_due = on_advance_due;
+    control->pins.on_due = on_pin_expired;
+    control->collect.on_due = on_collect_due;
+    control->rooms.loop = loop;
+    control->rooms.retire_window = settings->retire_window;
+    control->rooms.registry = registry_new();
+    control->rooms.version = version_new();
+    control->rooms.rollouts = rollouts_new();
+    control->rooms.usage = usage_new();
+    return control;
+}
+
+DEFINE_CLEANUP(struct control *, control_free);
+
+int control_start(struct loop *loop, const struct settings *settings,
+                  const struct control_hooks *hooks, struct control **ret_control,
+                  struct problem *problem)
+{
+    CLEANUP(control_freep) struct control *control = control_new(loop, settings, hooks);
+    int r = open_secrets(control, problem);
+    if (!r)
+        r = open_store(control, problem);
+    if (r)
+        return r;
+
+    control->seen.table = usage_seen_table();
+    control->seen.on_rows = on_seen_rows;
+    ledger_submit_read(control->rooms.store, &control->seen);
+    *ret_control = steal(control);
+    return 0;
+}
+
+int control_reload(struct control *control, const struct settings *settings,
+                   struct problem *problem)
+{
+    int r = gateway_reload(control->rooms.gateway, &settings->gateway, problem);
+    if (r)
+        return r > 0 ? CONTROL_REFUSED : err_trace(r);
+    control->settings = settings;
+    control->rooms.retire_window = settings->retire_window;
+    return 0;
+}
+
+/* --- stopping --- */
+
+static void on_last_usage(void *owner)
+{
+    struct control *control = owner;
+    control->on_stopped(control->on_stopped_owner);
+}
+
+static void on_gateway_stopped(void *owner)
+{
+    struct control *control = owner;
+    gateway_collect_usage(control->rooms.gateway, on_last_usage, control);
+}
+
+static void on_api_drained(void *owner)
+{
+    (void)owner; /* the gateway, which takes longer, is who is waited for */
+}
+
+void control_stop(struct control *control, void (*on_done)(void *owner), void *owner)
+{
+    control->is_stopping = true;
+    control->on_stopped = on_done;
+    control->on_stopped_owner = owner;
+    timer_stop(&control->collect);
+    timer_stop(&control->expire);
+    timer_stop(&control->advance);
+    api_drain(control->api, on_api_drained, control);
+    gateway_stop(control->rooms.gateway, control->settings->drain_grace, on_gateway_stopped,
+                 control);
+}
+
+struct control *control_free(struct control *control)
+{
+    if (!control)
+        return NULL;
+
+    timer_stop(&control->collect);
+    timer_stop(&control->expire);
+    timer_stop(&control->advance);
+    timer_stop(&control->pins);
+    gateway_free(control->rooms.gateway);
+    if (control->rooms.store)
+        store_watch_stop(&control->watch);
+    store_close(control->rooms.store);
+    task_cancel(&control->publish);
+    api_free(control->api);
+    rooms_changed(&control->rooms);
+    usage_free(control->rooms.usage);
+    rollouts_free(control->rooms.rollouts);
+    version_free(control->rooms.version);
+    registry_free(control->rooms.registry);
+    fd_closep(&control->api_fd);
+    fd_closep(&control->api_unix_fd);
+    free(control);
+    return NULL;
+}
+
+/* --- what it says of itself --- */
+
+void control_listener_text(const struct control *control, unsigned index, char *text, size_t size)
+{
+    char address[ADDRESS_TEXT_MAX];
+    address_format(gateway_listener_address(control->rooms.gateway, index), address);
+    snprintf(text, size, "%s", address);
+}
+
+void control_api_text(const struct control *control, char *text, size_t size)
+{
+    struct address address;
+    char formatted[ADDRESS_TEXT_MAX] = "?";
+    if (!socket_address(control->api_fd, &address))
+        address_format(&address, formatted);
+    snprintf(text, size, "%s", formatted);
+}
+
+const char *control_token(const struct control *control)
+{
+    return control->token;
+}

@@ -1,0 +1,53 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The control loop: puts the rooms together and keeps them going.
+ *
+ *   store ─events→ registry, version, rollout ─snapshot→ gateway workers
+ *   timers: TTLs, rollout steps, expiring pins, usage once a second
+ *
+ * Owns:     every room, the gateway and the management API. Borrows: the loop and the settings,
+ *           which outlive it.
+ * Threads:  the control loop.
+ */
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "daemon/settings.h"
+#include "io/loop.h"
+
+struct control;
+
+enum control_answer {
+    CONTROL_OK,
+    CONTROL_REFUSED, /* the problem says what stands against starting */
+};
+
+/* on_ready is called when everything serves, or on_failed when the gateway or the API cannot. */
+struct control_hooks {
+    void (*on_ready)(void *owner);
+    void (*on_failed)(void *owner, const struct problem *problem);
+    void *owner;
+};
+
+/* Answers: CONTROL_REFUSED. */
+int control_start(struct loop *loop, const struct settings *settings,
+                  const struct control_hooks *hooks, struct control **ret_control,
+                  struct problem *problem) MUST_CHECK;
+
+/* Takes over new settings, which outlive it, as far as they can change at run time: routes and
+ * limits. Answers: CONTROL_REFUSED, and nothing has changed. */
+int control_reload(struct control *control, const struct settings *settings,
+                   struct problem *problem) MUST_CHECK;
+
+/* Stops accepting, lets requests under way end, writes the last usage, then calls on_done. */
+void control_stop(struct control *control, void (*on_done)(void *owner), void *owner);
+
+struct control *control_free(struct control *control);
+
+/* Where things really listen; index as in settings->gateway.listeners. */
+void control_listener_text(const struct control *control, unsigned index, char *text, size_t size);
+void control_api_text(const struct control *control, char *text, size_t size);
+const char *control_token(const struct control *control);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The one binary: the verbs that serve are here, all others are the CLI's.
+ */
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "daemon/serve.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} serving_verbs[] = {
+    { "dev", serve_dev },
+    { "server", serve_server },
+    { "config", serve_config },
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof(serving_verbs) / sizeof(serving_verbs[0]); i++) {
+        if (strcmp(argv[1], serving_verbs[i].name) == 0)
+            return serving_verbs[i].run(argc - 1, argv + 1);
+    }
+    return cli_main(argc, argv);
+}

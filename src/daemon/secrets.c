@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/secrets.h"
+
+#include <fcntl.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "io/file.h"
+
+#define SECRET_FILE_MAX 4096u
+#define TOKEN_MIN 16u
+
+/* Reads the file, or makes it of `fresh`. Answers: SECRETS_REFUSED. */
+static int read_or_make(int dir_fd, const char *name, struct span fresh, struct buf *bytes,
+                        struct problem *problem)
+{
+    struct stat status;
+    if (fstatat(dir_fd, name, &status, 0) == 0 && (status.st_mode & 077)) {
+        problem_set(problem, name, "can be read by others (mode %04o); chmod 600 it",
+                    status.st_mode & 07777);
+        return SECRETS_REFUSED;
+    }
+
+    int r = file_read(dir_fd, name, bytes);
+    if (r == FILE_ABSENT) {
+        r = file_write(dir_fd, name, fresh, 0600);
+        return r ? err_trace(r) : err_fold(buf_append(bytes, fresh));
+    }
+    if (r == FILE_TOO_LARGE) {
+        problem_set(problem, name, "is larger than %u bytes", SECRET_FILE_MAX);
+        return SECRETS_REFUSED;
+    }
+    return err_trace(r);
+}
+
+int secrets_token(int dir_fd, char ret_token[TOKEN_TEXT_SIZE + 1], struct problem *problem)
+{
+    unsigned char random[32];
+    char text[TOKEN_TEXT_SIZE + 2];
+    hash_random(random, sizeof(random));
+    size_t size = hash_base32(random, sizeof(random), text);
+    text[size] = '\n';
+
+    CLEANUP(buf_fini) struct buf bytes = { .limit = SECRET_FILE_MAX };
+    int r = read_or_make(dir_fd, "token", (struct span){ text, size + 1 }, &bytes, problem);
+    if (r)
+        return r;
+
+    struct span rest = buf_span(&bytes), token = span_trim(span_cut(&rest, '\n'));
+    if (token.size < TOKEN_MIN || token.size > TOKEN_TEXT_SIZE) {
+        problem_set(problem, "token", "has %zu characters; %u to %u are accepted", token.size,
+                    TOKEN_MIN, TOKEN_TEXT_SIZE);
+        return SECRETS_REFUSED;
+    }
+    memcpy(ret_token, token.data, token.size);
+    ret_token[token.size] = '\0';
+    return 0;
+}
+
+static bool hex_decode(struct span text, unsigned char *bytes, size_t size)
+{
+    if (text.size != 2 * size)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        const char *digits = "0123456789abcdef", *at = strchr(digits, text.data[i]);
+        if (!at || !text.data[i])
+            return false;
+        unsigned char digit = (unsigned char)(at - digits);
+        bytes[i / 2] = (unsigned char)(i % 2 ? bytes[i / 2] | digit : digit << 4);
+    }
+    return true;
+}
+
+int secrets_cookie_keys(int dir_fd, struct cookie_keys *ret_keys, struct problem *problem)
+{
+    unsigned char random[COOKIE_KEY_SIZE];
+    char text[2 * COOKIE_KEY_SIZE + 2];
+    hash_random(random, sizeof(random));
+    size_t size = hash_hex(random, sizeof(random), text);
+    text[size] = '\n';
+
+    CLEANUP(buf_fini) struct buf bytes = { .limit = SECRET_FILE_MAX };
+    int r = read_or_make(dir_fd, "cookie.keys", (struct span){ text, size + 1 }, &bytes, problem);
+    if (r)
+        return r;
+
+    struct cookie_keys keys = { 0 };
+    struct span rest = buf_span(&bytes);
+    while (rest.data && keys.n_keys < 2) {
+        struct span line = span_trim(span_cut(&rest, '\n'));
+        if (!line.size)
+            continue;
+        if (!hex_decode(line, keys.keys[keys.n_keys++], COOKIE_KEY_SIZE)) {
+            problem_set(problem, "cookie.keys", "has a line that is not 64 hex digits");
+            return SECRETS_REFUSED;
+        }
+    }
+    if (!keys.n_keys) {
+        problem_set(problem, "cookie.keys", "is empty; a line of 64 hex digits is accepted");
+        return SECRETS_REFUSED;
+    }
+    *ret_keys = keys;
+    return 0;
+}

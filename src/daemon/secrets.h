@@ -1,0 +1,28 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The two secrets of a data directory, made at the first start: the management token ("token") and
+ * the keys of the signed cookie ("cookie.keys", one or two lines of 64 hex digits; the first
+ * signs). A file that others can read is refused.
+ *
+ * Threads: any; before serving.
+ */
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "gateway/gateway.h"
+
+#define TOKEN_TEXT_SIZE 52u /* base32 of 256 bits */
+
+enum secrets_answer {
+    SECRETS_OK,
+    SECRETS_REFUSED, /* the problem names the file and what is wrong with it */
+};
+
+/* Answers: SECRETS_REFUSED. */
+int secrets_token(int dir_fd, char ret_token[TOKEN_TEXT_SIZE + 1], struct problem *problem)
+    MUST_CHECK;
+int secrets_cookie_keys(int dir_fd, struct cookie_keys *ret_keys, struct problem *problem)
+    MUST_CHECK;

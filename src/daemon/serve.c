@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/serve.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/control.h"
+#include "daemon/settings.h"
+#include "io/process.h"
+#include "io/signals.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+static const char *const dev_usage =
+    "usage: sarsen dev [-c FILE] [--data DIR | --ephemeral] [-- COMMAND ARGUMENT…]\n"
+    "\n"
+    "Everything on loopback in one process, data kept in ./.sarsen. With a COMMAND: starts it when\n"
+    "Sarsen is ready, with SARSEN_ADDRESS, SARSEN_TOKEN and SARSEN_GATEWAY in its environment, and\n"
+    "ends with it.\n"
+    "\n"
+    "  -c FILE       a config file; `sarsen config reference` lists its keys\n"
+    "  --data DIR    keep data there\n"
+    "  --ephemeral   keep data in a temporary directory and remove it at the end\n";
+
+static const char *const server_usage =
+    "usage: sarsen server -c FILE\n"
+    "\n"
+    "Serves by the config file. SIGHUP reads it again, SIGTERM drains and ends.\n";
+
+static const char *const config_usage =
+    "usage: sarsen config check FILE    tells whether the file would be accepted\n"
+    "       sarsen config reference     the keys, as Markdown\n"
+    "       sarsen config schema        the keys, as JSON Schema\n";
+
+struct server {
+    struct loop *loop;
+    struct settings *settings;
+    struct settings *old_settings; /* of before a reload; workers may still read them */
+    struct control *control;
+    struct signals signals;
+    struct process child;
+    char *const *child_argv; /* NULL: none */
+    const char *config;
+    const char *data; /* from the command line */
+    bool is_dev, is_ephemeral, is_ready, is_stopping;
+    int status;
+};
+
+/* --- what a person reads --- */
+
+static void print_problem(const char *file, const struct problem *problem)
+{
+    fprintf(stderr, "sarsen: ");
+    if (file)
+        fprintf(stderr, "%s: ", file);
+    if (problem->line)
+        fprintf(stderr, "line %u: ", problem->line);
+    fprintf(stderr, "%s%s%s\n", problem->path, problem->path[0] ? " " : "", problem->text);
+}
+
+static void print_listeners(const struct server *server, bool is_internal)
+{
+    char text[ADDRESS_TEXT_MAX];
+    printf(" %s", is_internal ? "internal   " : "gateway    ");
+    for (unsigned i = 0; i < server->settings->gateway.n_listeners; i++) {
+        if (server->settings->gateway.listeners[i].is_internal != is_internal)
+            continue;
+        control_listener_text(server->control, i, text, sizeof(text));
+        printf(" %s%s", strncmp(text, "unix:", 5) == 0 ? "" : "http://", text);
+    }
+    printf("\n");
+}
+
+static void print_ready(const struct server *server)
+{
+    char api[ADDRESS_TEXT_MAX];
+    control_api_text(server->control, api, sizeof(api));
+    if (!server->is_dev) {
+        log_info("daemon", "ready", "api", api, "data", server->settings->data);
+        return;
+    }
+    printf("sarsen %s is ready, bound to loopback; data in %s%s\n", SARSEN_VERSION,
+           server->settings->data, server->is_ephemeral ? " until it ends" : "");
+    print_listeners(server, false);
+    print_listeners(server, true);
+    printf(" management  http://%s  token in %s/token\n", api, server->settings->data);
+    printf("Ctrl-C ends it.\n");
+    fflush(stdout);
+}
+
+/* --- the command of `sarsen dev -- COMMAND` --- */
+
+static void stop(struct server *server, int status);
+
+static void on_child_exit(struct process *process, int wait_status)
+{
+    struct server *server = container_of(process, struct server, child);
+    stop(server, WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status));
+}
+
+static void set_environment(const struct server *server)
+{
+    char text[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX + 8];
+    control_api_text(server->control, text, sizeof(text));
+    snprintf(address, sizeof(address), "http://%s", text);
+    setenv("SARSEN_ADDRESS", address, 1);
+    setenv("SARSEN_TOKEN", control_token(server->control), 1);
+    char *gateway = mem_format("unix:%s/gateway.sock", server->settings->data);
+    setenv("SARSEN_GATEWAY", gateway, 1);
+    free(gateway);
+}
+
+static void start_child(struct server *server)
+{
+    set_environment(server);
+    server->child.on_exit = on_child_exit;
+    int r =
+        process_start(&server->child, server->loop, (const char *const *)server->child_argv, NULL);
+    if (r) {
+        fprintf(stderr, "sarsen: %s cannot be started\n", server->child_argv[0]);
+        stop(server, 127);
+    }
+}
+
+/* --- life --- */
+
+static void on_stopped(void *owner)
+{
+    struct server *server = owner;
+    loop_stop(server->loop);
+}
+
+static void stop(struct server *server, int status)
+{
+    server->status = status;
+    if (server->is_stopping || !server->is_ready) {
+        loop_stop(server->loop);
+        return;
+    }
+    server->is_stopping = true;
+    process_signal(&server->child, SIGTERM);
+    control_stop(server->control, on_stopped, server);
+}
+
+static void on_ready(void *owner)
+{
+    struct server *server = owner;
+    server->is_ready = true;
+    print_ready(server);
+    if (server->child_argv)
+        start_child(server);
+}
+
+static void on_failed(void *owner, const struct problem *problem)
+{
+    struct server *server = owner;
+    print_problem(NULL, problem);
+    stop(server, EXIT_FAILED);
+}
+
+static void reload(struct server *server)
+{
+    struct problem problem = { 0 };
+    CLEANUP(settings_freep) struct settings *settings = NULL;
+    if (!server->config || !server->is_ready)
+        return;
+    int r = settings_load(server->config, server->data, &settings, &problem);
+    if (!r)
+        r = control_reload(server->control, settings, &problem);
+    if (r) {
+        print_problem(server->config, &problem);
+        log_error("daemon", "the config file was refused; the old one stays", "file",
+                  server->config);
+        return;
+    }
+    settings_free(server->old_settings);
+    server->old_settings = server->settings;
+    server->settings = steal(settings);
+    log_info("daemon", "reloaded", "file", server->config);
+}
+
+static void on_signal(struct signals *signals, int signal)
+{
+    struct server *server = container_of(signals, struct server, signals);
+    if (signal == SIGHUP)
+        reload(server);
+    else if (signal == SIGTERM || signal == SIGINT)
+        stop(server, 0);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *at)
+{
+    (void)status;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+/* Every connection is a descriptor, so the limit is raised as far as it goes. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int serve(struct server *server)
+{
+    struct problem problem = { 0 };
+    int r = settings_load(server->config, server->data, &server->settings, &problem);
+    if (r) {
+        if (r == SETTINGS_ABSENT)
+            problem_set(&problem, "", "there is no such file");
+        print_problem(server->config, &problem);
+        return EXIT_FAILED;
+    }
+    log_setup(server->settings->log_level, server->settings->log_is_json);
+    raise_file_limit();
+
+    server->loop = loop_new(clock_system());
+    server->signals.on_signal = on_signal;
+    r = signals_open(&server->signals, server->loop);
+    struct control_hooks hooks = { on_ready, on_failed, server };
+    if (!r)
+        r = control_start(server->loop, server->settings, &hooks, &server->control, &problem);
+    if (r > 0)
+        print_problem(NULL, &problem);
+    if (!r)
+        r = loop_run(server->loop);
+    return r ? EXIT_FAILED : server->status;
+}
+
+static int serve_and_clean(struct server *server)
+{
+    int status = serve(server);
+    process_kill(&server->child);
+    control_free(server->control);
+    signals_close(&server->signals);
+    loop_free(server->loop);
+    settings_free(server->old_settings);
+    if (server->is_ephemeral)
+        nftw(server->data, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    settings_free(server->settings);
+    return status;
+}
+
+/* --- arguments --- */
+
+int serve_dev(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "config", required_argument, NULL, 'c' },
+        { "data", required_argument, NULL, 'd' },
+        { "ephemeral", no_argument, NULL, 'e' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct server server = { .is_dev = true, .child.pidfd = -1 };
+    char temporary[] = "/tmp/sarsen.XXXXXX";
+    int option;
+    while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c': server.config = optarg; break;
+        case 'd': server.data = optarg; break;
+        case 'e': server.is_ephemeral = true; break;
+        case 'h': fputs(dev_usage, stdout); return 0;
+        default: fputs(dev_usage, stderr); return EXIT_USAGE;
+        }
+    }
+    if (server.is_ephemeral && server.data) {
+        fprintf(stderr, "sarsen: --data and --ephemeral exclude each other\n");
+        return EXIT_USAGE;
+    }
+    if (server.is_ephemeral)
+        server.data = mkdtemp(temporary);
+    if (optind < argc)
+        server.child_argv = argv + optind;
+    return serve_and_clean(&server);
+}
+
+int serve_server(int argc, char **argv)
+{
+    struct server server = { .child.pidfd = -1 };
+    int option;
+    while ((option = getopt(argc, argv, "c:h")) != -1) {
+        switch (option) {
+        case 'c': server.config = optarg; break;
+        case 'h': fputs(server_usage, stdout); return 0;
+        default: fputs(server_usage, stderr); return EXIT_USAGE;
+        }
+    }
+    if (!server.config || optind < argc) {
+        fputs(server_usage, stderr);
+        return EXIT_USAGE;
+    }
+    return serve_and_clean(&server);
+}
+
+static int check_config(const char *file)
+{
+    struct problem problem = { 0 };
+    CLEANUP(settings_freep) struct settings *settings = NULL;
+    int r = settings_load(file, NULL, &settings, &problem);
+    if (r == SETTINGS_ABSENT)
+        problem_set(&problem, "", "there is no such file");
+    if (r) {
+        print_problem(file, &problem);
+        return EXIT_FAILED;
+    }
+    printf("%s is fine\n", file);
+    return 0;
+}
+
+int serve_config(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "check") == 0)
+        return check_config(argv[2]);
+
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    if (argc == 2 && strcmp(argv[1], "reference") == 0)
+        settings_write_reference(&text);
+    else if (argc == 2 && strcmp(argv[1], "schema") == 0)
+        settings_write_schema(&text);
+    if (!text.size) {
+        fputs(config_usage, argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
+        return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : EXIT_USAGE;
+    }
+    fwrite(text.data, 1, text.size, stdout);
+    return 0;
+}

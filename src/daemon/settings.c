@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/settings.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <yaml.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/timefmt.h"
+#include "io/file.h"
+#include "registry/registry.h"
+
+#define SETTINGS_FILE_MAX (4u * 1024 * 1024)
+#define KEY_MAX 128u
+
+/* --- the table --- */
+
+enum kind {
+    KIND_TEXT,
+    KIND_BOOL,
+    KIND_COUNT,
+    KIND_DURATION,
+    KIND_CHOICE,    /* one of the words of `accepts`, stored as its position */
+    KIND_ADDRESS,   /* text of an address */
+    KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */
+};
+
+struct setting {
+    const char *key;
+    enum kind kind;
+    size_t at; /* offset in struct settings */
+    const char *standard;
+    uint64_t min, max; /* of counts; of durations in nanoseconds */
+    const char *accepts;
+    const char *help;
+};
+
+#define AT(member) offsetof(struct settings, member)
+#define SECONDS(n) ((n)*NSEC_PER_SEC)
+#define DAYS(n) SECONDS((n)*86400ull)
+
+static const struct setting table[] = {
+    { "data", KIND_TEXT, AT(data), ".sarsen", 0, 0, "a directory",
+      "where everything is kept: store, ledger, files of releases, keys and the token" },
+    { "log.level", KIND_CHOICE, AT(log_level), "info", 0, 0, "debug, info, warn, error",
+      "what the program's own log tells" },
+    { "log.format", KIND_CHOICE, AT(log_is_json), "logfmt", 0, 0, "logfmt, json",
+      "how it is written, to standard error" },
+    { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0, "a loopback address",
+      "the management API; it is on a unix socket in the data directory as well" },
+    { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
+      "whether registration and discovery need the token on loopback too" },
+    { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0, "an address, or a list of them",
+      "where browsers and the outside arrive; nothing they claim is believed" },
+    { "gateway.internal", KIND_LISTENERS, 1, "127.0.0.1:8001", 0, 0,
+      "an address, or a list of them",
+      "where services call each other; their Sarsen-* headers and baggage are believed. "
+      "gateway.sock in the data directory is always one" },
+    { "gateway.workers", KIND_COUNT, AT(gateway.n_workers), "0", 0, 256, "0 to 256",
+      "threads that serve requests; 0 is one per core" },
+    { "gateway.upstream_timeout", KIND_DURATION, AT(gateway.upstream_timeout), "30s", NSEC_PER_MSEC,
+      SECONDS(3600), "1ms to 1h",
+      "until a service's answer begins; a smaller Sarsen-Deadline of a caller wins" },
+    { "gateway.connect_timeout", KIND_DURATION, AT(gateway.connect_timeout), "1s", NSEC_PER_MSEC,
+      SECONDS(60), "1ms to 1m", "until a connection to an instance stands" },
+    { "gateway.idle_timeout", KIND_DURATION, AT(gateway.idle_timeout), "60s", SECONDS(1),
+      SECONDS(3600), "1s to 1h", "how long a client's connection may stay without a request" },
+    { "gateway.max_connections_per_address", KIND_COUNT, AT(gateway.max_per_address), "1024", 0,
+      1000000, "0 to 1000000", "of one address on edge listeners, per worker; 0 is no limit" },
+    { "gateway.cookie.ttl", KIND_DURATION, AT(gateway.cookie_ttl), "400d", SECONDS(60), DAYS(400),
+      "1m to 400d", "how long the signed cookie is good for" },
+    { "gateway.cookie.secure", KIND_BOOL, AT(gateway.is_cookie_secure), "false", 0, 0,
+      "true, false", "send the cookie over TLS only; for when TLS ends in front of the gateway" },
+    { "retire.window", KIND_DURATION, AT(retire_window), "45d", NSEC_PER_SEC, DAYS(3650),
+      "1s to 3650d", "how long a contract must be unused before it can be taken offline" },
+    { "drain.grace", KIND_DURATION, AT(drain_grace), "10s", 0, SECONDS(3600), "0s to 1h",
+      "how long requests under way may take when the process ends" },
+};
+
+#define N_SETTINGS (sizeof(table) / sizeof(table[0]))
+
+static const struct {
+    const char *key;
+    size_t at; /* offset in struct gateway_route */
+    const char *help;
+} route_table[] = {
+    { "match.host", offsetof(struct gateway_route, host),
+      "the Host, without port; \"*.example.com\" is any one label" },
+    { "match.path", offsetof(struct gateway_route, path), "the whole path" },
+    { "match.prefix", offsetof(struct gateway_route, prefix),
+      "\"/session\" matches /session and what is below it" },
+    { "match.method", offsetof(struct gateway_route, method), "the method" },
+    { "match.header", offsetof(struct gateway_route, header_name), "a header that must be there" },
+    { "match.value", offsetof(struct gateway_route, header_value), "and its value" },
+    { "service", offsetof(struct gateway_route, service), "who answers; required" },
+    { "strip", offsetof(struct gateway_route, strip),
+      "a prefix that is removed from the path before it goes to the service" },
+};
+
+#define N_ROUTE_KEYS (sizeof(route_table) / sizeof(route_table[0]))
+
+/* --- values --- */
+
+/* One reading of a document. */
+struct reader {
+    struct settings *settings;
+    yaml_document_t *document;
+    struct problem *problem;
+    bool is_given[N_SETTINGS];
+};
+
+static int refuse(struct problem *problem, size_t line, const char *key, struct span found,
+                  const char *accepts)
+{
+    problem_set(problem, key, "is \"%.*s\"; %s is accepted", SPAN_ARG(span_first(found, 80)),
+                accepts);
+    if (problem)
+        problem->line = (unsigned)line;
+    return SETTINGS_INVALID;
+}
+
+/* Position of the word in "a, b, c", or -1. */
+static int choice_of(const char *choices, struct span word)
+{
+    struct span rest = span_of(choices);
+    for (int i = 0; rest.data; i++) {
+        if (span_equals(span_trim(span_cut(&rest, ',')), word))
+            return i;
+    }
+    return -1;
+}
+
+static bool set_choice(void *at, const struct setting *setting, struct span text)
+{
+    int choice = choice_of(setting->accepts, text);
+    if (choice < 0)
+        return false;
+    if (setting->at == AT(log_level))
+        *(enum log_level *)at = (enum log_level)choice;
+    else
+        *(bool *)at = choice != 0;
+    return true;
+}
+
+static bool set_number(void *at, const struct setting *setting, struct span text)
+{
+    if (setting->kind == KIND_COUNT) {
+        uint64_t count;
+        if (!span_to_uint(text, setting->max, &count) || count < setting->min)
+            return false;
+        *(unsigned *)at = (unsigned)count;
+        return true;
+    }
+    nsec duration;
+    if (duration_parse(text, &duration) || duration < setting->min || duration > setting->max)
+        return false;
+    *(nsec *)at = duration;
+    return true;
+}
+
+static bool set_bool(bool *at, struct span text)
+{
+    if (!span_is(text, "true") && !span_is(text, "false"))
+        return false;
+    *at = span_is(text, "true");
+    return true;
+}
+
+static bool add_listener(struct settings *settings, const struct setting *setting, struct span text)
+{
+    struct gateway_settings *gateway = &settings->gateway;
+    struct gateway_listener *listener = &gateway->listeners[gateway->n_listeners];
+    if (gateway->n_listeners == GATEWAY_LISTENERS_MAX || address_parse(text, &listener->address))
+        return false;
+    listener->text = arena_span_dup(&settings->arena, text).data;
+    listener->is_internal = setting->at;
+    gateway->n_listeners++;
+    return true;
+}
+
+static bool set_value(struct settings *settings, const struct setting *setting, struct span text)
+{
+    void *at = (char *)settings + setting->at;
+    struct address address;
+    switch (setting->kind) {
+    case KIND_TEXT:
+        if (!text.size)
+            return false;
+        *(const char **)at = arena_span_dup(&settings->arena, text).data;
+        return true;
+    case KIND_BOOL: return set_bool(at, text);
+    case KIND_COUNT:
+    case KIND_DURATION: return set_number(at, setting, text);
+    case KIND_CHOICE: return set_choice(at, setting, text);
+    case KIND_ADDRESS:
+        if (address_parse(text, &address) || !address_is_loopback(&address))
+            return false;
+        *(const char **)at = arena_span_dup(&settings->arena, text).data;
+        return true;
+    case KIND_LISTENERS: return add_listener(settings, setting, text);
+    }
+    return false;
+}
+
+static void set_standards(struct reader *reader)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (!reader->is_given[i])
+            set_value(reader->settings, &table[i], span_of(table[i].standard));
+    }
+}
+
+/* --- the document --- */
+
+static struct span scalar(const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE)
+        return SPAN_NULL;
+    return (struct span){ (const char *)node->data.scalar.value, node->data.scalar.length };
+}
+
+static size_t line_of(const yaml_node_t *node)
+{
+    return node->start_mark.line + 1;
+}
+
+static const char *what_is(const yaml_node_t *node)
+{
+    return node->type == YAML_MAPPING_NODE ? "a section" : "a list";
+}
+
+static int read_leaf(struct reader *reader, const struct setting *setting, const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE)
+        return refuse(reader->problem, line_of(node), setting->key, span_of(what_is(node)),
+                      setting->accepts);
+    if (!set_value(reader->settings, setting, scalar(node)))
+        return refuse(reader->problem, line_of(node), setting->key, scalar(node), setting->accepts);
+    return 0;
+}
+
+static int read_setting(struct reader *reader, const struct setting *setting, yaml_node_t *node)
+{
+    if (setting->kind != KIND_LISTENERS || node->type != YAML_SEQUENCE_NODE)
+        return read_leaf(reader, setting, node);
+
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
+        int r = read_leaf(reader, setting, yaml_document_get_node(reader->document, *item));
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* --- routes --- */
+
+static int read_route_value(struct reader *reader, struct gateway_route *route, const char *key,
+                            const yaml_node_t *node)
+{
+    for (size_t i = 0; i < N_ROUTE_KEYS; i++) {
+        if (strcmp(route_table[i].key, key) != 0)
+            continue;
+        const char **at = (const char **)((char *)route + route_table[i].at);
+        if (!scalar(node).size)
+            return refuse(reader->problem, line_of(node), key, scalar(node), route_table[i].help);
+        if (*at)
+            return refuse(reader->problem, line_of(node), key, SPAN("there twice"), "one");
+        *at = arena_span_dup(&reader->settings->arena, scalar(node)).data;
+        return 0;
+    }
+    problem_set(reader->problem, key,
+                "is not known in a route; accepted are match (host, path, prefix, method, header, "
+                "value), service and strip");
+    reader->problem->line = (unsigned)line_of(node);
+    return SETTINGS_INVALID;
+}
+
+static int read_route_map(struct reader *reader, struct gateway_route *route, const char *prefix,
+                          yaml_node_t *map)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return refuse(reader->problem, line_of(map), "routes", scalar(map),
+                      "a section with match and service");
+
+    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
+         pair++) {
+        const yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(reader->document, pair->value);
+        char name[KEY_MAX];
+        snprintf(name, sizeof(name), "%s%.*s", prefix, SPAN_ARG(scalar(key)));
+        int r = strcmp(name, "match") == 0 ? read_route_map(reader, route, "match.", value)
+                                           : read_route_value(reader, route, name, value);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* What the single values cannot tell: a route needs a service and well-formed paths. */
+static int check_route(const struct gateway_route *route, size_t line, struct problem *problem)
+{
+    struct span service = span_of(route->service);
+    if (!service_name_is_valid(service))
+        return refuse(problem, line, "service", service,
+                      "a name of small letters, digits and hyphens");
+    const char *const paths[] = { route->path, route->prefix, route->strip };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (paths[i] && paths[i][0] != '/')
+            return refuse(problem, line, "match", span_of(paths[i]), "a path that begins with /");
+    }
+    if (route->path && route->prefix)
+        return refuse(problem, line, "match", SPAN("path and prefix"), "one of the two");
+    if (route->header_value && !route->header_name)
+        return refuse(problem, line, "match.value", span_of(route->header_value),
+                      "a value together with match.header");
+    return 0;
+}
+
+static int read_routes(struct reader *reader, yaml_node_t *node)
+{
+    if (node->type != YAML_SEQUENCE_NODE)
+        return refuse(reader->problem, line_of(node), "routes", scalar(node), "a list of routes");
+
+    size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    if (n > GATEWAY_ROUTES_MAX)
+        return refuse(reader->problem, line_of(node), "routes", SPAN("longer"), "4096 at most");
+
+    struct settings *settings = reader->settings;
+    settings->routes = arena_new_array(&settings->arena, struct gateway_route, n);
+    settings->gateway.routes = settings->routes;
+    for (size_t i = 0; i < n; i++) {
+        yaml_node_t *item =
+            yaml_document_get_node(reader->document, node->data.sequence.items.start[i]);
+        struct gateway_route *route = &settings->routes[i];
+        int r = read_route_map(reader, route, "", item);
+        if (!r)
+            r = check_route(route, line_of(item), reader->problem);
+        if (r)
+            return r;
+    }
+    settings->gateway.n_routes = (unsigned)n;
+    return 0;
+}
+
+/* --- sections --- */
+
+/* The first table row below the section, as "gateway.", or NULL: then no such section exists. */
+static const struct setting *section_find(const char *prefix)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (strncmp(table[i].key, prefix, strlen(prefix)) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+static int refuse_key(struct reader *reader, size_t line, const char *section, const char *key)
+{
+    CLEANUP(buf_fini) struct buf known = { .limit = 200 };
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (strncmp(table[i].key, section, strlen(section)) == 0)
+            buf_printf(&known, "%s%s", known.size ? ", " : "", table[i].key + strlen(section));
+    }
+    problem_set(reader->problem, key, "is not known; accepted are %.*s%s",
+                SPAN_ARG(buf_span(&known)), section[0] ? "" : ", routes");
+    reader->problem->line = (unsigned)line;
+    return SETTINGS_INVALID;
+}
+
+static int read_section(struct reader *reader, const char *section, yaml_node_t *map);
+
+static int read_pair(struct reader *reader, const char *section, const yaml_node_t *key_node,
+                     yaml_node_t *value)
+{
+    char key[KEY_MAX], below[KEY_MAX];
+    int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(scalar(key_node)));
+    if (size >= (int)sizeof(key) - 1)
+        return refuse_key(reader, line_of(key_node), section, "a key");
+    if (strcmp(key, "routes") == 0)
+        return read_routes(reader, value);
+
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (strcmp(table[i].key, key) != 0)
+            continue;
+        if (reader->is_given[i])
+            return refuse(reader->problem, line_of(key_node), key, SPAN("there twice"), "one");
+        reader->is_given[i] = true;
+        return read_setting(reader, &table[i], value);
+    }
+    snprintf(below, sizeof(below), "%.126s.", key);
+    if (section_find(below))
+        return read_section(reader, below, value);
+    return refuse_key(reader, line_of(key_node), section, key);
+}
+
+static int read_section(struct reader *reader, const char *section, yaml_node_t *map)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return refuse(reader->problem, line_of(map), section[0] ? section : "the file", scalar(map),
+                      "a section of keys and values");
+
+    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
+         pair++) {
+        int r = read_pair(reader, section, yaml_document_get_node(reader->document, pair->key),
+                          yaml_document_get_node(reader->document, pair->value));
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int read_document(struct reader *reader, struct span bytes)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    if (!yaml_parser_initialize(&parser))
+        mem_exhausted(0);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.data, bytes.size);
+
+    int r = SETTINGS_INVALID;
+    if (!yaml_parser_load(&parser, &document)) {
+        problem_set(reader->problem, "the file", "is no YAML: %s",
+                    parser.problem ? parser.problem : "unreadable");
+        reader->problem->line = (unsigned)parser.problem_mark.line + 1;
+    } else {
+        yaml_node_t *root = yaml_document_get_root_node(&document);
+        reader->document = &document;
+        r = root ? read_section(reader, "", root) : 0;
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
+    return r;
+}
+
+/* The unix socket that every installation has, for callers on the same machine. */
+static int add_gateway_socket(struct settings *settings, struct problem *problem)
+{
+    static const struct setting internal = { .at = 1 };
+    char *text = arena_format(&settings->arena, "unix:%s/gateway.sock", settings->data);
+    for (unsigned i = 0; i < settings->gateway.n_listeners; i++) {
+        if (strcmp(settings->gateway.listeners[i].text, text) == 0)
+            return 0;
+    }
+    if (!add_listener(settings, &internal, span_of(text)))
+        return refuse(problem, 0, "data", span_of(settings->data),
+                      "a path short enough for a socket in it (107 bytes)");
+    return 0;
+}
+
+int settings_parse(struct span yaml, const char *data, struct settings **ret_settings,
+                   struct problem *problem)
+{
+    CLEANUP(settings_freep) struct settings *settings = mem_new(struct settings);
+    struct reader reader = { .settings = settings, .problem = problem };
+    int r = yaml.size ? read_document(&reader, yaml) : 0;
+    if (r)
+        return r;
+    set_standards(&reader);
+    if (data)
+        settings->data = arena_strdup(&settings->arena, data);
+    r = add_gateway_socket(settings, problem);
+    if (r)
+        return r;
+    settings->gateway.blobs = arena_format(&settings->arena, "%s/blobs", settings->data);
+    *ret_settings = steal(settings);
+    return 0;
+}
+
+int settings_load(const char *file, const char *data, struct settings **ret_settings,
+                  struct problem *problem)
+{
+    if (!file)
+        return settings_parse(SPAN_NULL, data, ret_settings, problem);
+
+    CLEANUP(buf_fini) struct buf bytes = { .limit = SETTINGS_FILE_MAX };
+    int r = file_read(AT_FDCWD, file, &bytes);
+    if (r == FILE_ABSENT)
+        return SETTINGS_ABSENT;
+    if (r == FILE_TOO_LARGE)
+        return refuse(problem, 0, "the file", SPAN("larger"), "4 MiB at most");
+    if (r)
+        return err_trace(r);
+    return settings_parse(buf_span(&bytes), data, ret_settings, problem);
+}
+
+struct settings *settings_free(struct settings *settings)
+{
+    if (!settings)
+        return NULL;
+
+    struct arena arena = settings->arena;
+    arena_fini(&arena);
+    free(settings);
+    return NULL;
+}
+
+/* --- what the table tells people and editors --- */
+
+void settings_write_reference(struct buf *text)
+{
+    buf_puts(text,
+             "# The config file\n\n| key | accepts | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        buf_printf(text, "| `%s` | %s | `%s` | %s |\n", table[i].key, table[i].accepts,
+                   table[i].standard, table[i].help);
+    buf_puts(text,
+             "\nA route, in the list `routes`; the first that matches wins:\n\n"
+             "| key | meaning |\n|---|---|\n");
+    for (size_t i = 0; i < N_ROUTE_KEYS; i++)
+        buf_printf(text, "| `%s` | %s |\n", route_table[i].key, route_table[i].help);
+}
+
+static void write_leaf(struct json_out *out, const struct setting *setting)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("description"));
+    json_string(out, span_of(setting->help));
+    json_key(out, SPAN("type"));
+    if (setting->kind == KIND_BOOL) {
+        json_string(out, SPAN("boolean"));
+    } else if (setting->kind == KIND_COUNT) {
+        json_string(out, SPAN("integer"));
+    } else if (setting->kind == KIND_LISTENERS) {
+        json_open(out, '[');
+        json_string(out, SPAN("string"));
+        json_string(out, SPAN("array"));
+        json_close(out, ']');
+    } else {
+        json_string(out, SPAN("string"));
+    }
+    json_close(out, '}');
+}
+
+/* Writes the members of a section: "gateway." has "edge" and the section "cookie". */
+static void write_section(struct json_out *out, const char *section)
+{
+    size_t size = strlen(section);
+    struct span last = SPAN_NULL;
+    json_open(out, '{');
+    json_key(out, SPAN("type"));
+    json_string(out, SPAN("object"));
+    json_key(out, SPAN("additionalProperties"));
+    json_bool(out, false);
+    json_key(out, SPAN("properties"));
+    json_open(out, '{');
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (strncmp(table[i].key, section, size) != 0)
+            continue;
+        struct span rest = span_of(table[i].key + size), name = span_cut(&rest, '.');
+        if (span_equals(name, last))
+            continue;
+        last = name;
+        json_key(out, name);
+        char below[KEY_MAX];
+        snprintf(below, sizeof(below), "%s%.*s.", section, SPAN_ARG(name));
+        if (rest.data)
+            write_section(out, below);
+        else
+            write_leaf(out, &table[i]);
+    }
+    if (!size) {
+        json_key(out, SPAN("routes"));
+        json_open(out, '{');
+        json_key(out, SPAN("type"));
+        json_string(out, SPAN("array"));
+        json_close(out, '}');
+    }
+    json_close(out, '}');
+    json_close(out, '}');
+}
+
+void settings_write_schema(struct buf *text)
+{
+    struct json_out out = { .buf = text };
+    write_section(&out, "");
+    buf_puts(text, "\n");
+}

@@ -1,0 +1,57 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The config file: one YAML document, held whole to one table of settings. The table also makes
+ * the defaults, `sarsen config reference` and the JSON Schema of `sarsen config schema`.
+ *
+ * A file that names an unknown key, gives one twice, or a value out of its range is refused with
+ * the line, what was found and what is accepted; nothing of it is used.
+ *
+ * Owns:     everything in a struct settings lives in its arena. Threads: any.
+ */
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "gateway/settings.h"
+
+struct settings {
+    struct arena arena;
+    char *data; /* directory */
+    enum log_level log_level;
+    bool log_is_json;
+    char *api_listen; /* "127.0.0.1:7000" */
+    bool auth_required;
+    nsec retire_window;
+    nsec drain_grace; /* how long requests under way may take at shutdown */
+    struct gateway_settings gateway;
+    struct gateway_route *routes;
+};
+
+enum settings_answer {
+    SETTINGS_OK,
+    SETTINGS_INVALID, /* the problem tells line, key, what was found and what is accepted */
+    SETTINGS_ABSENT,  /* there is no such file */
+};
+
+/* Reads the file; NULL is the defaults alone. `data` (may be NULL) overrides the directory.
+ * Answers: SETTINGS_INVALID, SETTINGS_ABSENT. */
+int settings_load(const char *file, const char *data, struct settings **ret_settings,
+                  struct problem *problem) MUST_CHECK;
+
+/* The same for bytes at hand. */
+int settings_parse(struct span yaml, const char *data, struct settings **ret_settings,
+                   struct problem *problem) MUST_CHECK;
+struct settings *settings_free(struct settings *settings);
+DEFINE_CLEANUP(struct settings *, settings_free);
+
+/* Markdown, and JSON Schema 2020-12, of the table. */
+void settings_write_reference(struct buf *text);
+void settings_write_schema(struct buf *text);
