@@ -34,6 +34,7 @@
 #define STORE_KEY_MAX 1024u
 #define STORE_VALUE_MAX (1024u * 1024u)
 #define STORE_TXN_OPS_MAX 1024u
+#define STORE_TXN_SIZE_MAX (16u * 1024u * 1024u) /* all keys and values of one */
 
 struct store;
 

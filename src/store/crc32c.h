@@ -1,0 +1,16 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * CRC-32C (Castagnoli; RFC 3720, appendix B.4): what binds a revision to the one before it.
+ *
+ * Threads: any. Cost: O(size).
+ */
+
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* Goes on from `crc`, the result for the bytes before; 0 at the start. */
+uint32_t crc32c(uint32_t crc, struct span bytes);

@@ -1,0 +1,47 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * An open store as the files of this room see it: the loop's side.
+ */
+
+#include "base/list.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "store/index.h"
+#include "store/store.h"
+#include "store/writer.h"
+
+struct store {
+    struct loop *loop;
+    int dir_fd;   /* carries the lock */
+    int blobs_fd; /* the directory blobs/ */
+    struct mailbox *outbox;
+    struct writer *writer;
+    struct index index;
+    struct task sweep;
+    int64_t revision;
+    int64_t compacted; /* what watchers may no longer ask for; the disk follows */
+    int64_t keep_revisions;
+    bool is_read_only, is_closing;
+    struct list live;      /* watches that have had all there is */
+    struct list catch_ups; /* of the others */
+    struct list refused;   /* jobs that came while closing */
+};
+
+/* Sends the job to the writer; while the store closes, it is done unrun instead. */
+void store_post(struct store *store, struct job *job);
+
+/* Gives the events of one revision to the live watches. */
+void store_tell_watches(struct store *store, const struct store_event *events, size_t n_events,
+                        int64_t revision);
+
+/* The oldest revision some watch still waits for, or INT64_MAX. */
+int64_t store_oldest_awaited(const struct store *store);
+
+/* Leaves all watches to their owners. */
+void store_drop_watches(struct store *store);
+
+/* Opens blobs/ and removes what unfinished writers left there. */
+int blobs_open(int dir_fd, int *ret_fd) MUST_CHECK;

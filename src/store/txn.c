@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "base/mem.h"
+#include "store/store.h"
+
+/*
+ * Keys are looked up by walking: a transaction has a handful of operations, at most
+ * STORE_TXN_OPS_MAX, and a table beside them would cost more than it saves.
+ */
+
+void txn_fini(struct txn *txn)
+{
+    free(txn->compares);
+    free(txn->ops);
+    arena_fini(&txn->arena);
+    *txn = (struct txn){ 0 };
+}
+
+void txn_clear(struct txn *txn)
+{
+    txn_fini(txn);
+}
+
+void txn_expect(struct txn *txn, struct span key, int64_t mod_revision)
+{
+    mem_grow(txn->compares, txn->n_compares, txn->compares_capacity);
+    txn->compares[txn->n_compares++] = (struct txn_compare){
+        .key = arena_span_dup(&txn->arena, key),
+        .mod_revision = mod_revision,
+    };
+}
+
+static struct txn_op *txn_find_op(const struct txn *txn, struct span key)
+{
+    for (size_t i = 0; i < txn->n_ops; i++) {
+        if (span_equals(txn->ops[i].key, key))
+            return &txn->ops[i];
+    }
+    return NULL;
+}
+
+/* The operation for this key, made when it is the first. */
+static struct txn_op *txn_take_op(struct txn *txn, struct span key)
+{
+    struct txn_op *op = txn_find_op(txn, key);
+    if (op)
+        return op;
+    mem_grow(txn->ops, txn->n_ops, txn->ops_capacity);
+    op = &txn->ops[txn->n_ops++];
+    *op = (struct txn_op){ .key = arena_span_dup(&txn->arena, key) };
+    return op;
+}
+
+void txn_put(struct txn *txn, struct span key, struct span value)
+{
+    struct txn_op *op = txn_take_op(txn, key);
+    op->kind = TXN_PUT;
+    op->value = arena_span_dup(&txn->arena, value);
+}
+
+void txn_delete(struct txn *txn, struct span key)
+{
+    struct txn_op *op = txn_take_op(txn, key);
+    op->kind = TXN_DELETE;
+    op->value = SPAN_NULL;
+}
+
+struct span txn_pending(const struct txn *txn, struct span key)
+{
+    const struct txn_op *op = txn_find_op(txn, key);
+    return op && op->kind == TXN_PUT ? op->value : SPAN_NULL;
+}
