@@ -29,6 +29,7 @@
 #include "version/version.h"
 
 #define USAGE_KEYS_MAX 65536u
+#define USAGE_SEEN_MAX 4000000u /* rows; what is new after counts as ~other too */
 #define USAGE_OTHER "~other"
 #define USAGE_ANONYMOUS "~anonymous"
 #define USAGE_KEEP_HOURS_DEFAULT (400u * 24u)
@@ -41,7 +42,9 @@ struct usage_table *usage_table_new(void);
 struct usage_table *usage_table_free(struct usage_table *table);
 
 /* Spans are copied when the key is new. Empty ones mean "none": a request without a release is a
- * call from a service or from outside, an empty caller is unattributed. */
+ * call from a service or from outside, an empty caller is unattributed. Contract, build, app and
+ * release are those of a snapshot, never what a caller wrote; the customer and the caller may be
+ * anything, and are cut after 128 bytes. */
 struct usage_key {
     struct span contract; /* "orders@3" */
     struct span build;    /* "3.14.2" */
@@ -83,14 +86,15 @@ const struct ledger_table *usage_seen_table(void);
 /* Loads the rows of usage_seen_table() at start-up. */
 void usage_load(struct usage *usage, const struct ledger_cell *cells, size_t n_rows);
 
-/* Merges and empties a worker's table, and makes the rows to submit to the ledger. */
+/* Merges and empties a worker's table, and makes the rows to submit to the ledger; never NULL. */
 void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
                  struct ledger_rows **ret_hours, struct ledger_rows **ret_seen);
 
 /* struct usage_seen, all of them. */
 const struct map *usage_all(const struct usage *usage);
 
-/* Sums over rows that agree in the columns asked for; for reports. */
+/* Sums over rows that agree in the columns asked for; for reports. A row counts since its first
+ * use: `since` asks who used it lately, not how often lately. */
 enum usage_column {
     USAGE_BY_CONTRACT = 1u << 0,
     USAGE_BY_BUILD = 1u << 1,
