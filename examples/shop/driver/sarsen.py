@@ -122,6 +122,11 @@ class Sarsen:
         body = answer.json()
         return {one["id"]: one for one in body["instances"]}
 
+    def build_states(self, service):
+        """{build: state}"""
+        builds = self.call("GET", f"/v1/services/{service}/builds")["builds"]
+        return {one["build"]: one["state"] for one in builds}
+
     def start_rollout(self, service, build, steps):
         body = {"service": service, "build": build, "subject": "customer", "steps": steps}
         return self.call("POST", "/v1/rollouts", body)["rollout"]

@@ -29,6 +29,7 @@ class Story:
         chapter("3. kill -9 of an instance under load", self.crash)
         chapter("4. orders@2 is retired with evidence, and comes back", self.retirement)
         chapter("5. Every decision is explained, and nobody fakes a customer", self.explanation)
+        chapter("   ... and 3.15.0 stays for good", self.promotion)
 
     # 1
 
@@ -270,3 +271,16 @@ class Story:
                         f"edge: acme named in {name} is ignored")
             facts.equal(build_for(self.internal, path, headers), ("orders@2", "2.9.0"),
                         f"internal: acme named in {name} is believed")
+        seen = self.browser.do("visit", "acme")
+        facts.equal(seen["release"], "4.1.0", "the browser of acme sees 4.1.0 again")
+        seen = self.browser.do("logout", "acme")
+        facts.equal((seen["release"], seen["customer"]), ("4.2.0", ""),
+                    "after the logout it is nobody's, and sees 4.2.0 as everyone")
+
+    def promotion(self):
+        rollout = self.sarsen.start_rollout("orders", "3.15.0", [{"pct": 100}])
+        self.sarsen.rollout_verb(rollout, "promote")
+        after = builds_of_all(self.internal)
+        self.facts.equal(set(after.values()), {"3.15.0"}, "promote: 3.15.0 serves all customers")
+        states = self.sarsen.build_states("orders")
+        self.facts.equal(states.get("3.15.0"), "baseline", "and is the baseline of orders@3")

@@ -8,7 +8,7 @@ class SessionsController < ApplicationController
 
   def show
     response.set_header("Cache-Control", "no-store")
-    render json: { customer: Travel.of(request).customer }
+    render json: { customer: Travel.of(request).customer_name }
   end
 
   def create

@@ -13,4 +13,9 @@ Travel = Struct.new(:bom, :customer) do
   rescue ArgumentError # a value that is not percent-encoded
     new("", "")
   end
+
+  # Whoever has not logged in has the name of their device, which begins with "~".
+  def customer_name
+    customer.start_with?("~") ? "" : customer
+  end
 end
