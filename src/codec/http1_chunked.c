@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include "codec/escape.h"
 #include "codec/http1.h"
 #include "codec/http1_scan.h"
 
@@ -46,14 +47,6 @@ static bool add_overhead(struct http1_chunked *chunked)
 static void pay_overhead(struct http1_chunked *chunked, uint64_t size)
 {
     chunked->overhead -= size < chunked->overhead / 2 ? (uint32_t)size * 2 : chunked->overhead;
-}
-
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    char lower = (char)(byte | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 static enum state step_size(struct http1_chunked *chunked, char byte)
