@@ -238,6 +238,12 @@ struct release_spec {
 int release_publish(const struct version *version, const struct release_spec *spec, unix_msec wall,
                     struct txn *txn, struct problem *problem) MUST_CHECK;
 
+/* Whether customers can be moved to a release: it is published, and of every service it requires
+ * there is a contract to route to. Adds the compares this rests on. Answers: VERSION_NOT_FOUND,
+ * VERSION_REFUSED. */
+int release_expect_routable(const struct version *version, struct span app, struct span release,
+                            struct txn *txn, struct problem *problem) MUST_CHECK;
+
 /* Answers: VERSION_NOT_FOUND, VERSION_REFUSED (needs a contract that is offline or unknown). */
 int app_set_default(const struct version *version, struct span app, struct span release,
                     struct txn *txn, struct problem *problem) MUST_CHECK;

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "version/version.h"
+
+#include "base/mem.h"
+#include "version/state.h"
+
+static const struct record_kind {
+    struct span prefix;
+    int (*apply)(struct version *version, struct span name, const struct store_event *event);
+} record_kinds[] = {
+    { { "app/", 4 }, app_apply },           { { "bom/", 4 }, kept_bom_apply },
+    { { "cohort/", 7 }, cohort_apply },     { { "contract/", 9 }, contract_apply },
+    { { "customer/", 9 }, customer_apply }, { { "default/", 8 }, contract_default_apply },
+    { { "file/", 5 }, release_file_apply }, { { "pin/", 4 }, pin_apply },
+    { { "release/", 8 }, release_apply },
+};
+
+#define N_RECORD_KINDS (sizeof(record_kinds) / sizeof(record_kinds[0]))
+
+struct version *version_new(void)
+{
+    struct version *version = mem_new(struct version);
+    map_init(&version->contracts);
+    map_init(&version->defaults);
+    map_init(&version->apps);
+    map_init(&version->customers);
+    map_init(&version->cohorts);
+    map_init(&version->boms);
+    return version;
+}
+
+struct version *version_free(struct version *version)
+{
+    if (!version)
+        return NULL;
+
+    contracts_fini(version);
+    apps_fini(version);
+    customers_fini(version);
+    cohorts_fini(version);
+    kept_boms_fini(version);
+    free(version);
+    return NULL;
+}
+
+int version_apply(struct version *version, const struct store_event *event)
+{
+    struct span prefix = SPAN(VERSION_PREFIX);
+    if (!span_starts_with(event->entry.key, prefix))
+        return 0;
+
+    struct span name = span_from(event->entry.key, prefix.size);
+    for (size_t i = 0; i < N_RECORD_KINDS; i++) {
+        if (span_starts_with(name, record_kinds[i].prefix))
+            return err_trace(record_kinds[i].apply(
+                version, span_from(name, record_kinds[i].prefix.size), event));
+    }
+    /* A kind of record that a newer release of ours has added; it is left alone. */
+    return 0;
+}
+
+const struct map *version_contracts(const struct version *version)
+{
+    return &version->contracts;
+}
+
+const struct map *version_apps(const struct version *version)
+{
+    return &version->apps;
+}
+
+const struct map *version_customers(const struct version *version)
+{
+    return &version->customers;
+}
+
+const struct map *version_cohorts(const struct version *version)
+{
+    return &version->cohorts;
+}
+
+bool version_text_is_plain(struct span text, size_t max)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        if (byte < 0x20 || byte == 0x7f)
+            return false;
+    }
+    return text.size <= max;
+}
+
+bool customer_id_is_valid(struct span id)
+{
+    if (id.size == 0 || id.size > CUSTOMER_ID_MAX || id.data[0] == '~')
+        return false;
+    for (size_t i = 0; i < id.size; i++) {
+        if (id.data[i] <= 0x20 || id.data[i] > 0x7e)
+            return false;
+    }
+    return true;
+}
+
+static bool is_word(char byte, bool is_first)
+{
+    bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_';
+    return is_letter || (!is_first && ((byte >= '0' && byte <= '9') || byte == '.' || byte == '-'));
+}
+
+bool attribute_name_is_valid(struct span name)
+{
+    if (name.size == 0 || name.size > 64)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        if (!is_word(name.data[i], i == 0))
+            return false;
+    }
+    return true;
+}

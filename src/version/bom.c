@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "version/bom.h"
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "version/bom_text.h"
+#include "version/snapshot.h"
+
+#define BOM_ID_BYTES 10u
+
+/* Many BOMs differ in builds only; the contracts by service, the largest part, are shared. */
+struct contract_array {
+    struct map_node node;
+    uint32_t contract_of[];
+};
+
+struct cached_bom {
+    struct map_node node; /* by id */
+    struct bom bom;
+};
+
+void bom_id_format(struct span json, char ret_id[BOM_ID_SIZE + 1])
+{
+    uint8_t digest[SHA256_SIZE];
+    hash_sha256(json, digest);
+    hash_base32(digest, BOM_ID_BYTES, ret_id);
+}
+
+struct bom_cache *bom_cache_new(const struct version_snapshot *snapshot)
+{
+    struct bom_cache *cache = mem_new(struct bom_cache);
+    cache->snapshot = snapshot;
+    map_init(&cache->boms);
+    map_init(&cache->choices);
+    map_init(&cache->contracts);
+    return cache;
+}
+
+struct bom_cache *bom_cache_free(struct bom_cache *cache)
+{
+    if (!cache)
+        return NULL;
+
+    map_fini(&cache->boms);
+    map_fini(&cache->choices);
+    map_fini(&cache->contracts);
+    arena_fini(&cache->arena);
+    free(cache);
+    return NULL;
+}
+
+static int by_contract_name(const void *a, const void *b, void *snapshot)
+{
+    const struct bom_build *x = a, *y = b;
+    return span_compare(snapshot_contract_at(snapshot, x->contract)->name,
+                        snapshot_contract_at(snapshot, y->contract)->name);
+}
+
+static void parts_format(const struct version_snapshot *snapshot, const struct bom_parts *parts,
+                         struct buf *text)
+{
+    struct json_out out = { .buf = text };
+    json_open(&out, '{');
+    json_key(&out, SPAN("builds"));
+    json_open(&out, '{');
+    for (unsigned i = 0; i < parts->n_builds; i++) {
+        json_key(&out, snapshot->contracts[parts->builds[i].contract].name);
+        json_string(&out, snapshot->builds[parts->builds[i].build].build.version);
+    }
+    json_close(&out, '}');
+    json_key(&out, SPAN("contracts"));
+    json_open(&out, '{');
+    for (unsigned i = 0; i < snapshot->n_services; i++) {
+        uint32_t service = snapshot->services_sorted[i];
+        if (parts->contract_of[service] == NO_INDEX)
+            continue;
+        json_key(&out, snapshot->services[service].service.name);
+        json_uint(&out, snapshot->contracts[parts->contract_of[service]].major);
+    }
+    json_close(&out, '}');
+    json_key(&out, SPAN("releases"));
+    json_open(&out, '{');
+    for (unsigned i = 0; i < parts->n_releases; i++) {
+        json_key(&out, parts->releases[i]->app);
+        json_string(&out, parts->releases[i]->version);
+    }
+    json_close(&out, '}');
+    json_close(&out, '}');
+}
+
+static const uint32_t *contract_array_intern(struct bom_cache *cache, const uint32_t *contract_of)
+{
+    size_t size = cache->snapshot->n_services * sizeof(uint32_t);
+    struct contract_array *array =
+        map_find_as(&cache->contracts, ((struct span){ (const char *)contract_of, size }),
+                    struct contract_array, node);
+    if (array)
+        return array->contract_of;
+
+    array = arena_alloc(&cache->arena, 1, sizeof(*array) + size);
+    memcpy(array->contract_of, contract_of, size);
+    map_add(&cache->contracts, &array->node,
+            (struct span){ (const char *)array->contract_of, size });
+    return array->contract_of;
+}
+
+static const struct known_bom *known_bom_find(const struct version_snapshot *snapshot,
+                                              struct span id)
+{
+    return map_find_as(&snapshot->boms, id, struct known_bom, node);
+}
+
+static const struct bom *bom_add(struct bom_cache *cache, struct span json, const char *id,
+                                 const struct bom_parts *parts)
+{
+    struct cached_bom *cached = arena_new(&cache->arena, struct cached_bom);
+    struct bom *bom = &cached->bom;
+    memcpy(bom->id, id, BOM_ID_SIZE);
+    bom->json = arena_span_dup(&cache->arena, json);
+    const struct known_bom *known = known_bom_find(cache->snapshot, span_of(bom->id));
+    bom->is_kept = known && cache->snapshot->wall - known->last_assigned < BOM_FRESH_MSEC;
+
+    bom->releases =
+        arena_new_array(&cache->arena, const struct snapshot_release *, parts->n_releases);
+    if (parts->n_releases)
+        memcpy(bom->releases, parts->releases, parts->n_releases * sizeof(parts->releases[0]));
+    bom->n_releases = parts->n_releases;
+    struct bom_build *builds = arena_new_array(&cache->arena, struct bom_build, parts->n_builds);
+    if (parts->n_builds)
+        memcpy(builds, parts->builds, parts->n_builds * sizeof(builds[0]));
+    bom->builds = builds;
+    bom->n_builds = parts->n_builds;
+    bom->contract_of = contract_array_intern(cache, parts->contract_of);
+    map_add(&cache->boms, &cached->node, span_of(bom->id));
+    return bom;
+}
+
+const struct bom *bom_of_parts(struct bom_cache *cache, struct bom_parts *parts)
+{
+    if (parts->n_builds)
+        qsort_r(parts->builds, parts->n_builds, sizeof(parts->builds[0]), by_contract_name,
+                (void *)(uintptr_t)cache->snapshot);
+    CLEANUP(buf_fini) struct buf json = { 0 };
+    parts_format(cache->snapshot, parts, &json);
+    char id[BOM_ID_SIZE + 1];
+    bom_id_format(buf_span(&json), id);
+    struct cached_bom *cached = map_find_as(&cache->boms, span_of(id), struct cached_bom, node);
+    return cached ? &cached->bom : bom_add(cache, buf_span(&json), id, parts);
+}
+
+/* --- BOMs of the store, compiled against this snapshot --- */
+
+struct bom_reading {
+    const struct version_snapshot *snapshot;
+    struct arena arena;
+    struct bom_parts parts;
+    unsigned releases_capacity, builds_capacity;
+};
+
+static void reading_fini(struct bom_reading *reading)
+{
+    arena_fini(&reading->arena);
+    free(reading->parts.releases);
+    free(reading->parts.builds);
+}
+
+/* What the snapshot does not know any more cannot be reached; it is left out. */
+static void on_bom_build(struct bom_text *text, struct span contract, struct span build)
+{
+    struct bom_reading *reading = text->owner;
+    struct span major_text = contract;
+    struct span service = span_cut(&major_text, '@');
+    uint64_t major;
+    if (!span_to_uint(major_text, UINT32_MAX, &major))
+        return;
+
+    struct bom_build found = {
+        .contract = snapshot_contract(
+            reading->snapshot, snapshot_service(reading->snapshot, service), (uint32_t)major),
+        .build = snapshot_build(reading->snapshot, service, build),
+    };
+    if (found.contract == NO_INDEX || found.build == NO_INDEX)
+        return;
+    mem_grow(reading->parts.builds, reading->parts.n_builds, reading->builds_capacity);
+    reading->parts.builds[reading->parts.n_builds++] = found;
+}
+
+static void on_bom_contract(struct bom_text *text, struct span service, uint32_t major)
+{
+    struct bom_reading *reading = text->owner;
+    uint32_t index = snapshot_service(reading->snapshot, service);
+    if (index != NO_INDEX)
+        reading->parts.contract_of[index] = snapshot_contract(reading->snapshot, index, major);
+}
+
+static void on_bom_release(struct bom_text *text, struct span app, struct span release)
+{
+    struct bom_reading *reading = text->owner;
+    const struct snapshot_release *found = snapshot_release(reading->snapshot, app, release);
+    if (!found)
+        return;
+    mem_grow(reading->parts.releases, reading->parts.n_releases, reading->releases_capacity);
+    reading->parts.releases[reading->parts.n_releases++] = found;
+}
+
+const struct bom *version_bom(struct bom_cache *cache, struct span id)
+{
+    struct cached_bom *cached = map_find_as(&cache->boms, id, struct cached_bom, node);
+    if (cached)
+        return &cached->bom;
+    const struct known_bom *known = known_bom_find(cache->snapshot, id);
+    if (!known)
+        return NULL;
+
+    /* The record comes from the store, its id from a request: the content must prove it. */
+    char proven[BOM_ID_SIZE + 1];
+    bom_id_format(known->json, proven);
+    if (!span_is(id, proven))
+        return NULL;
+
+    CLEANUP(reading_fini) struct bom_reading reading = { .snapshot = cache->snapshot };
+    unsigned n_services = cache->snapshot->n_services;
+    reading.parts.contract_of = arena_new_array(&reading.arena, uint32_t, n_services);
+    memset(reading.parts.contract_of, 0xff, n_services * sizeof(uint32_t));
+    struct bom_text text = {
+        .owner = &reading,
+        .on_build = on_bom_build,
+        .on_contract = on_bom_contract,
+        .on_release = on_bom_release,
+    };
+    if (bom_text_parse(&text, known->json))
+        return NULL;
+    return bom_add(cache, known->json, proven, &reading.parts);
+}
+
+/* --- reading --- */
+
+const struct snapshot_release *bom_release(const struct bom *bom, struct span app)
+{
+    for (unsigned i = 0; i < bom->n_releases; i++) {
+        if (span_equals(bom->releases[i]->app, app))
+            return bom->releases[i];
+    }
+    return NULL;
+}
+
+uint32_t bom_contract(const struct version_snapshot *snapshot, const struct bom *bom,
+                      uint32_t service)
+{
+    if (service == NO_INDEX)
+        return NO_INDEX;
+    uint32_t contract = bom->contract_of[service];
+    return contract != NO_INDEX ? contract : snapshot->services[service].service.default_contract;
+}
+
+uint32_t bom_build(const struct version_snapshot *snapshot, const struct bom *bom,
+                   uint32_t contract)
+{
+    if (contract == NO_INDEX)
+        return NO_INDEX;
+    for (unsigned i = 0; i < bom->n_builds; i++) {
+        if (bom->builds[i].contract == contract)
+            return bom->builds[i].build;
+    }
+    return snapshot->contracts[contract].baseline;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The published releases of a snapshot, and who can be served them.
+ */
+
+#include "version/snapshot.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "codec/timefmt.h"
+#include "version/state.h"
+
+static void release_add_needs(struct version_snapshot *snapshot, struct known_release *known,
+                              const struct release *release)
+{
+    known->needs = arena_new_array(&snapshot->arena, struct snapshot_need, release->n_requires);
+    known->n_needs = release->n_requires;
+    for (unsigned i = 0; i < release->n_requires; i++) {
+        const struct requirement *requirement = &release->requires[i];
+        known->needs[i] = (struct snapshot_need){
+            .service_name = snapshot_text(snapshot, requirement->service),
+            .range_text = snapshot_text(snapshot, requirement->range_text),
+            .service = snapshot_service(snapshot, span_of(requirement->service)),
+            .range = requirement->range,
+        };
+    }
+}
+
+static void release_add_files(struct version_snapshot *snapshot, struct known_release *known,
+                              const struct release *release)
+{
+    map_init(&known->files);
+    map_each (node, &release->files) {
+        const struct release_file *file = container_of(node, struct release_file, node);
+        struct release_file *copy = arena_new(&snapshot->arena, struct release_file);
+        copy->path = snapshot_text(snapshot, file->path);
+        copy->sha256 = snapshot_text(snapshot, file->sha256);
+        copy->integrity = snapshot_text(snapshot, file->integrity);
+        copy->content_type = snapshot_text(snapshot, file->content_type);
+        copy->size = file->size;
+        copy->mod_revision = file->mod_revision;
+        map_add(&known->files, &copy->node, span_of(copy->path));
+    }
+}
+
+static void release_add(struct version_snapshot *snapshot, struct known_app *app,
+                        const struct release *release)
+{
+    struct known_release *known = arena_new(&snapshot->arena, struct known_release);
+    struct release_entry *entries =
+        arena_new_array(&snapshot->arena, struct release_entry, release->n_entries);
+    for (unsigned i = 0; i < release->n_entries; i++) {
+        entries[i].name = snapshot_text(snapshot, release->entries[i].name);
+        entries[i].path = snapshot_text(snapshot, release->entries[i].path);
+        entries[i].integrity = snapshot_text(snapshot, release->entries[i].integrity);
+    }
+    char **styles = arena_new_array(&snapshot->arena, char *, release->n_styles);
+    for (unsigned i = 0; i < release->n_styles; i++)
+        styles[i] = snapshot_text(snapshot, release->styles[i]);
+
+    known->release = (struct snapshot_release){
+        .app = app->name,
+        .version = span_of(snapshot_text(snapshot, release->version)),
+        .kind = span_of(snapshot_text(snapshot, release->kind)),
+        .title = span_of(snapshot_text(snapshot, release->title)),
+        .entries = entries,
+        .n_entries = release->n_entries,
+        .styles = styles,
+        .n_styles = release->n_styles,
+    };
+    known->release.import_map = import_map_format(&snapshot->arena, &known->release);
+    release_add_needs(snapshot, known, release);
+    release_add_files(snapshot, known, release);
+    map_add(&app->releases, &known->node, known->release.version);
+}
+
+static int app_by_name(const void *a, const void *b)
+{
+    const struct app *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+void snapshot_add_apps(struct version_snapshot *snapshot, const struct version *version)
+{
+    CLEANUP(mem_freep)
+    const struct app **sorted = mem_new_array(const struct app *, version->apps.n_nodes);
+    unsigned n = 0;
+    map_each (node, &version->apps)
+        sorted[n++] = container_of(node, struct app, node);
+    qsort(sorted, n, sizeof(const struct app *), app_by_name);
+
+    snapshot->apps = arena_new_array(&snapshot->arena, struct known_app, n);
+    snapshot->n_apps = n;
+    for (unsigned i = 0; i < n; i++) {
+        struct known_app *app = &snapshot->apps[i];
+        app->name = span_of(snapshot_text(snapshot, sorted[i]->name));
+        map_init(&app->releases);
+        map_add(&snapshot->apps_by_name, &app->node, app->name);
+        map_each (node, &sorted[i]->releases) {
+            const struct release *release = container_of(node, struct release, node);
+            if (release->is_published)
+                release_add(snapshot, app, release);
+        }
+        app->default_release = map_find_as(&app->releases, span_of(sorted[i]->default_release),
+                                           struct known_release, node);
+    }
+}
+
+void snapshot_free_apps(struct version_snapshot *snapshot)
+{
+    for (unsigned i = 0; i < snapshot->n_apps; i++) {
+        map_each (node, &snapshot->apps[i].releases)
+            map_fini(&container_of(node, struct known_release, node)->files);
+        map_fini(&snapshot->apps[i].releases);
+    }
+}
+
+uint32_t snapshot_app(const struct version_snapshot *snapshot, struct span name)
+{
+    const struct known_app *app =
+        map_find_as(&snapshot->apps_by_name, name, struct known_app, node);
+    return app ? (uint32_t)(app - snapshot->apps) : NO_INDEX;
+}
+
+const struct known_release *snapshot_release_known(const struct version_snapshot *snapshot,
+                                                   struct span app, struct span release)
+{
+    const struct known_app *known =
+        map_find_as(&snapshot->apps_by_name, app, struct known_app, node);
+    return known ? map_find_as(&known->releases, release, struct known_release, node) : NULL;
+}
+
+const struct snapshot_release *snapshot_release(const struct version_snapshot *snapshot,
+                                                struct span app, struct span release)
+{
+    const struct known_release *known = snapshot_release_known(snapshot, app, release);
+    return known ? &known->release : NULL;
+}
+
+const struct release_file *snapshot_file(const struct version_snapshot *snapshot, struct span app,
+                                         struct span release, struct span path)
+{
+    const struct known_release *known = snapshot_release_known(snapshot, app, release);
+    return known ? map_find_as(&known->files, path, struct release_file, node) : NULL;
+}
+
+bool release_resolves_to(const struct version_snapshot *snapshot,
+                         const struct snapshot_release *release, uint32_t contract)
+{
+    const struct known_release *known = known_release_of(release);
+    for (unsigned i = 0; i < known->n_needs; i++) {
+        if (known->needs[i].service == snapshot->contracts[contract].service)
+            return snapshot_need_contract(snapshot, &known->needs[i]) == contract;
+    }
+    return false;
+}
+
+static void each_pinned(const struct known_customer *customer,
+                        void (*each)(void *owner, const struct snapshot_release *release,
+                                     struct span customer, const char *why),
+                        void *owner)
+{
+    for (unsigned i = 0; i < customer->n_pins; i++) {
+        char why[CUSTOMER_ID_MAX + 64], expires[TIME_TEXT_MAX] = "";
+        if (customer->pins[i].expires)
+            time_format(customer->pins[i].expires, expires);
+        snprintf(why, sizeof(why), "pinned for %.*s%s%s", SPAN_ARG(customer->node.key),
+                 expires[0] ? " until " : ", without expiry", expires);
+        each(owner, &customer->pins[i].release->release, customer->node.key, why);
+    }
+}
+
+void snapshot_each_assignable(const struct version_snapshot *snapshot,
+                              void (*each)(void *owner, const struct snapshot_release *release,
+                                           struct span customer, const char *why),
+                              void *owner)
+{
+    char why[128];
+    for (unsigned i = 0; i < snapshot->n_apps; i++) {
+        const struct known_app *app = &snapshot->apps[i];
+        snprintf(why, sizeof(why), "the default of %.*s", SPAN_ARG(app->name));
+        if (app->default_release)
+            each(owner, &app->default_release->release, SPAN_NULL, why);
+    }
+    for (unsigned i = 0; i < snapshot->n_rules; i++) {
+        const struct known_rule *rule = &snapshot->rules[i];
+        /* Rules of one rollout stand together and move the same. */
+        if (i > 0 && strcmp(rule->rollout, snapshot->rules[i - 1].rollout) == 0)
+            continue;
+        snprintf(why, sizeof(why), "moved to by rollout %s", rule->rollout);
+        for (unsigned j = 0; j < rule->n_releases; j++)
+            each(owner, &rule->releases[j]->release, SPAN_NULL, why);
+    }
+    map_each (node, &snapshot->customers)
+        each_pinned(container_of(node, struct known_customer, node), each, owner);
+}
