@@ -188,6 +188,14 @@ static void rows_add(struct ledger_rows *hours, struct ledger_rows *seen, struct
     ledger_rows_add(seen, cells + 1);
 }
 
+/* Names are visible ASCII; what else a caller sent would not go through JSON as it is. */
+static void key_clean(char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] && (bytes[i] < ' ' || bytes[i] > '~'))
+            bytes[i] = '?';
+}
+
 void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
                  struct ledger_rows **ret_hours, struct ledger_rows **ret_seen)
 {
@@ -196,6 +204,7 @@ void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
 
     for (size_t i = 0; i < table->n_entries; i++) {
         const struct usage_entry *entry = &table->entries[i];
+        key_clean(table->keys.data + entry->key_offset, entry->key_size);
         struct usage_seen *row = seen_get(usage, usage_entry_key(table, entry));
         seen_sum(row, entry);
         rows_add(hours, seen, row->node.key, entry, wall / MSEC_PER_HOUR);

@@ -155,6 +155,17 @@ TEST(a_restart_goes_on_with_what_the_ledger_kept)
     CHECK_INT(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+TEST(names_that_are_no_text_are_made_readable)
+{
+    struct usage *usage = usage_new();
+    struct usage_table *table = usage_table_new();
+    fake_use(table, "orders@3", "4.2.0", "m\xc3\xbcller", "a\x01\xff", 1);
+    fake_merge(usage, table);
+    CHECK(fake_seen(usage, "orders@3", "m??ller", "a??"));
+    usage_table_free(table);
+    usage_free(usage);
+}
+
 TEST(an_empty_table_makes_empty_rows)
 {
     struct usage *usage = usage_new();
