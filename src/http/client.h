@@ -29,6 +29,7 @@ struct http_pool_settings {
     struct http1_limits limits; /* of response heads: 64 KiB */
     nsec connect_timeout;       /* 1 s */
     nsec idle_timeout;          /* of a kept connection, 30 s */
+    nsec stall_timeout;         /* no progress on a body that is not paused, 60 s */
     unsigned max_idle;          /* kept per address, 64 */
     unsigned max_connections;   /* per address, 1024 */
 };
@@ -44,8 +45,8 @@ enum http_fault {
     HTTP_FAULT_BUSY,            /* max_connections reached: nothing was sent */
     HTTP_FAULT_STALE,           /* a kept connection was closed before any byte of an answer came */
     HTTP_FAULT_BROKEN,          /* reset or closed in the middle */
-    HTTP_FAULT_INVALID,         /* the answer breaks the protocol */
-    HTTP_FAULT_TIMEOUT,         /* no answer by the call's deadline */
+    HTTP_FAULT_INVALID,         /* the answer breaks the protocol, or a request field does */
+    HTTP_FAULT_TIMEOUT,         /* no answer by the call's deadline, or a body that stalled */
 };
 
 struct http_call_ops {
@@ -66,6 +67,8 @@ struct http_call {
 };
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);
+
+/* Calls under way are over without a callback. */
 struct http_pool *http_pool_free(struct http_pool *pool);
 
 /* Starts a call; `deadline` (monotonic, NSEC_NEVER for none) is for the response head. Faults are
@@ -73,7 +76,8 @@ struct http_pool *http_pool_free(struct http_pool *pool);
 void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
                      const struct http_message *request, nsec deadline);
 
-/* A piece of the request body, and its end. No end is needed with HTTP_SEND_NONE. */
+/* A piece of the request body, and its end. No end is needed with HTTP_SEND_NONE. All calls below
+ * do nothing when the call is over: an answer may come before the request is complete. */
 void http_call_send(struct http_call *call, struct span bytes);
 void http_call_finish(struct http_call *call);
 size_t http_call_unsent(const struct http_call *call);

@@ -6,7 +6,9 @@
  * What is sent: heads as lists of fields, independent of the HTTP version on the wire.
  *
  * The connection adds framing (Content-Length, Transfer-Encoding, Connection) and Date itself;
- * a message that carries one of those, or any hop-by-hop field, is a bug of its maker.
+ * a message that carries one of those, or any hop-by-hop field, is a bug of its maker. Host is
+ * the maker's to give. A field that is not legal (a line break in a value) never gets out: a
+ * response with one becomes a bare 500, a request ends with HTTP_FAULT_INVALID.
  */
 
 #include <stdint.h>

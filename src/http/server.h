@@ -80,11 +80,11 @@ struct http_exchange {
 struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
                                     const struct http_settings *settings);
 
-/* Closes everything at once; on_abort is called for exchanges under way. */
+/* Closes everything at once; on_abort is called for exchanges under way. Not from a handler. */
 struct http_server *http_server_free(struct http_server *server);
 
 /* Accepts on a listening socket, which stays the caller's. */
-int http_listen(struct http_server *server, int listen_fd, unsigned listener) MUST_CHECK;
+int http_listen(struct http_server *server, int listen_fd, unsigned number) MUST_CHECK;
 
 /* Stops accepting, closes idle connections, and lets the others end with their exchange.
  * on_done(owner) is called when none is left. */
@@ -104,7 +104,8 @@ void http_respond(struct http_exchange *exchange, const struct http_message *res
 /* A piece of the body, copied where it cannot leave at once. */
 void http_send(struct http_exchange *exchange, struct span bytes);
 
-/* `size` bytes of the file from `offset` on; the descriptor is closed when they have left. */
+/* `size` bytes of the file from `offset` on, with HTTP_SEND_LENGTH and as the last piece; the
+ * descriptor is closed when they have left. */
 void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size);
 
 size_t http_unsent(const struct http_exchange *exchange);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "http/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "http/stream.h"
+
+#define HEAD_OVERHEAD 128u /* request line without its spans, framing */
+
+const struct http_pool_settings http_pool_settings_default = {
+    .limits = { .head = 65536, .line = 16384 },
+    .connect_timeout = NSEC_PER_SEC,
+    .idle_timeout = 30 * NSEC_PER_SEC,
+    .stall_timeout = 60 * NSEC_PER_SEC,
+    .max_idle = 64,
+    .max_connections = 1024,
+};
+
+static void pool_reap(struct task *task)
+{
+    struct http_pool *pool = container_of(task, struct http_pool, reaper);
+    for (struct list *link; (link = list_take_first(&pool->dead));)
+        free(container_of(link, struct http_stream, link));
+}
+
+struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings)
+{
+    struct http_pool *pool = mem_new(struct http_pool);
+    pool->loop = loop;
+    pool->settings = *settings;
+    map_init(&pool->upstreams);
+    list_init(&pool->failed);
+    list_init(&pool->dead);
+    list_init(&pool->reaper.link);
+    pool->reaper.on_run = pool_reap;
+    return pool;
+}
+
+static struct span address_key(const struct address *address)
+{
+    return (struct span){ (const char *)&address->storage, address->size };
+}
+
+static struct http_upstream *upstream_get(struct http_pool *pool, const struct address *address)
+{
+    struct http_upstream *upstream =
+        map_find_as(&pool->upstreams, address_key(address), struct http_upstream, node);
+    if (upstream)
+        return upstream;
+
+    upstream = mem_new(struct http_upstream);
+    upstream->address = *address;
+    list_init(&upstream->idle);
+    list_init(&upstream->busy);
+    map_add(&pool->upstreams, &upstream->node, address_key(&upstream->address));
+    return upstream;
+}
+
+static void upstream_release(struct http_pool *pool, struct http_upstream *upstream)
+{
+    if (upstream->n_connections > 0)
+        return;
+    map_remove(&pool->upstreams, &upstream->node);
+    free(upstream);
+}
+
+void http_upstream_keep(struct http_stream *stream)
+{
+    struct http_upstream *upstream = stream->upstream;
+    list_remove(&stream->link);
+    list_add_first(&upstream->idle, &stream->link);
+    upstream->n_idle++;
+}
+
+void http_upstream_drop(struct http_stream *stream)
+{
+    struct http_upstream *upstream = stream->upstream;
+    list_remove(&stream->link);
+    if (!upstream)
+        return;
+    if (stream->state == STREAM_IDLE)
+        upstream->n_idle--;
+    upstream->n_connections--;
+    stream->upstream = NULL;
+    upstream_release(stream->pool, upstream);
+}
+
+static struct http_stream *upstream_take_idle(struct http_upstream *upstream)
+{
+    struct list *link = list_take_first(&upstream->idle);
+    if (!link)
+        return NULL;
+    upstream->n_idle--;
+    list_add_last(&upstream->busy, link);
+    struct http_stream *stream = container_of(link, struct http_stream, link);
+    stream->state = STREAM_AWAITING;
+    stream->is_reused = true;
+    return stream;
+}
+
+/* A kept connection, a new one, or one that can only tell why there is none. */
+static struct http_stream *stream_for(struct http_pool *pool, const struct address *to)
+{
+    struct http_upstream *upstream = upstream_get(pool, to);
+    struct http_stream *stream = upstream_take_idle(upstream);
+    if (stream)
+        return stream;
+
+    stream = http_stream_new(pool);
+    stream->state = STREAM_FAILED;
+    stream->has_fault = true;
+    stream->fault = HTTP_FAULT_CONNECT;
+    int fd = -1;
+    if (upstream->n_connections >= pool->settings.max_connections) {
+        stream->fault = HTTP_FAULT_BUSY;
+    } else if (socket_connect(to, &fd) == 0) {
+        stream->has_fault = false;
+        stream->watch.fd = fd;
+        http_stream_open(stream, upstream);
+    }
+    upstream_release(pool, upstream);
+    return stream;
+}
+
+static bool put_request(struct http_stream *stream, const struct http_message *request)
+{
+    size_t size = HEAD_OVERHEAD + request->method.size + request->target.size;
+    for (unsigned i = 0; i < request->n_fields; i++)
+        size += request->fields[i].name.size + request->fields[i].value.size + 4;
+
+    struct fifo *kept = &stream->out.kept;
+    struct http1_out out = { .data = fifo_reserve(kept, &stream->pool->spares, size),
+                             .capacity = size };
+    http1_put_request_line(&out, request->method, request->target);
+    for (unsigned i = 0; i < request->n_fields; i++)
+        http1_put_field(&out, request->fields[i].name, request->fields[i].value);
+
+    switch (request->body) {
+    case HTTP_SEND_NONE:
+        /* These have a body as a rule, so its absence is said (RFC 9110 section 8.6). */
+        if (span_is(request->method, "POST") || span_is(request->method, "PUT") ||
+            span_is(request->method, "PATCH"))
+            http1_put(&out, SPAN("content-length: 0\r\n"));
+        break;
+    case HTTP_SEND_LENGTH:
+        http1_put_field_uint(&out, SPAN("content-length"), request->content_length);
+        break;
+    case HTTP_SEND_UNKNOWN: http1_put(&out, SPAN("transfer-encoding: chunked\r\n")); break;
+    }
+    http1_put_end(&out);
+    if (out.is_full)
+        return false;
+    fifo_grow(kept, out.size);
+    return true;
+}
+
+void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
+                     const struct http_message *request, nsec deadline)
+{
+    struct http_stream *stream = stream_for(pool, to);
+    call->stream = stream;
+    call->is_head_request = span_equals(request->method, SPAN("HEAD"));
+
+    stream->call = call;
+    stream->deadline = deadline;
+    stream->sent_at = stream->received_at = loop_now(pool->loop);
+    stream->sending = request->body;
+    stream->content_length = request->body == HTTP_SEND_LENGTH ? request->content_length : 0;
+    stream->sent = 0;
+    stream->n_interim = 0;
+    stream->has_answer_bytes = stream->is_paused = false;
+    stream->is_request_done = request->body != HTTP_SEND_UNKNOWN && stream->content_length == 0;
+    if (!stream->has_fault && !put_request(stream, request)) {
+        /* Nothing of it has left, but what is wrong with it nobody else will mend. */
+        stream->has_fault = true;
+        stream->fault = HTTP_FAULT_INVALID;
+    }
+
+    if (stream->is_request_done && !stream->has_fault)
+        http_stream_flush(stream);
+    else
+        task_defer(&stream->task, pool->loop);
+    http_stream_arm(stream);
+}
+
+void http_call_send(struct http_call *call, struct span bytes)
+{
+    struct http_stream *stream = call->stream;
+    if (!stream || bytes.size == 0 || stream->has_fault || stream->cannot_send)
+        return;
+    assert(!stream->is_request_done);
+
+    if (stream->sending == HTTP_SEND_LENGTH) {
+        uint64_t left = stream->content_length - stream->sent;
+        assert(bytes.size <= left);
+        bytes = span_first(bytes, left < bytes.size ? (size_t)left : bytes.size);
+    }
+    http_stream_put(stream, bytes);
+}
+
+void http_call_finish(struct http_call *call)
+{
+    struct http_stream *stream = call->stream;
+    if (!stream || stream->is_request_done || stream->has_fault || stream->cannot_send)
+        return;
+
+    if (stream->sending == HTTP_SEND_LENGTH) { /* or it would be done */
+        stream->has_fault = true;
+        stream->fault = HTTP_FAULT_BROKEN;
+        task_defer(&stream->task, stream->pool->loop);
+        return;
+    }
+    stream->is_request_done = true;
+    outlet_put(&stream->out, &stream->pool->spares, SPAN("0\r\n\r\n"));
+    http_stream_flush(stream);
+    http_stream_arm(stream);
+}
+
+size_t http_call_unsent(const struct http_call *call)
+{
+    return call->stream ? outlet_unsent(&call->stream->out) : 0;
+}
+
+void http_call_pause(struct http_call *call)
+{
+    if (call->stream)
+        call->stream->is_paused = true;
+}
+
+void http_call_resume(struct http_call *call)
+{
+    struct http_stream *stream = call->stream;
+    if (!stream || !stream->is_paused)
+        return;
+    stream->is_paused = false;
+    stream->received_at = loop_now(stream->pool->loop);
+    http_stream_wake(stream);
+}
+
+void http_call_cancel(struct http_call *call)
+{
+    struct http_stream *stream = call->stream;
+    if (!stream)
+        return;
+    call->stream = NULL;
+    stream->call = NULL;
+    http_stream_close(stream);
+}
+
+static void close_list(struct list *streams)
+{
+    while (!list_is_empty(streams)) {
+        bool is_last = streams->next->next == streams; /* its end may free the list */
+        struct http_stream *stream = container_of(streams->next, struct http_stream, link);
+        if (stream->call)
+            stream->call->stream = NULL;
+        stream->call = NULL;
+        http_stream_close(stream);
+        if (is_last)
+            return;
+    }
+}
+
+void http_pool_forget(struct http_pool *pool, const struct address *to)
+{
+    struct http_upstream *upstream =
+        map_find_as(&pool->upstreams, address_key(to), struct http_upstream, node);
+    if (upstream)
+        close_list(&upstream->idle);
+}
+
+struct http_pool *http_pool_free(struct http_pool *pool)
+{
+    if (!pool)
+        return NULL;
+
+    close_list(&pool->failed);
+    map_each (node, &pool->upstreams) {
+        struct http_upstream *upstream = container_of(node, struct http_upstream, node);
+        upstream->n_connections++; /* it stays until both lists are empty */
+        close_list(&upstream->idle);
+        close_list(&upstream->busy);
+        upstream->n_connections--;
+        upstream_release(pool, upstream);
+    }
+    pool_reap(&pool->reaper);
+    task_cancel(&pool->reaper);
+    map_fini(&pool->upstreams);
+    spares_fini(&pool->spares);
+    free(pool);
+    return NULL;
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Everything that comes in is used in http_connection_run(), and only there: it is called from the
+ * loop, never from a handler, so that the hot buffer under the bytes in use cannot be written by
+ * a second receive. What handlers do to a connection (pause, resume, finish) changes its state,
+ * and http_connection_wake() defers a run where that leaves something to do.
+ *
+ * Time: each state has a deadline that can be computed from what is noted anyway. The timer runs
+ * at or before it and looks it up when due, so a request that arrives and leaves in time touches
+ * no timer.
+ */
+
+#include "http/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define READS_PER_RUN 4u /* then it is the others' turn */
+#define DISCARD_MAX 262144u
+#define DISCARD_TIME (5 * NSEC_PER_SEC)
+#define LINGER_TIME (2 * NSEC_PER_SEC)
+
+static nsec earlier(nsec a, nsec b)
+{
+    return a < b ? a : b;
+}
+
+static nsec body_deadline(const struct exchange *exchange, const struct http_settings *settings)
+{
+    if (exchange->is_paused)
+        return NSEC_NEVER;
+    nsec at = exchange->received_at + settings->stall_timeout;
+    if (settings->body_min_rate == 0)
+        return at;
+    nsec allowed = exchange->received / settings->body_min_rate * NSEC_PER_SEC;
+    if (allowed < settings->body_grace)
+        allowed = settings->body_grace;
+    return earlier(at, exchange->body_since + allowed);
+}
+
+static nsec send_deadline(const struct connection *connection)
+{
+    const struct exchange *exchange = connection->exchange;
+    if (!exchange || outlet_unsent(&exchange->out) == 0)
+        return NSEC_NEVER;
+    return exchange->sent_at + connection->server->settings.stall_timeout;
+}
+
+static nsec input_deadline(const struct connection *connection)
+{
+    const struct http_settings *settings = &connection->server->settings;
+    switch (connection->input) {
+    case INPUT_HEAD:
+        if (connection->exchange)
+            return NSEC_NEVER;
+        if (connection->scanned > 0 || connection->n_requests == 0)
+            return connection->since + settings->head_timeout;
+        return connection->since + settings->idle_timeout;
+    case INPUT_BODY: return body_deadline(connection->exchange, settings);
+    case INPUT_DISCARD:
+    case INPUT_LINGER: return connection->exchange->discard_until;
+    case INPUT_DONE: break;
+    }
+    return NSEC_NEVER;
+}
+
+static void connection_arm(struct connection *connection)
+{
+    nsec at = earlier(input_deadline(connection), send_deadline(connection));
+    if (at == NSEC_NEVER)
+        return;
+    if (!timer_is_running(&connection->timer) || at < connection->timer.node.at)
+        timer_start(&connection->timer, connection->server->loop, at);
+}
+
+void http_connection_abort(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    if (exchange && !exchange->is_finished) {
+        exchange->is_finished = true;
+        if (exchange->public.ops && exchange->public.ops->on_abort)
+            exchange->public.ops->on_abort(&exchange->public);
+    }
+    http_connection_close(connection);
+}
+
+static void start_discard(struct connection *connection, enum input input, nsec time)
+{
+    struct exchange *exchange = connection->exchange;
+    connection->input = input;
+    exchange->discard_left = DISCARD_MAX;
+    exchange->discard_until = loop_now(connection->server->loop) + time;
+}
+
+void http_connection_leave_body(struct connection *connection)
+{
+    if (connection->input != INPUT_BODY)
+        return;
+    if (connection->exchange->keeps_alive)
+        start_discard(connection, INPUT_DISCARD, DISCARD_TIME);
+    else
+        start_discard(connection, INPUT_LINGER, DISCARD_TIME);
+}
+
+/* Answers for the handler, which does not see this request, or has been told that it is over. */
+static void connection_refuse(struct connection *connection, unsigned status, const char *text)
+{
+    struct exchange *exchange = connection->exchange;
+    if (!exchange)
+        exchange = http_exchange_new(connection);
+    connection->scanned = connection->line_at = 0;
+    exchange->public.ops = NULL;
+    exchange->keeps_alive = false;
+    exchange->is_finished = false;
+    start_discard(connection, INPUT_LINGER, DISCARD_TIME);
+
+    static const struct http_out_field type = { SPAN("content-type"), SPAN("text/plain") };
+    http_reply(&exchange->public, status, &type, 1, span_of(text));
+}
+
+/* The client broke the protocol, or took too long, in the middle of a body. */
+static void connection_break_body(struct connection *connection, unsigned status, const char *text)
+{
+    struct exchange *exchange = connection->exchange;
+    bool can_answer = !exchange->is_responded && !exchange->is_gone;
+    if (!can_answer || exchange->is_finished) {
+        http_connection_abort(connection);
+        return;
+    }
+    exchange->is_finished = true;
+    if (exchange->public.ops && exchange->public.ops->on_abort)
+        exchange->public.ops->on_abort(&exchange->public);
+    connection_refuse(connection, status, text);
+}
+
+static void connection_on_due(struct timer *timer)
+{
+    struct connection *connection = container_of(timer, struct connection, timer);
+    nsec now = loop_now(connection->server->loop);
+    nsec input_at = input_deadline(connection), send_at = send_deadline(connection);
+
+    if (send_at <= now || (input_at <= now && connection->input >= INPUT_DISCARD)) {
+        http_connection_abort(connection);
+        return;
+    }
+    if (input_at <= now && connection->input == INPUT_BODY) {
+        connection_break_body(connection, 408, "the request body comes too slowly\n");
+    } else if (input_at <= now) {
+        if (connection->scanned == 0) {
+            http_connection_close(connection);
+            return;
+        }
+        connection_refuse(connection, 408, "the request head took too long\n");
+    }
+    if (!connection->is_closed)
+        connection_arm(connection);
+}
+
+/* Whether an incomplete head has grown by anything that can change the verdict: the end of a line,
+ * or size. Without this a client that sends byte by byte would have us parse the head as often. */
+static bool head_has_news(struct connection *connection, struct span bytes)
+{
+    const struct http1_limits *limits = &connection->server->settings.limits;
+    size_t seen = connection->scanned;
+    if (seen == 0 || bytes.size >= limits->head || bytes.size - connection->line_at > limits->line)
+        return true;
+    connection->scanned = bytes.size;
+    return memchr(bytes.data + seen, '\n', bytes.size - seen) != NULL;
+}
+
+static void head_note(struct connection *connection, struct span bytes)
+{
+    if (connection->scanned == 0)
+        connection->since = loop_now(connection->server->loop);
+    connection->scanned = bytes.size;
+    const char *line_end = memrchr(bytes.data, '\n', bytes.size);
+    connection->line_at = line_end ? (size_t)(line_end + 1 - bytes.data) : 0;
+}
+
+static void begin_exchange(struct connection *connection, struct span raw_head)
+{
+    struct http_server *server = connection->server;
+    const struct http_head *head = &server->head;
+    struct exchange *exchange = http_exchange_new(connection);
+    nsec now = loop_now(server->loop);
+
+    exchange->public.head = head;
+    exchange->raw_head = raw_head;
+    exchange->is_http_1_0 = head->minor_version == 0;
+    exchange->is_head_request = span_equals(head->method, SPAN("HEAD"));
+    connection->n_requests++;
+    exchange->keeps_alive =
+        head->is_keep_alive && connection->n_requests < server->settings.max_requests;
+    http_body_init(&exchange->body, head);
+    connection->input = INPUT_DONE;
+    if (!http_body_is_empty(&exchange->body)) {
+        connection->input = INPUT_BODY;
+        exchange->needs_continue = head->expects_continue;
+        exchange->body_since = exchange->received_at = exchange->paused_at = now;
+    }
+    server->handler->on_request(server->handler, &exchange->public);
+    if (connection->exchange)
+        exchange->public.head = exchange->raw_head.data ? NULL : &exchange->kept->head;
+}
+
+static size_t use_head(struct connection *connection, struct span bytes)
+{
+    struct http_server *server = connection->server;
+    struct http1_error error;
+    if (bytes.size == 0 || !head_has_news(connection, bytes))
+        return 0;
+
+    switch (http1_parse_request(bytes, &server->settings.limits, &server->head, &error)) {
+    case HTTP1_OK: break;
+    case HTTP1_MORE: head_note(connection, bytes); return 0;
+    default: connection_refuse(connection, error.status, error.text); return bytes.size;
+    }
+    connection->scanned = connection->line_at = 0;
+    size_t size = server->head.size;
+    if (server->head.form == HTTP_TARGET_AUTHORITY)
+        connection_refuse(connection, 501, "CONNECT is not done here\n");
+    else
+        begin_exchange(connection, span_first(bytes, size));
+    return size;
+}
+
+static void end_body(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    bool was_discarded = connection->input == INPUT_DISCARD;
+    connection->input = INPUT_DONE;
+    if (was_discarded)
+        http_exchange_flush(exchange);
+    else if (exchange->public.ops && exchange->public.ops->on_body_end)
+        exchange->public.ops->on_body_end(&exchange->public);
+}
+
+static void pass_data(struct connection *connection, struct span data)
+{
+    struct exchange *exchange = connection->exchange;
+    exchange->needs_continue = false; /* it did not wait */
+    exchange->received += data.size;
+    exchange->received_at = loop_now(connection->server->loop);
+    if (connection->input == INPUT_BODY) {
+        if (exchange->public.ops && exchange->public.ops->on_body)
+            exchange->public.ops->on_body(&exchange->public, data);
+        return;
+    }
+    if (data.size > exchange->discard_left) { /* more than it is worth */
+        exchange->keeps_alive = false;
+        start_discard(connection, INPUT_LINGER, LINGER_TIME);
+        http_exchange_flush(exchange);
+        return;
+    }
+    exchange->discard_left -= data.size;
+}
+
+/* One step of the body; false when it can go no further. The handler may do anything meanwhile. */
+static bool use_body_once(struct connection *connection, struct span *rest)
+{
+    struct span data;
+    switch (http_body_decode(&connection->exchange->body, rest, &data)) {
+    case HTTP1_CHUNK_DATA: pass_data(connection, data); return true;
+    case HTTP1_CHUNK_END: end_body(connection); return false;
+    case HTTP1_CHUNK_MORE: return false;
+    default:
+        *rest = SPAN_NULL;
+        connection_break_body(connection, 400, "the chunked body is malformed\n");
+        return false;
+    }
+}
+
+static bool takes_input(const struct connection *connection)
+{
+    const struct exchange *exchange = connection->exchange;
+    if (connection->is_closed || (exchange && exchange->is_gone))
+        return false;
+    switch (connection->input) {
+    case INPUT_HEAD: return !exchange;
+    case INPUT_BODY: return !exchange->is_paused;
+    case INPUT_DONE: return false;
+    case INPUT_DISCARD:
+    case INPUT_LINGER: break;
+    }
+    return true;
+}
+
+static size_t use_body(struct connection *connection, struct span bytes)
+{
+    struct span rest = bytes;
+    while (takes_input(connection) &&
+           (connection->input == INPUT_BODY || connection->input == INPUT_DISCARD)) {
+        if (!use_body_once(connection, &rest))
+            break;
+    }
+    return bytes.size - rest.size;
+}
+
+static size_t use_linger(struct connection *connection, struct span bytes)
+{
+    struct exchange *exchange = connection->exchange;
+    if (bytes.size > exchange->discard_left)
+        http_connection_abort(connection);
+    else
+        exchange->discard_left -= bytes.size;
+    return bytes.size;
+}
+
+/* Uses bytes as long as anything takes them; returns how many. */
+static size_t connection_use(struct connection *connection, struct span bytes)
+{
+    size_t used = 0;
+    for (;;) {
+        enum input before = connection->input;
+        struct span rest = span_from(bytes, used);
+        size_t n = 0;
+        if (!takes_input(connection))
+            return used;
+        if (before == INPUT_HEAD)
+            n = use_head(connection, rest);
+        else if (before == INPUT_LINGER)
+            n = use_linger(connection, rest);
+        else
+            n = use_body(connection, rest);
+        used += n;
+        if (n == 0 && connection->input == before)
+            return used;
+    }
+}
+
+static void connection_end_of_input(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    switch (connection->input) {
+    case INPUT_HEAD: http_connection_close(connection); break;
+    case INPUT_BODY: http_connection_abort(connection); break;
+    case INPUT_DONE: break;
+    case INPUT_DISCARD:
+    case INPUT_LINGER:
+        /* What is left of the answer may still be wanted. */
+        exchange->keeps_alive = false;
+        connection->input = INPUT_DONE;
+        http_exchange_flush(exchange);
+        break;
+    }
+}
+
+/* Uses what there is; true when it is worth calling again. */
+static bool connection_advance(struct connection *connection, unsigned *n_reads)
+{
+    struct http_server *server = connection->server;
+    struct inlet *in = &connection->in;
+    if (!takes_input(connection))
+        return false;
+
+    /* A body may be complete without a byte more, when its handler was paused at the last one. */
+    size_t n_kept = fifo_size(&in->kept);
+    if (n_kept > connection->scanned || connection->input != INPUT_HEAD) {
+        enum input before = connection->input;
+        struct span bytes = n_kept ? fifo_span(&in->kept) : SPAN_NULL;
+        size_t used = connection_use(connection, bytes);
+        if (connection->is_closed)
+            return false;
+        if (n_kept)
+            inlet_settle(in, &server->spares, bytes, used);
+        if (used > 0 || connection->input != before)
+            return true;
+    }
+    if (!takes_input(connection) || !in->is_readable)
+        return false;
+    if (++*n_reads > READS_PER_RUN) {
+        task_defer(&connection->task, server->loop);
+        return false;
+    }
+
+    struct span bytes;
+    switch (inlet_receive(in, connection->watch.fd, server->hot, &server->spares, &bytes)) {
+    case INLET_BYTES: {
+        size_t used = connection_use(connection, bytes);
+        if (!connection->is_closed)
+            inlet_settle(in, &server->spares, bytes, used);
+        return true;
+    }
+    case INLET_END: connection_end_of_input(connection); return false;
+    case INLET_GONE: http_connection_abort(connection); return false;
+    default: return false;
+    }
+}
+
+/* The client may send its body now (RFC 9110 section 10.1.1). */
+static void connection_continue(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    bool is_wanted = exchange && exchange->needs_continue && connection->input == INPUT_BODY &&
+                     !exchange->is_paused && !exchange->is_responded && !exchange->is_gone;
+    if (!is_wanted || fifo_size(&connection->in.kept) > 0)
+        return;
+    exchange->needs_continue = false;
+    exchange->sent_at = loop_now(connection->server->loop);
+    outlet_put(&exchange->out, &connection->server->spares, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+    http_exchange_flush(exchange);
+}
+
+static void connection_flush(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    if (!exchange || (!exchange->is_finished && outlet_unsent(&exchange->out) == 0))
+        return;
+    http_exchange_flush(exchange);
+    if (connection->exchange && !exchange->is_finished && !exchange->is_gone &&
+        outlet_unsent(&exchange->out) == 0 && exchange->public.ops &&
+        exchange->public.ops->on_drained)
+        exchange->public.ops->on_drained(&exchange->public);
+}
+
+void http_connection_run(struct connection *connection)
+{
+    unsigned n_reads = 0;
+    if (connection->is_running)
+        return;
+
+    connection->is_running = true;
+    connection_flush(connection);
+    while (connection_advance(connection, &n_reads))
+        continue;
+    connection_continue(connection);
+    connection->is_running = false;
+
+    if (connection->is_closed)
+        return;
+    struct exchange *exchange = connection->exchange;
+    if (exchange && (exchange->is_gone || (connection->is_hung_up && !takes_input(connection))))
+        http_connection_abort(connection);
+    else
+        connection_arm(connection);
+}
+
+void http_connection_wake(struct connection *connection)
+{
+    if (connection->is_running || connection->is_closed)
+        return;
+    const struct exchange *exchange = connection->exchange;
+    bool has_input = takes_input(connection) &&
+                     (connection->in.is_readable || fifo_size(&connection->in.kept) > 0 ||
+                      connection->input != INPUT_HEAD);
+    if (has_input || (exchange && exchange->is_gone))
+        task_defer(&connection->task, connection->server->loop);
+    connection_arm(connection);
+}
+
+static void connection_on_ready(struct watch *watch, uint32_t events)
+{
+    struct connection *connection = container_of(watch, struct connection, watch);
+    inlet_note(&connection->in, events);
+    if (events & (EPOLLHUP | EPOLLERR))
+        connection->is_hung_up = true;
+    if (connection->exchange && (events & EPOLLOUT))
+        connection->exchange->out.is_blocked = false;
+    http_connection_run(connection);
+}
+
+static void connection_on_run(struct task *task)
+{
+    http_connection_run(container_of(task, struct connection, task));
+}
+
+void http_connection_open(struct connection *connection)
+{
+    struct http_server *server = connection->server;
+    connection->watch.on_ready = connection_on_ready;
+    connection->timer.on_due = connection_on_due;
+    connection->task.on_run = connection_on_run;
+    list_init(&connection->task.link);
+    connection->since = loop_now(server->loop);
+    connection->in.is_readable = true; /* the request may have come with the connection */
+
+    uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+    if (watch_add(&connection->watch, server->loop, connection->watch.fd, events)) {
+        http_connection_close(connection);
+        return;
+    }
+    http_connection_run(connection);
+}

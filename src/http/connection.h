@@ -1,0 +1,160 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A connection of the server and the exchange on it; private to the server's files.
+ *
+ *              head complete              body complete           http_finish() and all sent
+ *   HEAD ───────────────────────► BODY ───────────────────► DONE ────────────────────────► HEAD
+ *    │  malformed                  │ http_finish() before     │ not kept alive
+ *    ▼                             ▼ the body's end           ▼
+ *   LINGER ◄─── more than a cap ─ DISCARD ──► DONE          closed, or LINGER where the client
+ *    │ end, cap or time                                      may still be sending
+ *    ▼
+ *   closed
+ *
+ * LINGER reads and drops for a moment after the answer, for closing on unread bytes makes the
+ * kernel reset the connection, and the client would lose the answer (RFC 9112 section 9.6).
+ *
+ * server.c        the server, admission, draining, the end of connections
+ * listener.c      accepting
+ * connection.c    what comes in: heads, bodies, time
+ * exchange.c      what goes out: the functions a handler calls
+ *
+ * An idle connection is one struct and no buffer; what a request needs is in the exchange, which
+ * is taken from the server's spare ones when its head is complete.
+ */
+
+#include <netinet/in.h>
+
+#include "base/list.h"
+#include "http/body.h"
+#include "http/inlet.h"
+#include "http/outlet.h"
+#include "http/quota.h"
+#include "http/server.h"
+
+#define DATE_SIZE 29u
+#define SPARE_EXCHANGES_MAX 64u
+#define KEPT_HEAD_SPARE 8192u
+
+struct exchange;
+
+struct http_server {
+    struct loop *loop;
+    struct http_handler *handler;
+    struct http_settings settings;
+    struct list listeners;
+    struct list connections;
+    struct list dead; /* closed in this turn; callers up the stack may still look at them */
+    struct task reaper;
+    struct task drainer;
+    struct quota quota;
+    struct spares spares;
+    struct exchange *spare_exchanges;
+    unsigned n_spare_exchanges;
+    unsigned n_connections;
+    int reserve_fd; /* given up to accept and close when there are no descriptors left */
+    bool is_draining;
+    void (*on_drained)(void *owner);
+    void *drain_owner;
+    int64_t date_second;
+    char date[DATE_SIZE];
+    struct http_head head; /* of the request being parsed */
+    char hot[INLET_HOT_SIZE];
+};
+
+enum input {
+    INPUT_HEAD,
+    INPUT_BODY,
+    INPUT_DONE,
+    INPUT_DISCARD,
+    INPUT_LINGER,
+};
+
+struct connection {
+    struct watch watch;
+    struct timer timer; /* runs at or before the true deadline, which it looks up when due */
+    struct task task;
+    struct list link;
+    struct http_server *server;
+    struct exchange *exchange; /* NULL between requests */
+    struct quota_count *quota_count;
+    struct inlet in;
+    nsec since;     /* of the head's first byte, or of the idle time */
+    size_t scanned; /* bytes of an incomplete head that the parser has seen */
+    size_t line_at; /* where its last line starts */
+    uint64_t n_requests;
+    unsigned listener;
+    enum input input;
+    bool is_running, is_closed, is_hung_up;
+    socklen_t peer_size;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in6 largest; /* unix peers are unnamed */
+    } peer;
+};
+
+enum sending {
+    SENDING_NOTHING, /* HEAD, 204, 304 */
+    SENDING_LENGTH,
+    SENDING_CHUNKED,
+    SENDING_UNTIL_CLOSE,
+};
+
+struct kept_head {
+    struct http_head head;
+    size_t capacity;
+    char bytes[];
+};
+
+struct exchange {
+    struct http_exchange public;
+    struct exchange *next_spare;
+    struct kept_head *kept;
+    struct connection *connection;
+    struct span raw_head;
+    struct address peer;
+    struct outlet out;
+    struct http_body body;
+    uint64_t received; /* of the body */
+    nsec body_since, received_at, sent_at, paused_at, discard_until;
+    uint64_t discard_left;
+    uint64_t content_length, sent; /* of the answer's body */
+    enum sending sending;
+    bool is_http_1_0, is_head_request;
+    bool needs_continue; /* the client waits for 100 before it sends the body */
+    bool keeps_alive;
+    bool is_responded, is_paused, is_finished;
+    bool is_gone; /* the client takes nothing any more; on_abort is due */
+};
+
+static inline struct exchange *exchange_of(struct http_exchange *public)
+{
+    return container_of(public, struct exchange, public);
+}
+
+/* server.c */
+void http_server_admit(struct http_server *server, int fd, const struct address *peer,
+                       unsigned listener);
+void http_connection_close(struct connection *connection);
+struct exchange *http_exchange_new(struct connection *connection);
+void http_exchange_free(struct exchange *exchange);
+struct span http_server_date(struct http_server *server);
+
+/* listener.c */
+void http_server_close_listeners(struct http_server *server);
+
+/* connection.c */
+void http_connection_open(struct connection *connection);
+void http_connection_run(struct connection *connection);
+void http_connection_abort(struct connection *connection);
+/* After anything that happened outside http_connection_run(). */
+void http_connection_wake(struct connection *connection);
+/* The handler has finished; the request's body may not have. */
+void http_connection_leave_body(struct connection *connection);
+
+/* exchange.c */
+/* Sends what waits, and ends the exchange when it is finished and nothing does. */
+void http_exchange_flush(struct exchange *exchange);

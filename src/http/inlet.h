@@ -1,0 +1,59 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What comes in on one socket.
+ *
+ * All connections of a loop receive into one hot buffer, which stays in the cache, and use the
+ * bytes in place. Only what cannot be used yet (half a head, a body whose taker paused) is copied
+ * into memory of the connection's own.
+ *
+ *   while (inlet_receive(…, &bytes) == INLET_BYTES)
+ *       inlet_settle(…, bytes, n_used);
+ *
+ * Threads: none of its own. Cost: one system call per receive.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "http/fifo.h"
+
+#define INLET_HOT_SIZE 65536u
+
+struct inlet {
+    struct fifo kept;
+    bool is_readable; /* the kernel may have more: set by the loop's event, cleared here */
+    bool is_ending;   /* the event said that an end or an error lies behind the bytes */
+};
+
+/* Takes note of an event of the loop. */
+static inline void inlet_note(struct inlet *inlet, uint32_t events)
+{
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        inlet->is_readable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        inlet->is_ending = true;
+}
+
+enum inlet_answer {
+    INLET_OK,
+    INLET_BYTES,   /* *ret_bytes is all that is there, kept bytes first */
+    INLET_NOTHING, /* not now */
+    INLET_END,     /* the peer sends no more */
+    INLET_GONE,    /* reset */
+};
+
+/* Returns an enum inlet_answer, never a fault. */
+int inlet_receive(struct inlet *inlet, int fd, char *hot, struct spares *spares,
+                  struct span *ret_bytes) MUST_CHECK;
+
+/* `used` of the bytes received, or of the kept ones, are done with; the rest is kept. */
+void inlet_settle(struct inlet *inlet, struct spares *spares, struct span bytes, size_t used);
+
+static inline void inlet_fini(struct inlet *inlet, struct spares *spares)
+{
+    fifo_consume(&inlet->kept, spares, fifo_size(&inlet->kept));
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "http/server.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "codec/timefmt.h"
+#include "http/connection.h"
+
+const struct http_settings http_settings_default = {
+    .limits = { .head = 32768, .line = 8192 },
+    .head_timeout = 10 * NSEC_PER_SEC,
+    .idle_timeout = 60 * NSEC_PER_SEC,
+    .stall_timeout = 30 * NSEC_PER_SEC,
+    .body_min_rate = 1024,
+    .body_grace = 5 * NSEC_PER_SEC,
+    .max_requests = 100000,
+    .max_connections = 16384,
+};
+
+/* Frees what closed, now that nobody up the stack looks at it any more. */
+static void server_reap(struct task *task)
+{
+    struct http_server *server = container_of(task, struct http_server, reaper);
+    for (struct list *link; (link = list_take_first(&server->dead));)
+        free(container_of(link, struct connection, link));
+
+    if (server->is_draining && server->n_connections == 0 && server->on_drained) {
+        void (*on_drained)(void *owner) = server->on_drained;
+        server->on_drained = NULL;
+        on_drained(server->drain_owner);
+    }
+}
+
+/* Idle connections are looked at once more: a request may have come that no event told of yet. */
+static void server_close_idle(struct task *task)
+{
+    struct http_server *server = container_of(task, struct http_server, drainer);
+    struct list todo; /* a list of its own, for handlers may close any connection meanwhile */
+    list_init(&todo);
+    list_move_all(&todo, &server->connections);
+    for (struct list *link; (link = list_take_first(&todo));) {
+        struct connection *connection = container_of(link, struct connection, link);
+        list_add_last(&server->connections, link);
+        if (connection->exchange || connection->input != INPUT_HEAD)
+            continue;
+        connection->in.is_readable = true;
+        http_connection_run(connection);
+        if (!connection->is_closed && !connection->exchange && connection->scanned == 0)
+            http_connection_close(connection);
+    }
+    task_defer(&server->reaper, server->loop);
+}
+
+struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
+                                    const struct http_settings *settings)
+{
+    struct http_server *server = mem_new(struct http_server);
+    server->loop = loop;
+    server->handler = handler;
+    server->settings = *settings;
+    server->date_second = -1;
+    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    list_init(&server->listeners);
+    list_init(&server->connections);
+    list_init(&server->dead);
+    list_init(&server->reaper.link);
+    list_init(&server->drainer.link);
+    server->reaper.on_run = server_reap;
+    server->drainer.on_run = server_close_idle;
+    quota_init(&server->quota, settings->max_per_address);
+    return server;
+}
+
+struct http_server *http_server_free(struct http_server *server)
+{
+    if (!server)
+        return NULL;
+
+    http_server_close_listeners(server);
+    while (!list_is_empty(&server->connections))
+        http_connection_abort(container_of(server->connections.next, struct connection, link));
+    server->on_drained = NULL;
+    server_reap(&server->reaper);
+    task_cancel(&server->reaper);
+    task_cancel(&server->drainer);
+    while (server->spare_exchanges) {
+        struct exchange *exchange = server->spare_exchanges;
+        server->spare_exchanges = exchange->next_spare;
+        free(exchange->kept);
+        free(exchange);
+    }
+    quota_fini(&server->quota);
+    spares_fini(&server->spares);
+    if (server->reserve_fd >= 0)
+        close(server->reserve_fd);
+    free(server);
+    return NULL;
+}
+
+void http_drain(struct http_server *server, void (*on_done)(void *owner), void *owner)
+{
+    server->is_draining = true;
+    server->on_drained = on_done;
+    server->drain_owner = owner;
+    http_server_close_listeners(server);
+    task_defer(&server->drainer, server->loop);
+}
+
+unsigned http_n_connections(const struct http_server *server)
+{
+    return server->n_connections;
+}
+
+struct span http_server_date(struct http_server *server)
+{
+    int64_t second = loop_wall(server->loop) / 1000;
+    if (second != server->date_second) {
+        char text[TIME_TEXT_MAX];
+        time_format_http(second * 1000, text);
+        memcpy(server->date, text, DATE_SIZE);
+        server->date_second = second;
+    }
+    return (struct span){ server->date, DATE_SIZE };
+}
+
+void http_server_admit(struct http_server *server, int fd, const struct address *peer,
+                       unsigned listener)
+{
+    struct quota_count *count = NULL;
+    if (server->n_connections >= server->settings.max_connections ||
+        !quota_take(&server->quota, peer, &count)) {
+        close(fd);
+        return;
+    }
+
+    struct connection *connection = mem_new(struct connection);
+    connection->server = server;
+    connection->listener = listener;
+    connection->quota_count = count;
+    connection->watch.fd = fd;
+    connection->peer_size =
+        peer->size < sizeof(connection->peer) ? peer->size : (socklen_t)sizeof(connection->peer);
+    memcpy(&connection->peer, &peer->storage, connection->peer_size);
+    list_add_last(&server->connections, &connection->link);
+    server->n_connections++;
+    http_connection_open(connection);
+}
+
+struct exchange *http_exchange_new(struct connection *connection)
+{
+    struct http_server *server = connection->server;
+    struct exchange *exchange = server->spare_exchanges;
+    struct kept_head *kept = NULL;
+    if (exchange) {
+        server->spare_exchanges = exchange->next_spare;
+        server->n_spare_exchanges--;
+        kept = exchange->kept;
+    } else {
+        exchange = mem_new(struct exchange);
+    }
+
+    *exchange = (struct exchange){
+        .connection = connection,
+        .kept = kept,
+        .public = { .peer = &exchange->peer, .listener = connection->listener },
+        .peer.size = connection->peer_size,
+    };
+    memcpy(&exchange->peer.storage, &connection->peer, connection->peer_size);
+    connection->exchange = exchange;
+    return exchange;
+}
+
+void http_exchange_free(struct exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    exchange->connection->exchange = NULL;
+    outlet_fini(&exchange->out, &server->spares);
+    if (exchange->kept && exchange->kept->capacity > KEPT_HEAD_SPARE) {
+        free(exchange->kept);
+        exchange->kept = NULL;
+    }
+    if (server->n_spare_exchanges < SPARE_EXCHANGES_MAX) {
+        exchange->next_spare = server->spare_exchanges;
+        server->spare_exchanges = exchange;
+        server->n_spare_exchanges++;
+        return;
+    }
+    free(exchange->kept);
+    free(exchange);
+}
+
+void http_connection_close(struct connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->is_closed)
+        return;
+
+    connection->is_closed = true;
+    watch_remove(&connection->watch);
+    close(connection->watch.fd);
+    timer_stop(&connection->timer);
+    task_cancel(&connection->task);
+    inlet_fini(&connection->in, &server->spares);
+    if (connection->exchange)
+        http_exchange_free(connection->exchange);
+    quota_drop(&server->quota, connection->quota_count);
+    list_remove(&connection->link);
+    list_add_last(&server->dead, &connection->link);
+    server->n_connections--;
+    task_defer(&server->reaper, server->loop);
+}

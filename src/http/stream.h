@@ -1,0 +1,94 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A connection of the client and the call on it; private to the client's files.
+ *
+ *   CONNECTING ──► AWAITING ──► RECEIVING ──► IDLE ──► AWAITING …
+ *        │             │             │          │
+ *        └─────────────┴─────────────┴──────────┴──► closed
+ *
+ * client.c   the pool, and the functions a caller calls
+ * stream.c   what happens on a connection
+ *
+ * A call that cannot be carried out has a stream too, one without a socket: what is wrong reaches
+ * the caller from the loop, and until then it can cancel.
+ */
+
+#include "base/list.h"
+#include "base/map.h"
+#include "http/body.h"
+#include "http/client.h"
+#include "http/inlet.h"
+#include "http/outlet.h"
+
+struct http_pool {
+    struct loop *loop;
+    struct http_pool_settings settings;
+    struct map upstreams;
+    struct list failed;
+    struct list dead; /* closed in this turn; callers up the stack may still look at them */
+    struct task reaper;
+    struct spares spares;
+    struct http_head head; /* of the response being parsed */
+    char hot[INLET_HOT_SIZE];
+};
+
+/* The connections to one address; exists while there are any. */
+struct http_upstream {
+    struct map_node node; /* its key is the address's bytes */
+    struct address address;
+    struct list idle; /* last used first */
+    struct list busy;
+    unsigned n_idle, n_connections;
+};
+
+enum stream_state {
+    STREAM_FAILED, /* no socket; the fault is to be told */
+    STREAM_CONNECTING,
+    STREAM_IDLE,
+    STREAM_AWAITING,  /* the response head */
+    STREAM_RECEIVING, /* its body */
+};
+
+struct http_stream {
+    struct watch watch;
+    struct timer timer; /* runs at or before the true deadline, which it looks up when due */
+    struct task task;
+    struct list link;
+    struct http_pool *pool;
+    struct http_upstream *upstream; /* NULL when it never had a socket */
+    struct http_call *call;
+    struct inlet in;
+    struct outlet out;
+    struct http_body body;
+    nsec deadline; /* of the response head */
+    nsec since;    /* of the connection, or of the idle time */
+    nsec received_at, sent_at;
+    uint64_t content_length, sent; /* of the request's body */
+    size_t scanned;
+    enum stream_state state;
+    enum http_fault fault; /* with STREAM_FAILED, or has_fault */
+    enum http_body_kind sending;
+    unsigned n_interim; /* 1xx heads of this call */
+    bool is_request_done, is_reused, has_answer_bytes, keeps_alive, is_paused;
+    bool has_fault;   /* to be told from the loop */
+    bool cannot_send; /* the peer takes nothing more, but may have answered */
+    bool is_running, is_closed;
+};
+
+/* stream.c */
+struct http_stream *http_stream_new(struct http_pool *pool);
+void http_stream_open(struct http_stream *stream, struct http_upstream *upstream);
+void http_stream_close(struct http_stream *stream);
+void http_stream_arm(struct http_stream *stream);
+void http_stream_wake(struct http_stream *stream);
+void http_stream_flush(struct http_stream *stream);
+/* `bytes` of the request's body, framed. */
+void http_stream_put(struct http_stream *stream, struct span bytes);
+
+/* client.c */
+/* The connection goes back to its upstream's idle ones. */
+void http_upstream_keep(struct http_stream *stream);
+void http_upstream_drop(struct http_stream *stream);
