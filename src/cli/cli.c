@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/publish.h"
+
+static const struct verb *const tables[] = { registry_verbs, version_verbs, rollout_verbs,
+                                             usage_verbs, meta_verbs };
+
+#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
+
+static void print_health(const sarsen_value *value)
+{
+    printf("%s, version %s, revision %.0f\n", sarsen_value_text(sarsen_value_get(value, "status")),
+           sarsen_value_text(sarsen_value_get(value, "version")),
+           sarsen_value_number(sarsen_value_get(value, "revision")));
+}
+
+static int health(struct command *command)
+{
+    return command_call(command, "GET", "/v1/health", NULL, print_health);
+}
+
+static void print_raw(const sarsen_value *value)
+{
+    char *text = sarsen_value_json(value);
+    puts(text ? text : "");
+    free(text);
+}
+
+static int call(struct command *command)
+{
+    struct buf body = { 0 };
+    if (command->n_operands > 2)
+        buf_puts(&body, command->operands[2]);
+    return command_call(command, command->operands[0], command->operands[1],
+                        command->n_operands > 2 ? &body : NULL, print_raw);
+}
+
+const struct verb meta_verbs[] = {
+    { "publish", "DIR", "", 1, 1,
+      "Publishes a release of a frontend: DIR/sarsen.json is its manifest, the rest its files.",
+      publish },
+    { "health", "", "", 0, 0, "Tells whether Sarsen serves.", health },
+    { "call", "METHOD PATH [JSON]", "", 2, 3, "Makes any call of the management API.", call },
+    { 0 },
+};
+
+static void print_help(FILE *out)
+{
+    fprintf(out,
+            "usage: sarsen VERB …\n\n"
+            "  dev                                      everything on loopback, at once\n"
+            "  server -c FILE                           the same for production\n"
+            "  config check|reference|schema            the config file\n");
+    for (size_t t = 0; t < N_TABLES; t++) {
+        for (const struct verb *verb = tables[t]; verb->name; verb++) {
+            struct span help = span_of(verb->help), line = span_cut(&help, '\n');
+            char *form = mem_format("%s %s", verb->name, verb->operands);
+            fprintf(out, "  %-40s %.*s\n", form, SPAN_ARG(line));
+            free(form);
+        }
+    }
+    fprintf(out,
+            "\nAll take --json, --dry-run, --help, --address URL, --token TOKEN, --data DIR "
+            "(where the token is).\nExit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
+}
+
+/* Finds the verb of one or two words at argv[1]; *ret_n is how many it took. */
+static const struct verb *find_verb(int argc, char **argv, int *ret_n)
+{
+    char two[128] = "";
+    if (argc > 2)
+        snprintf(two, sizeof(two), "%s %s", argv[1], argv[2]);
+    for (size_t t = 0; t < N_TABLES; t++) {
+        for (const struct verb *verb = tables[t]; verb->name; verb++) {
+            if (strcmp(verb->name, two) == 0 || strcmp(verb->name, argv[1]) == 0) {
+                *ret_n = strchr(verb->name, ' ') ? 2 : 1;
+                return verb;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The token from the data directory: --data, or ./.sarsen where `sarsen dev` runs. free() it. */
+static char *read_token(const char *data)
+{
+    char *path = mem_format("%s/token", data ? data : ".sarsen");
+    FILE *file = fopen(path, "re");
+    free(path);
+    if (!file)
+        return NULL;
+    char line[128] = "";
+    bool is_read = fgets(line, sizeof(line), file);
+    fclose(file);
+    return is_read ? mem_span_dup(span_first(span_of(line), strcspn(line, "\r\n"))) : NULL;
+}
+
+static int run(struct command *command)
+{
+    char *token = NULL;
+    if (!command->options.token && (command->options.data || !getenv("SARSEN_TOKEN")))
+        token = read_token(command->options.data);
+    sarsen_options options = {
+        .size = sizeof(options),
+        .address = command->options.address,
+        .token = command->options.token ? command->options.token : token,
+    };
+    int r = sarsen_client_new(&options, &command->client);
+    free(token);
+    if (r) {
+        fprintf(stderr, "sarsen: %s\n", sarsen_strerror(r));
+        return CLI_USAGE;
+    }
+    r = command->verb->run(command);
+    sarsen_client_free(command->client);
+    return r;
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? CLI_USAGE : CLI_OK;
+    }
+    if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
+        puts("sarsen " SARSEN_VERSION);
+        return CLI_OK;
+    }
+
+    int n_words = 0;
+    struct command command = { .verb = find_verb(argc, argv, &n_words) };
+    if (!command.verb) {
+        fprintf(stderr, "sarsen: there is no verb \"%s\"; `sarsen help` lists them\n", argv[1]);
+        return CLI_USAGE;
+    }
+    int r = command_parse(&command, argc - 1 - n_words, argv + 1 + n_words);
+    if (r)
+        return r;
+    if (command.options.is_help) {
+        command_usage(command.verb, false);
+        return CLI_OK;
+    }
+    return run(&command);
+}

@@ -1,0 +1,79 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A verb of the command line and what it is given: operands in order, options by name.
+ *
+ *   sarsen pin acme shop 4.1.0 --why "orders@3 is not ready for it" --expires 14d
+ *
+ * Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them.
+ */
+
+#include <sarsen/sarsen.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+#define CLI_OK 0
+#define CLI_FAILED 1
+#define CLI_USAGE 2
+#define CLI_OPERANDS_MAX 32u
+
+struct cli_options {
+    const char *why, *expires, *app, *release, *build, *ttl, *steps, *cohort, *subject, *by;
+    const char *since, *customer, *caller, *contract, *title;
+    const char *address, *token, *data;
+    bool is_json, is_dry_run, is_help;
+};
+
+struct command {
+    const struct verb *verb;
+    const char *operands[CLI_OPERANDS_MAX];
+    unsigned n_operands;
+    struct cli_options options;
+    sarsen_client *client;
+};
+
+struct verb {
+    const char *name;     /* one word, or two: "rollout start" */
+    const char *operands; /* as shown: "CUSTOMER APP RELEASE" */
+    const char *options;  /* the names it takes besides those all take: "why expires" */
+    unsigned min_operands, max_operands;
+    const char *help;
+    int (*run)(struct command *command);
+};
+
+/* One table per file, ended by a NULL name. */
+extern const struct verb registry_verbs[], version_verbs[], rollout_verbs[], usage_verbs[],
+    meta_verbs[];
+
+/* Fills operands and options. Returns 0 or CLI_USAGE, having said why. */
+int command_parse(struct command *command, int argc, char **argv);
+void command_usage(const struct verb *verb, bool is_error);
+
+/* --- calling --- */
+
+/* Calls and, on success, prints with `print` (NULL: nothing), or as JSON. Takes `body` (a buf of
+ * JSON, may be NULL). Returns the exit status. */
+int command_call(struct command *command, const char *method, const char *path, struct buf *body,
+                 void (*print)(const sarsen_value *value));
+
+/* Prints why the last call failed; returns CLI_FAILED. */
+int command_fail(const struct command *command, int error);
+
+/* A path: "%" in the pattern takes the next text as one encoded segment. free() it. */
+char *command_path(const struct command *command, const char *pattern, ...);
+
+/* --- printing --- */
+
+/* Columns of a table over an array of objects. A value is a text, a number, a list of texts. */
+struct column {
+    const char *title, *member;
+};
+
+/* Prints rows of `array`; says `empty` when there are none. The last column has a NULL title. */
+void print_table(const sarsen_value *array, const struct column *columns, const char *empty);
+
+/* Appends the value as a cell shows it. */
+void put_cell(struct buf *text, const sarsen_value *value);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/command.h"
+#include "codec/json.h"
+
+static void print_services(const sarsen_value *value)
+{
+    static const struct column columns[] = { { "SERVICE", "service" },
+                                             { "CONTRACTS", "contracts" },
+                                             { "DEFAULT", "default" },
+                                             { "INSTANCES", "instances" },
+                                             { "GRAY", "gray" },
+                                             { "IDENTITY", "identity" },
+                                             { 0 } };
+    print_table(sarsen_value_get(value, "services"), columns, "no service is registered");
+}
+
+static void print_builds(const sarsen_value *value)
+{
+    static const struct column columns[] = { { "BUILD", "build" },     { "PROVIDES", "provides" },
+                                             { "STATE", "state" },     { "READY", "ready" },
+                                             { "CREATED", "created" }, { 0 } };
+    print_table(sarsen_value_get(value, "builds"), columns, "no build is registered");
+}
+
+static void print_instances(const sarsen_value *value)
+{
+    static const struct column columns[] = { { "INSTANCE", "id" },
+                                             { "BUILD", "build" },
+                                             { "ADDRESS", "address" },
+                                             { "STATE", "state" },
+                                             { "TTL", "ttl" },
+                                             { "LAST HEARTBEAT", "last_heartbeat" },
+                                             { 0 } };
+    print_table(sarsen_value_get(value, "instances"), columns, "no instance is registered");
+}
+
+static int services(struct command *command)
+{
+    return command_call(command, "GET", "/v1/services", NULL, print_services);
+}
+
+static int builds(struct command *command)
+{
+    char *path = command_path(command, "/v1/services/%/builds", command->operands[0]);
+    int r = command_call(command, "GET", path, NULL, print_builds);
+    free(path);
+    return r;
+}
+
+static int instances(struct command *command)
+{
+    char *path = command_path(command, "/v1/services/%/instances", command->operands[0]);
+    int r = command_call(command, "GET", path, NULL, print_instances);
+    free(path);
+    return r;
+}
+
+/* "identity=true gray=off" as a JSON object; values true and false are booleans. */
+static void put_policies(struct buf *body, const struct command *command)
+{
+    struct json_out out = { .buf = body };
+    json_open(&out, '{');
+    for (unsigned i = 1; i < command->n_operands; i++) {
+        struct span value = span_of(command->operands[i]), key = span_cut(&value, '=');
+        json_key(&out, key);
+        if (span_is(value, "true") || span_is(value, "false"))
+            json_bool(&out, span_is(value, "true"));
+        else
+            json_string(&out, value);
+    }
+    json_close(&out, '}');
+}
+
+static int service_set(struct command *command)
+{
+    struct buf body = { 0 };
+    put_policies(&body, command);
+    char *path = command_path(command, "/v1/services/%", command->operands[0]);
+    int r = command_call(command, "PUT", path, &body, NULL);
+    free(path);
+    return r;
+}
+
+static int service_default(struct command *command)
+{
+    struct span service = span_of(command->operands[0]);
+    size_t at = span_find(service, '@');
+    uint64_t major = 0;
+    if (!span_to_uint(span_from(service, at + 1), UINT32_MAX, &major)) {
+        fprintf(stderr, "sarsen: \"%s\" is no contract; \"orders@3\" is one\n",
+                command->operands[0]);
+        return CLI_USAGE;
+    }
+    struct buf body = { 0 };
+    buf_printf(&body, "{\"contract\":%llu}", (unsigned long long)major);
+    char *name = mem_span_dup(span_first(service, at));
+    char *path = command_path(command, "/v1/services/%/default", name);
+    int r = command_call(command, "PUT", path, &body, NULL);
+    free(path);
+    free(name);
+    return r;
+}
+
+static int service_remove(struct command *command)
+{
+    char *path = command_path(command, "/v1/services/%", command->operands[0]);
+    int r = command_call(command, "DELETE", path, NULL, NULL);
+    free(path);
+    return r;
+}
+
+static void put_member(struct json_out *out, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    json_key(out, span_of(key));
+    json_string(out, span_of(value));
+}
+
+static int instance_register(struct command *command)
+{
+    struct buf body = { 0 };
+    struct json_out out = { .buf = &body };
+    json_open(&out, '{');
+    put_member(&out, "address", command->operands[2]);
+    put_member(&out, "build", command->options.build);
+    put_member(&out, "ttl", command->options.ttl);
+    json_close(&out, '}');
+    char *path = command_path(command, "/v1/services/%/instances/%", command->operands[0],
+                              command->operands[1]);
+    int r = command_call(command, "PUT", path, &body, NULL);
+    free(path);
+    return r;
+}
+
+static int instance_verb(struct command *command, const char *method, const char *pattern)
+{
+    char *path = command_path(command, pattern, command->operands[0], command->operands[1]);
+    int r = command_call(command, method, path, NULL, NULL);
+    free(path);
+    return r;
+}
+
+static int instance_drain(struct command *command)
+{
+    return instance_verb(command, "POST", "/v1/services/%/instances/%:drain");
+}
+
+static int instance_deregister(struct command *command)
+{
+    return instance_verb(command, "DELETE", "/v1/services/%/instances/%");
+}
+
+const struct verb registry_verbs[] = {
+    { "services", "", "", 0, 0, "Lists services.", services },
+    { "builds", "SERVICE", "", 1, 1, "Lists the builds of a service and what each does.", builds },
+    { "instances", "SERVICE", "", 1, 1, "Lists the instances of a service.", instances },
+    { "service set", "SERVICE KEY=VALUE…", "", 2, 8,
+      "Sets policies: identity=true, gray=off, auto_start=true, when_baseline_gone=promote.",
+      service_set },
+    { "service default", "CONTRACT", "", 1, 1,
+      "Makes a contract (orders@3) serve callers whose BOM does not name the service.",
+      service_default },
+    { "service remove", "SERVICE", "", 1, 1, "Forgets a service that has no instances.",
+      service_remove },
+    { "register", "SERVICE ID ADDRESS", "build ttl", 3, 3,
+      "Registers an instance; reachable when this returns.", instance_register },
+    { "drain", "SERVICE ID", "", 2, 2, "Sends an instance no new requests.", instance_drain },
+    { "deregister", "SERVICE ID", "", 2, 2, "Removes an instance.", instance_deregister },
+    { 0 },
+};

@@ -1,0 +1,52 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The client's inside: one connection, one answer at a time.
+ *
+ * Owns: its connection and buffers. Threads: one at a time. Everything that allocates can fail and
+ * says so with SARSEN_ENOMEM; the host program is never aborted.
+ */
+
+#include <jansson.h>
+#include <sarsen/sarsen.h>
+#include <sys/types.h>
+
+#include "base/span.h"
+
+#define CLIENT_HEAD_MAX 65536u
+#define CLIENT_BODY_MAX (256u * 1024 * 1024)
+#define CLIENT_TIMEOUT_MS 30000u
+
+struct bytes {
+    char *data;
+    size_t size, capacity;
+};
+
+struct sarsen_client {
+    char *authority; /* "host:port" of http://host:port, for the Host field */
+    char *host, *port;
+    char *socket_path; /* of unix:/path */
+    char *token;
+    uint32_t timeout_ms;
+    int fd; /* -1: not connected */
+    int status;
+    char problem[512];
+};
+
+/* Appends; SARSEN_ENOMEM. */
+int bytes_add(struct bytes *bytes, const void *data, size_t size);
+void bytes_fini(struct bytes *bytes);
+
+struct request {
+    const char *method, *path, *content_type;
+    const void *body;
+    size_t body_size;
+};
+
+/* Sends the request and reads the whole answer's body. A kept connection that turns out dead is
+ * replaced once, when nothing of an answer had come. */
+int transport_call(struct sarsen_client *client, const struct request *request,
+                   struct bytes *ret_body);
+void transport_close(struct sarsen_client *client);
