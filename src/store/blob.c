@@ -82,6 +82,8 @@ int blob_create(struct store *store, struct blob_writer **ret_writer)
 
 int blob_append(struct blob_writer *writer, struct span bytes)
 {
+    if (writer->answer)
+        return writer->answer; /* it has a hole */
     hash_stream_add(writer->sha256, bytes);
     hash_stream_add(writer->sha384, bytes);
     writer->blob.size += bytes.size;
@@ -90,7 +92,7 @@ int blob_append(struct blob_writer *writer, struct span bytes)
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0) {
-            writer->answer = STORE_READ_ONLY; /* it has a hole now: finishing it fails too */
+            writer->answer = STORE_READ_ONLY;
             return STORE_READ_ONLY;
         }
         bytes = span_from(bytes, (size_t)size);

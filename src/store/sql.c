@@ -151,13 +151,20 @@ static int sql_check_pages(sqlite3 *db)
     return r ? r : is_sound ? 0 : STORE_CORRUPT;
 }
 
-static int sql_create_schema(sqlite3 *db, const struct sql_file *file)
+/* A file with anything in it was made with its format in the same transaction. */
+static int sql_create_schema(sqlite3 *db, const struct sql_file *file, int64_t *ret_format)
 {
+    int64_t n_objects = 0;
+    int r = sql_number(db, "SELECT count(*) FROM sqlite_schema", &n_objects);
+    if (r || n_objects)
+        return r;
+
     CLEANUP(mem_freep)
     char *text = mem_format("BEGIN IMMEDIATE; %s; PRAGMA user_version = %lld; COMMIT", file->schema,
                             (long long)file->format);
-    int r = sql_exec(db, text);
+    r = sql_exec(db, text);
     sql_rollback(db);
+    *ret_format = file->format;
     return r;
 }
 
@@ -177,12 +184,9 @@ static int sql_set_up(sqlite3 *db, const struct sql_file *file, int64_t *ret_for
     if (sqlite3_db_readonly(db, "main"))
         return STORE_CORRUPT; /* the file was opened for writing: its header says otherwise */
 
-    int64_t n_objects = 0;
-    r = sql_number(db, "SELECT count(*) FROM sqlite_schema", &n_objects);
-    if (!r && n_objects == 0)
-        r = sql_create_schema(db, file);
-    if (!r)
-        r = sql_number(db, "PRAGMA user_version", ret_format);
+    r = sql_number(db, "PRAGMA user_version", ret_format);
+    if (!r && *ret_format == 0)
+        r = sql_create_schema(db, file, ret_format);
     return r ? r : sql_check_pages(db);
 }
 
