@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The control side. It makes views and hands them out; a view is freed when every worker that got
+ * it has given it back. Usage is collected in rounds: a request for a round that is under way
+ * waits for the next one, since what it wants to see may have been counted after the first had
+ * passed by.
+ */
+
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/view.h"
+#include "gateway/worker.h"
+#include "io/file.h"
+
+#define WORKERS_MAX 256u
+
+/* A listening address: one socket for each worker, or one for all of a unix path. */
+struct listener {
+    struct gateway_listener settings; /* its text is not kept */
+    struct address address;           /* where it really listens */
+    int fds[WORKERS_MAX];
+    unsigned n_fds;
+    unsigned slot, n_workers; /* that still use it */
+    bool is_going;
+};
+
+struct waiter {
+    void (*on_done)(void *owner);
+    void *owner;
+    struct waiter *next;
+};
+
+struct gateway {
+    struct loop *loop;
+    struct mailbox *inbox;
+    struct gateway_hooks hooks;
+    struct gateway_settings settings; /* routes and texts are not kept */
+    struct route_table *routes;
+    struct endpoints *endpoints;
+    char *blobs;
+    struct worker *workers[WORKERS_MAX];
+    unsigned n_workers, n_running;
+    struct listener *slots[LISTENER_SLOTS];
+    struct listener *listeners[GATEWAY_LISTENERS_MAX]; /* by index in the settings */
+    struct waiter *collecting, *next_round;
+    unsigned n_collecting; /* workers whose table is on its way */
+    void (*on_stopped)(void *owner);
+    void *stop_owner;
+    bool is_stopping, has_stopped;
+};
+
+/* --- listeners --- */
+
+static void listener_free(struct listener *listener)
+{
+    if (!listener)
+        return;
+    for (unsigned i = 0; i < listener->n_fds; i++)
+        close(listener->fds[i]);
+    if (listener->address.any.sa_family == AF_UNIX)
+        unlink(listener->address.unix_path.sun_path);
+    free(listener);
+}
+
+static void listenerp(struct listener **listener)
+{
+    listener_free(*listener);
+}
+
+static int refuse_listener(const struct gateway_listener *settings, int answer,
+                           struct problem *problem)
+{
+    char text[ADDRESS_TEXT_MAX];
+    address_format(&settings->address, text);
+    problem_set(problem, settings->is_internal ? "gateway.internal" : "gateway.edge", "%s %s", text,
+                answer == SOCKET_IN_USE ? "is in use by another process"
+                                        : "cannot be listened on by this user or machine");
+    return GATEWAY_LISTEN;
+}
+
+/* Whether nobody else listens there. SO_REUSEPORT would let a second gateway of the same user in,
+ * and the two would share the traffic by chance. */
+static int probe(const struct address *address)
+{
+    int fd = -1;
+    int r = socket_listen(address, false, &fd);
+    if (!r)
+        close(fd);
+    return r;
+}
+
+static bool has_port(const struct address *address)
+{
+    struct address any_port = *address;
+    char text[ADDRESS_TEXT_MAX];
+    address_format(&any_port, text);
+    struct span span = span_of(text);
+    return !span_ends_with(span, SPAN(":0"));
+}
+
+/* One socket per worker; the first decides the port where none was given. */
+static int open_sockets(struct listener *listener, unsigned n_workers)
+{
+    bool is_unix = listener->settings.address.any.sa_family == AF_UNIX;
+    listener->address = listener->settings.address;
+    int r = !is_unix && has_port(&listener->address) ? probe(&listener->address) : 0;
+    for (unsigned i = 0; !r && i < (is_unix ? 1 : n_workers); i++) {
+        r = socket_listen(&listener->address, !is_unix, &listener->fds[i]);
+        if (r)
+            break;
+        listener->n_fds++;
+        if (i == 0 && !is_unix)
+            r = socket_address(listener->fds[0], &listener->address);
+    }
+    return r;
+}
+
+static int listener_open(struct gateway *gateway, const struct gateway_listener *settings,
+                         struct listener **ret_listener, struct problem *problem)
+{
+    CLEANUP(listenerp) struct listener *listener = mem_new(struct listener);
+    listener->settings = *settings;
+    listener->settings.text = NULL;
+    int r = open_sockets(listener, gateway->n_workers);
+    if (r > 0)
+        return refuse_listener(settings, r, problem);
+    if (r)
+        return err_trace(r);
+    unsigned slot = 0;
+    while (slot < LISTENER_SLOTS && gateway->slots[slot])
+        slot++;
+    if (slot == LISTENER_SLOTS) {
+        problem_set(problem, "gateway",
+                    "has listeners of earlier settings that are still being "
+                    "drained; try again in a moment");
+        return GATEWAY_LISTEN;
+    }
+    listener->slot = slot;
+    gateway->slots[slot] = listener;
+    *ret_listener = steal(listener);
+    return 0;
+}
+
+static void listener_give_up(struct gateway *gateway, struct listener *listener)
+{
+    gateway->slots[listener->slot] = NULL;
+    listener_free(listener);
+}
+
+static struct note_listener *listener_note(struct gateway *gateway, const struct listener *listener,
+                                           unsigned worker, enum note_kind kind)
+{
+    struct note_listener *note = mem_new(struct note_listener);
+    note->note.kind = kind;
+    note->note.worker = gateway->workers[worker];
+    note->slot = listener->slot;
+    note->fd = listener->fds[listener->n_fds == 1 ? 0 : worker];
+    note->is_internal = listener->settings.is_internal;
+    note->settings = http_settings_default;
+    if (gateway->settings.idle_timeout)
+        note->settings.idle_timeout = gateway->settings.idle_timeout;
+    if (!note->is_internal)
+        note->settings.max_per_address = gateway->settings.max_per_address;
+    return note;
+}
+
+static void post(struct worker *worker, struct note *note)
+{
+    mailbox_post(worker->inbox, &note->letter);
+}
+
+static void listener_start(struct gateway *gateway, struct listener *listener)
+{
+    listener->n_workers = gateway->n_workers;
+    for (unsigned i = 0; i < gateway->n_workers; i++)
+        post(gateway->workers[i], &listener_note(gateway, listener, i, NOTE_LISTEN)->note);
+}
+
+static void listener_stop(struct gateway *gateway, struct listener *listener)
+{
+    listener->is_going = true;
+    for (unsigned i = 0; i < gateway->n_workers; i++)
+        post(gateway->workers[i], &listener_note(gateway, listener, i, NOTE_UNLISTEN)->note);
+}
+
+static void take_unlisten(struct gateway *gateway, struct note_listener *note)
+{
+    struct listener *listener = gateway->slots[note->slot];
+    free(note);
+    if (listener && --listener->n_workers == 0)
+        listener_give_up(gateway, listener);
+}
+
+const struct address *gateway_listener_address(const struct gateway *gateway, unsigned index)
+{
+    return &gateway->listeners[index]->address;
+}
+
+/* --- views --- */
+
+static void publish(struct gateway *gateway)
+{
+    if (!gateway->endpoints || gateway->is_stopping)
+        return;
+    struct view *view = view_new(gateway->routes, gateway->endpoints, &gateway->settings);
+    for (unsigned i = 0; i < gateway->n_workers; i++) {
+        struct note_view *note = mem_new(struct note_view);
+        note->note = (struct note){ .kind = NOTE_VIEW, .worker = gateway->workers[i] };
+        note->view = view;
+        view->n_holders++;
+        post(gateway->workers[i], &note->note);
+    }
+}
+
+static void take_back_view(struct note_view *note)
+{
+    if (--note->view->n_holders == 0)
+        view_free(note->view);
+    free(note);
+}
+
+void gateway_publish(struct gateway *gateway, const struct registry *registry,
+                     struct version_snapshot *snapshot)
+{
+    struct endpoints *before = gateway->endpoints;
+    gateway->endpoints = endpoints_new(registry, snapshot, before);
+    endpoints_unref(before);
+    publish(gateway);
+}
+
+/* --- usage --- */
+
+static void begin_round(struct gateway *gateway)
+{
+    gateway->collecting = steal(gateway->next_round);
+    for (unsigned i = 0; i < gateway->n_workers; i++) {
+        gateway->n_collecting++;
+        post(gateway->workers[i], &gateway->workers[i]->collect.note);
+    }
+}
+
+static void tell(struct waiter *waiter)
+{
+    while (waiter) {
+        struct waiter *next = waiter->next;
+        waiter->on_done(waiter->owner);
+        free(waiter);
+        waiter = next;
+    }
+}
+
+static void end_round(struct gateway *gateway)
+{
+    tell(steal(gateway->collecting));
+    if (gateway->next_round && !gateway->n_collecting && !gateway->is_stopping)
+        begin_round(gateway);
+}
+
+/* Merging empties a table, which then serves the worker again. */
+static void take_usage(struct gateway *gateway, struct note_collect *note)
+{
+    struct usage_table *table = steal(note->table);
+    if (table) {
+        gateway->hooks.on_usage(gateway->hooks.owner, table);
+        if (usage_table_is_empty(table) && !note->spare)
+            note->spare = table;
+        else
+            usage_table_free(table);
+    }
+    if (gateway->n_collecting && --gateway->n_collecting == 0)
+        end_round(gateway);
+}
+
+void gateway_collect_usage(struct gateway *gateway, void (*on_done)(void *owner), void *owner)
+{
+    if (gateway->has_stopped) {
+        on_done(owner);
+        return;
+    }
+    struct waiter *waiter = mem_new(struct waiter);
+    waiter->on_done = on_done;
+    waiter->owner = owner;
+    struct waiter **last = &gateway->next_round;
+    while (*last)
+        last = &(*last)->next;
+    *last = waiter;
+    if (gateway->n_collecting == 0 && !gateway->is_stopping)
+        begin_round(gateway);
+}
+
+/* --- the end --- */
+
+static void drop_waiters(struct waiter *waiter)
+{
+    while (waiter) {
+        struct waiter *next = waiter->next;
+        free(waiter);
+        waiter = next;
+    }
+}
+
+static void take_end(struct gateway *gateway, struct note *note)
+{
+    struct worker *worker = note->worker;
+    free(note);
+    if (!usage_table_is_empty(worker->usage))
+        gateway->hooks.on_usage(gateway->hooks.owner, worker->usage);
+    if (--gateway->n_running)
+        return;
+    /* Whoever waits for a round has it now: every table has been merged. */
+    gateway->has_stopped = true;
+    gateway->n_collecting = 0;
+    tell(steal(gateway->collecting));
+    tell(steal(gateway->next_round));
+    if (gateway->on_stopped)
+        gateway->on_stopped(gateway->stop_owner);
+}
+
+static void on_letter(void *owner, struct letter *letter)
+{
+    struct gateway *gateway = owner;
+    struct note *note = container_of(letter, struct note, letter);
+    switch (note->kind) {
+    case NOTE_VIEW: take_back_view(container_of(note, struct note_view, note)); break;
+    case NOTE_UNLISTEN:
+        take_unlisten(gateway, container_of(note, struct note_listener, note));
+        break;
+    case NOTE_COLLECT: take_usage(gateway, container_of(note, struct note_collect, note)); break;
+    case NOTE_BOM:
+        gateway->hooks.on_bom(gateway->hooks.owner,
+                              container_of(note, struct note_bom, note)->json);
+        free(container_of(note, struct note_bom, note));
+        break;
+    case NOTE_ENDED: take_end(gateway, note); break;
+    case NOTE_LISTEN:
+    case NOTE_STOP: break; /* came too late for its worker, which owns it */
+    }
+}
+
+void gateway_stop(struct gateway *gateway, nsec grace, void (*on_done)(void *owner), void *owner)
+{
+    gateway->on_stopped = on_done;
+    gateway->stop_owner = owner;
+    if (gateway->is_stopping)
+        return;
+    gateway->is_stopping = true;
+    for (unsigned i = 0; i < gateway->n_workers; i++) {
+        gateway->workers[i]->stop_note.grace = grace;
+        post(gateway->workers[i], &gateway->workers[i]->stop_note.note);
+    }
+}
+
+/* --- the beginning --- */
+
+static unsigned count_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set))
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+static void keep_settings(struct gateway *gateway, const struct gateway_settings *settings)
+{
+    free(gateway->blobs);
+    gateway->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
+    gateway->settings = *settings;
+    gateway->settings.blobs = gateway->blobs;
+    gateway->settings.routes = NULL;
+    route_table_unref(gateway->routes);
+    gateway->routes = route_table_new(settings->routes, settings->n_routes);
+}
+
+static int open_listeners(struct gateway *gateway, const struct gateway_settings *settings,
+                          struct problem *problem)
+{
+    for (unsigned i = 0; i < settings->n_listeners; i++) {
+        int r = listener_open(gateway, &settings->listeners[i], &gateway->listeners[i], problem);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int start_workers(struct gateway *gateway)
+{
+    for (unsigned i = 0; i < gateway->n_workers; i++) {
+        int r = worker_start(gateway->workers[i]);
+        if (r)
+            return err_trace(r);
+        gateway->n_running++;
+    }
+    for (unsigned i = 0; i < gateway->settings.n_listeners; i++)
+        listener_start(gateway, gateway->listeners[i]);
+    return 0;
+}
+
+static void gateway_freep(struct gateway **gateway)
+{
+    gateway_free(*gateway);
+}
+
+int gateway_start(struct loop *loop, const struct gateway_settings *settings,
+                  const struct cookie_keys *keys, const struct gateway_hooks *hooks,
+                  struct gateway **ret_gateway, struct problem *problem)
+{
+    CLEANUP(gateway_freep) struct gateway *gateway = mem_new(struct gateway);
+    gateway->loop = loop;
+    gateway->hooks = *hooks;
+    gateway->inbox = mailbox_new(loop, on_letter, gateway);
+    keep_settings(gateway, settings);
+    unsigned n_workers = settings->n_workers ? settings->n_workers : count_cores();
+    if (n_workers > WORKERS_MAX)
+        n_workers = WORKERS_MAX;
+
+    struct worker_context context = {
+        .clock = loop_clock(loop),
+        .control = gateway->inbox,
+        .pool = http_pool_settings_default,
+        .keys = *keys,
+    };
+    if (settings->connect_timeout)
+        context.pool.connect_timeout = settings->connect_timeout;
+    for (; gateway->n_workers < n_workers; gateway->n_workers++)
+        gateway->workers[gateway->n_workers] = worker_new(&context);
+
+    int r = open_listeners(gateway, settings, problem);
+    if (r)
+        return r;
+    r = start_workers(gateway);
+    if (r)
+        return err_trace(r);
+    *ret_gateway = steal(gateway);
+    return 0;
+}
+
+/* --- reload --- */
+
+static bool is_same_listener(const struct gateway_listener *a, const struct gateway_listener *b)
+{
+    return a->is_internal == b->is_internal && address_equals(&a->address, &b->address);
+}
+
+static struct listener *find_listener(struct gateway *gateway,
+                                      const struct gateway_listener *settings)
+{
+    for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
+        struct listener *listener = gateway->slots[i];
+        if (listener && !listener->is_going && is_same_listener(&listener->settings, settings))
+            return listener;
+    }
+    return NULL;
+}
+
+static bool is_listed(const struct listener *listener, struct listener *const *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (list[i] == listener)
+            return true;
+    }
+    return false;
+}
+
+int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
+                   struct problem *problem)
+{
+    struct listener *next[GATEWAY_LISTENERS_MAX] = { 0 };
+    bool is_new[GATEWAY_LISTENERS_MAX] = { 0 };
+    for (unsigned i = 0; i < settings->n_listeners; i++) {
+        next[i] = find_listener(gateway, &settings->listeners[i]);
+        if (next[i])
+            continue;
+        int r = listener_open(gateway, &settings->listeners[i], &next[i], problem);
+        if (!r) {
+            is_new[i] = true;
+            continue;
+        }
+        for (unsigned k = 0; k < i; k++) {
+            if (is_new[k])
+                listener_give_up(gateway, next[k]);
+        }
+        return r;
+    }
+
+    /* From here on nothing can fail. */
+    keep_settings(gateway, settings);
+    for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
+        struct listener *listener = gateway->slots[i];
+        if (listener && !listener->is_going && !is_listed(listener, next, settings->n_listeners))
+            listener_stop(gateway, listener);
+    }
+    memcpy(gateway->listeners, next, sizeof(next));
+    for (unsigned i = 0; i < settings->n_listeners; i++) {
+        if (is_new[i])
+            listener_start(gateway, next[i]);
+    }
+    publish(gateway);
+    return 0;
+}
+
+/* Ends what runs without the control loop, which may have ended itself: what the workers posted
+ * is dealt with when the mailbox is freed. */
+struct gateway *gateway_free(struct gateway *gateway)
+{
+    if (!gateway)
+        return NULL;
+    gateway->on_stopped = NULL;
+    gateway->is_stopping = true;
+    drop_waiters(steal(gateway->collecting));
+    drop_waiters(steal(gateway->next_round));
+    for (unsigned i = 0; i < gateway->n_workers; i++)
+        worker_join(gateway->workers[i]);
+    gateway->inbox = mailbox_free(gateway->inbox);
+    for (unsigned i = 0; i < gateway->n_workers; i++)
+        worker_free(gateway->workers[i]);
+    for (unsigned i = 0; i < LISTENER_SLOTS; i++)
+        listener_free(gateway->slots[i]);
+    endpoints_unref(gateway->endpoints);
+    route_table_unref(gateway->routes);
+    free(gateway->blobs);
+    free(gateway);
+    return NULL;
+}

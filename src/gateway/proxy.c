@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "gateway/proxy.h"
+
+#include "base/log.h"
+#include "gateway/answers.h"
+#include "gateway/forward_headers.h"
+
+#define DEADLINE_MAX_MS (24u * 3600u * 1000u)
+
+/* --- counting --- */
+
+static void count(struct request *request, bool is_error)
+{
+    struct worker *worker = request->worker;
+    const struct version_snapshot *snapshot = request->epoch->view->snapshot;
+    const struct snapshot_release *release =
+        epoch_release_of(request->epoch, request->bom, request->contract);
+    struct usage_key key = {
+        .contract = snapshot_contract_at(snapshot, request->contract)->name,
+        .build = request->build == NO_INDEX ? SPAN_NULL
+                                            : snapshot_build_at(snapshot, request->build)->version,
+        .app = release ? release->app : SPAN_NULL,
+        .release = release ? release->version : SPAN_NULL,
+        .customer =
+            request->identity.is_anonymous ? SPAN(USAGE_ANONYMOUS) : request->identity.customer,
+    };
+    if (request->is_internal)
+        key.caller = http_head_value(request->exchange->head, HTTP_SARSEN_CALLER);
+    struct usage_sample sample = {
+        .is_error = is_error,
+        .duration = loop_now(worker->loop) - request->started,
+        .at = loop_wall(worker->loop),
+    };
+    usage_count(worker->usage, &key, &sample);
+}
+
+/* --- the end, in its three forms --- */
+
+static void end_whole(struct request *request)
+{
+    static const struct http_exchange_ops ops_none = { 0 };
+    count(request, request->is_error);
+    struct http_exchange *exchange = request->exchange;
+    exchange->ops = &ops_none;
+    http_finish(exchange);
+    request_over(request);
+}
+
+static void end_broken(struct request *request)
+{
+    static const struct http_exchange_ops ops_none = { 0 };
+    count(request, true);
+    struct http_exchange *exchange = request->exchange;
+    exchange->ops = &ops_none;
+    http_break(exchange);
+    request_over(request);
+}
+
+static void on_abort(struct http_exchange *exchange)
+{
+    struct request *request = exchange->owner;
+    /* The client went away: that is no error of the service. */
+    count(request, request->is_error);
+    if (request->is_calling) {
+        request->is_calling = false;
+        http_call_cancel(&request->call);
+    }
+    request_over(request);
+}
+
+/* --- the request's body, towards the service --- */
+
+static void send_body(struct request *request, struct span bytes)
+{
+    http_call_send(&request->call, bytes);
+    if (request->is_body_paused || http_call_unsent(&request->call) <= HTTP_SEND_MARK)
+        return;
+    request->is_body_paused = true;
+    http_pause(request->exchange);
+}
+
+static void resume_body(struct request *request)
+{
+    if (!request->is_body_paused)
+        return;
+    request->is_body_paused = false;
+    http_resume(request->exchange);
+}
+
+static void on_request_body(struct http_exchange *exchange, struct span bytes)
+{
+    struct request *request = exchange->owner;
+    request_enter(request);
+    if (request->is_replayable && buf_append(&request->body, bytes)) {
+        request->is_replayable = false;
+        buf_fini(&request->body);
+        request->body.limit = REPLAY_MAX;
+    }
+    if (request->is_calling)
+        send_body(request, bytes);
+    request_leave(request);
+}
+
+static void on_request_body_end(struct http_exchange *exchange)
+{
+    struct request *request = exchange->owner;
+    request_enter(request);
+    request->has_body_ended = true;
+    if (request->is_calling && request->has_body)
+        http_call_finish(&request->call);
+    request_leave(request);
+}
+
+static void on_call_drained(struct http_call *call)
+{
+    resume_body(container_of(call, struct request, call));
+}
+
+/* --- the call --- */
+
+static const struct http_call_ops call_ops;
+
+static uint64_t milliseconds_left(const struct request *request)
+{
+    nsec now = loop_now(request->worker->loop);
+    if (!request->has_deadline || request->deadline <= now)
+        return 0;
+    return (request->deadline - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
+}
+
+static enum http_body_kind body_kind(const struct http_head *head)
+{
+    switch (head->framing) {
+    case HTTP_BODY_NONE: return HTTP_SEND_NONE;
+    case HTTP_BODY_LENGTH: return HTTP_SEND_LENGTH;
+    case HTTP_BODY_CHUNKED:
+    case HTTP_BODY_UNTIL_CLOSE: break;
+    }
+    return HTTP_SEND_UNKNOWN;
+}
+
+/* Sends the request, with what has come of its body, to request->endpoint. */
+static void call_endpoint(struct request *request)
+{
+    const struct http_head *head = request->exchange->head;
+    const struct endpoints *endpoints = request->epoch->view->endpoints;
+    const struct endpoint *endpoint = &endpoints->endpoints[request->endpoint];
+    struct baggage ours;
+    ours.bom = span_of(request->bom->id);
+    ours.customer = request->identity.customer;
+    ours.lane = request->identity.lane;
+    struct forward_context context = {
+        .head = head,
+        .peer = request->exchange->peer,
+        .is_internal = request->is_internal,
+        .is_secure = request->epoch->view->limits.is_cookie_secure,
+        .ours = &ours,
+        .random = worker_random(request->worker, 24),
+        .deadline_ms = milliseconds_left(request),
+    };
+    struct forward forward;
+    forward_request(&context, &forward);
+    struct http_message message = {
+        .method = head->method,
+        .target = request->target,
+        .fields = forward.fields,
+        .n_fields = forward.n_fields,
+        .body = body_kind(head),
+        .content_length = head->content_length,
+    };
+    request->build = endpoint->build;
+    request->is_calling = true;
+    request->call = (struct http_call){ .ops = &call_ops };
+    http_call_start(request->worker->pool, &request->call, &endpoint->address, &message,
+                    request->deadline);
+    if (request->body.size)
+        send_body(request, buf_span(&request->body));
+    if (request->has_body && request->has_body_ended)
+        http_call_finish(&request->call);
+    /* What an earlier call had no room for, this one may have taken. */
+    if (http_call_unsent(&request->call) <= HTTP_SEND_MARK)
+        resume_body(request);
+}
+
+/* The next instance in turn; false when all have been asked. */
+static bool call_next(struct request *request)
+{
+    struct epoch *epoch = request->epoch;
+    const struct endpoint_group *group = &epoch->view->endpoints->groups[request->group];
+    uint32_t at = round_robin_next(&request->walk, epoch->refused_at + group->first, group->n);
+    if (at == NO_PICK)
+        return false;
+    request->endpoint = group->first + at;
+    call_endpoint(request);
+    return true;
+}
+
+/* --- the response, towards the client --- */
+
+/* What an identity service says of the customer; data NULL when it says nothing we may believe. */
+static struct span named_customer(const struct request *request, const struct http_head *head)
+{
+    struct span customer = http_head_value(head, HTTP_SARSEN_CUSTOMER);
+    const struct snapshot_service *service =
+        snapshot_service_at(request->epoch->view->snapshot, request->service);
+    if (!customer.data || !service->is_identity)
+        return SPAN_NULL;
+    if (customer.size && !customer_id_is_valid(customer)) {
+        log_warn("gateway", "an identity service named a customer that is no valid id");
+        return SPAN_NULL;
+    }
+    return customer;
+}
+
+static void respond(struct request *request, const struct http_head *head)
+{
+    const struct version_snapshot *snapshot = request->epoch->view->snapshot;
+    char memory[SET_COOKIE_MAX];
+    struct forward_answer ours = {
+        .bom = span_of(request->bom->id),
+        .contract = snapshot_contract_at(snapshot, request->contract)->name,
+        .build = snapshot_build_at(snapshot, request->build)->version,
+        .set_cookie = request_cookie(request, false, named_customer(request, head), memory),
+    };
+    struct forward forward;
+    forward_response(head, &ours, &forward);
+    struct http_message message = {
+        .status = head->status,
+        .fields = forward.fields,
+        .n_fields = forward.n_fields,
+        .body = body_kind(head),
+        .content_length = head->content_length,
+    };
+    /* What a HEAD answers with is the length that a GET would have; nothing follows it. */
+    uint64_t length = 0;
+    if (request->call.is_head_request &&
+        span_to_uint(http_head_value(head, HTTP_CONTENT_LENGTH), UINT64_MAX, &length)) {
+        message.body = HTTP_SEND_LENGTH;
+        message.content_length = length;
+    }
+    http_respond(request->exchange, &message);
+}
+
+static void on_response(struct http_call *call, const struct http_head *head)
+{
+    struct request *request = container_of(call, struct request, call);
+    request_enter(request);
+    request->is_answering = true;
+    request->is_replayable = false;
+    request->is_error = head->status >= 500;
+    respond(request, head);
+    request_leave(request);
+}
+
+static void on_response_body(struct http_call *call, struct span bytes)
+{
+    struct request *request = container_of(call, struct request, call);
+    request_enter(request);
+    http_send(request->exchange, bytes);
+    if (http_unsent(request->exchange) > HTTP_SEND_MARK && !request->is_response_paused) {
+        request->is_response_paused = true;
+        http_call_pause(call);
+    }
+    request_leave(request);
+}
+
+static void on_exchange_drained(struct http_exchange *exchange)
+{
+    struct request *request = exchange->owner;
+    if (!request->is_response_paused || !request->is_calling)
+        return;
+    request_enter(request);
+    request->is_response_paused = false;
+    http_call_resume(&request->call);
+    request_leave(request);
+}
+
+static void on_response_end(struct http_call *call)
+{
+    struct request *request = container_of(call, struct request, call);
+    request_enter(request);
+    request->is_calling = false;
+    end_whole(request);
+    request_leave(request);
+}
+
+/* --- faults --- */
+
+/* Whether the fault may be met by asking again, and whom; marks what was learnt. */
+static bool try_again(struct request *request, enum http_fault fault)
+{
+    if (!request->is_replayable || request->deadline <= loop_now(request->worker->loop))
+        return false;
+    switch (fault) {
+    case HTTP_FAULT_CONNECT:
+    case HTTP_FAULT_CONNECT_TIMEOUT:
+        request->epoch->refused_at[request->endpoint] = loop_now(request->worker->loop);
+        return call_next(request);
+    case HTTP_FAULT_BUSY: return call_next(request);
+    case HTTP_FAULT_STALE:
+    case HTTP_FAULT_BROKEN: break;
+    case HTTP_FAULT_INVALID:
+    case HTTP_FAULT_TIMEOUT: return false;
+    }
+    if (request->was_sent_again || !http_is_idempotent(request->exchange->head->method))
+        return false;
+    request->was_sent_again = true;
+    /* A kept connection that was closed says nothing about its instance. */
+    if (fault == HTTP_FAULT_STALE) {
+        call_endpoint(request);
+        return true;
+    }
+    return call_next(request);
+}
+
+static void answer_fault(struct request *request, enum http_fault fault)
+{
+    count(request, true);
+    switch (fault) {
+    case HTTP_FAULT_CONNECT: answer_unreachable(request, false); return;
+    case HTTP_FAULT_BUSY: answer_unreachable(request, true); return;
+    case HTTP_FAULT_CONNECT_TIMEOUT:
+    case HTTP_FAULT_TIMEOUT: answer_timeout(request); return;
+    case HTTP_FAULT_INVALID:
+        answer_bad_gateway(request, "gave an answer that is no valid HTTP");
+        return;
+    case HTTP_FAULT_STALE:
+    case HTTP_FAULT_BROKEN: break;
+    }
+    answer_bad_gateway(request, "closed the connection before it had answered");
+}
+
+static void on_fault(struct http_call *call, enum http_fault fault)
+{
+    struct request *request = container_of(call, struct request, call);
+    request_enter(request);
+    request->is_calling = false;
+    if (request->is_answering)
+        end_broken(request);
+    else if (!try_again(request, fault))
+        answer_fault(request, fault);
+    request_leave(request);
+}
+
+static const struct http_call_ops call_ops = {
+    .on_response = on_response,
+    .on_body = on_response_body,
+    .on_end = on_response_end,
+    .on_fault = on_fault,
+    .on_drained = on_call_drained,
+};
+
+static const struct http_exchange_ops exchange_ops = {
+    .on_body = on_request_body,
+    .on_body_end = on_request_body_end,
+    .on_drained = on_exchange_drained,
+    .on_abort = on_abort,
+};
+
+/* --- the beginning --- */
+
+/* Contract and build, or the answer why there is none; false when it answered. */
+static bool choose(struct request *request, uint32_t major)
+{
+    const struct view *view = request->epoch->view;
+    if (major == NO_MAJOR) {
+        request->contract = bom_contract(view->snapshot, request->bom, request->service);
+        if (request->contract == NO_INDEX) {
+            answer_no_default(request);
+            return false;
+        }
+    } else {
+        request->contract = snapshot_contract(view->snapshot, request->service, major);
+        if (request->contract == NO_INDEX) {
+            answer_no_contract(request, major);
+            return false;
+        }
+    }
+    if (snapshot_contract_at(view->snapshot, request->contract)->is_offline) {
+        answer_offline(request);
+        return false;
+    }
+    request->build = bom_build(view->snapshot, request->bom, request->contract);
+    request->group = view_group(view, request->contract, request->build);
+    if (request->group == NO_INDEX || view->endpoints->groups[request->group].n == 0) {
+        count(request, true);
+        answer_unavailable(request);
+        return false;
+    }
+    return true;
+}
+
+/* What is sent as the request's target: the canonical path without what is stripped, and the
+ * query. By reference where both lie in the head as they came. */
+static void make_target(struct request *request, size_t strip)
+{
+    struct span rest = span_from(request->path, strip);
+    size_t query_size = request->query.data ? request->query.size + 1 : 0;
+    if (request->is_path_original && rest.size) {
+        request->target = (struct span){ rest.data, rest.size + query_size };
+        return;
+    }
+    struct buf *target = &request->target_memory;
+    buf_put(target, rest.size ? rest : SPAN("/"));
+    if (request->query.data) {
+        buf_put(target, SPAN("?"));
+        buf_put(target, request->query);
+    }
+    request->target = buf_span(target);
+}
+
+/* Until when the response's head must have come: ours, or the caller's when that is sooner. */
+static void set_deadline(struct request *request)
+{
+    request->deadline = request->started + request->epoch->view->limits.upstream_timeout;
+    request->has_deadline = false;
+    if (!request->is_internal)
+        return;
+    uint64_t left = 0;
+    struct span value = http_head_value(request->exchange->head, HTTP_SARSEN_DEADLINE);
+    if (!span_to_uint(value, DEADLINE_MAX_MS, &left))
+        return;
+    request->has_deadline = true;
+    if (request->started + left * NSEC_PER_MSEC < request->deadline)
+        request->deadline = request->started + left * NSEC_PER_MSEC;
+}
+
+void proxy_start(struct request *request, uint32_t major, size_t strip)
+{
+    request_resolve(request);
+    if (!choose(request, major))
+        return;
+    set_deadline(request);
+    nsec now = request->started;
+    if (request->deadline <= now) {
+        count(request, true);
+        answer_timeout(request);
+        return;
+    }
+    make_target(request, strip);
+    struct epoch *epoch = request->epoch;
+    request->walk = round_robin_start(&epoch->cursors[request->group],
+                                      epoch->view->endpoints->groups[request->group].n, now);
+    request->has_body = request->exchange->head->framing != HTTP_BODY_NONE;
+    request->is_replayable = true;
+    request->exchange->ops = &exchange_ops;
+    request_enter(request);
+    if (!call_next(request)) {
+        /* All of them refused in this very turn of the loop. */
+        count(request, true);
+        answer_unreachable(request, false);
+    }
+    request_leave(request);
+}

@@ -1,0 +1,26 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The proxied part of a request: contract, build, instance; the call and what becomes of it.
+ *
+ * An instance that refuses the connection has been sent nothing, so the next one is asked at
+ * once. When a connection breaks before any byte of an answer, the request is sent again once, and
+ * only if its method allows it. The first bytes of a body are kept for that; a longer body
+ * cannot be sent twice, and its request fails.
+ *
+ * Every request that got as far as a contract is counted, once, when it ends. A contract that is
+ * offline is not used by being asked for.
+ *
+ * Threads: the worker's. Cost: on the warm path no allocation and no system call but one send and
+ * one receive on each side.
+ */
+
+#include "gateway/request.h"
+
+#define NO_MAJOR UINT32_MAX
+
+/* Forwards to request->service: to that major, or to the one the BOM names. `strip` bytes of the
+ * path are removed. */
+void proxy_start(struct request *request, uint32_t major, size_t strip);

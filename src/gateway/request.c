@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "gateway/request.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "codec/cookie.h"
+#include "codec/uri.h"
+#include "gateway/answers.h"
+#include "gateway/app.h"
+#include "gateway/proxy.h"
+#include "gateway/resolve.h"
+
+static const struct http_exchange_ops ops_none = { 0 };
+
+/* --- the pool --- */
+
+static struct request *request_take(struct worker *worker)
+{
+    struct list *link = list_take_first(&worker->free_requests);
+    struct request *request = NULL;
+    if (link) {
+        request = container_of(link, struct request, link);
+        worker->n_free_requests--;
+    } else {
+        request = mem_new(struct request);
+        request->worker = worker;
+        request->body.limit = REPLAY_MAX;
+        list_init(&request->link);
+    }
+    return request;
+}
+
+static void request_free(struct request *request)
+{
+    buf_fini(&request->path_memory);
+    buf_fini(&request->target_memory);
+    buf_fini(&request->body);
+    free(request);
+}
+
+/* Everything between `link` and the buffers that keep their memory starts at its zero. */
+static void request_put(struct request *request)
+{
+    struct worker *worker = request->worker;
+    epoch_release(steal(request->epoch));
+    if (worker->n_free_requests == FREE_REQUESTS_MAX) {
+        request_free(request);
+        return;
+    }
+    worker->n_free_requests++;
+    list_add_first(&worker->free_requests, &request->link);
+}
+
+void requests_free(struct worker *worker)
+{
+    for (struct list *link; (link = list_take_first(&worker->free_requests));)
+        request_free(container_of(link, struct request, link));
+    worker->n_free_requests = 0;
+}
+
+void request_enter(struct request *request)
+{
+    request->depth++;
+}
+
+void request_leave(struct request *request)
+{
+    if (--request->depth == 0 && request->is_over)
+        request_put(request);
+}
+
+void request_over(struct request *request)
+{
+    request->exchange = NULL;
+    request->is_over = true;
+    if (request->depth == 0)
+        request_put(request);
+}
+
+static void request_reset(struct request *request, struct http_exchange *exchange)
+{
+    request->exchange = exchange;
+    request->is_over = false;
+    request->depth = 0;
+    request->bom = NULL;
+    request->service = request->contract = request->build = NO_INDEX;
+    request->started = loop_now(request->worker->loop);
+    request->identity.source = IDENTITY_NOBODY;
+    request->identity.has_cookie = false;
+    request->is_calling = request->is_answering = request->is_error = false;
+    request->is_body_paused = request->is_response_paused = false;
+    request->has_body = request->has_body_ended = request->was_sent_again = false;
+    buf_clear(&request->body);
+    buf_clear(&request->target_memory);
+    buf_clear(&request->path_memory);
+}
+
+/* --- who is it, and what is it served by --- */
+
+void request_resolve(struct request *request)
+{
+    if (request->bom)
+        return;
+    struct worker *worker = request->worker;
+    struct identity *identity = &request->identity;
+    struct identity_context context = {
+        .head = request->exchange->head,
+        .keys = &worker->context.keys,
+        .wall = loop_wall(worker->loop),
+        .is_internal = request->is_internal,
+    };
+    identity_read(&context, identity);
+    if (identity->source == IDENTITY_NOBODY && !request->is_internal)
+        identity_make_device(identity, worker_random(worker, DEVICE_RANDOM_SIZE));
+
+    struct epoch *epoch = request->epoch;
+    request->reason = RESOLVE_DEFAULT;
+    if (identity->bom.size)
+        request->bom = version_bom(epoch->boms, identity->bom);
+    if (!request->bom) {
+        struct resolve_request asked = {
+            .customer = identity->customer.size ? identity->customer : SPAN("~"),
+            .device = identity->device,
+            .previous_bom = identity->bom,
+        };
+        if (!asked.previous_bom.size && identity->has_cookie)
+            asked.previous_bom = span_of(identity->cookie.bom);
+        request->bom = version_resolve(epoch->boms, &asked, &request->reason, NULL);
+    }
+    if (!request->bom->is_kept)
+        epoch_report(epoch, request->bom);
+}
+
+struct span request_cookie(struct request *request, bool is_page, struct span customer,
+                           char memory[SET_COOKIE_MAX])
+{
+    const struct identity *identity = &request->identity;
+    const struct gateway_limits *limits = &request->epoch->view->limits;
+    unix_msec wall = loop_wall(request->worker->loop);
+    unix_msec ttl = (unix_msec)(limits->cookie_ttl / NSEC_PER_MSEC);
+
+    bool is_new = identity->source == IDENTITY_NEW_DEVICE;
+    bool is_outdated =
+        identity->has_cookie && request->bom && is_page &&
+        (strcmp(identity->cookie.bom, request->bom->id) != 0 ||
+         identity->cookie.is_signed_with_old_key || identity->cookie.expires - wall < ttl / 2);
+    if (!customer.data && !is_new && !is_outdated)
+        return SPAN_NULL;
+
+    struct cookie cookie = { 0 };
+    if (identity->has_cookie)
+        cookie = identity->cookie;
+    else if (identity->device.size == DEVICE_ID_SIZE)
+        memcpy(cookie.device, identity->device.data, DEVICE_ID_SIZE);
+    else
+        hash_base32(worker_random(request->worker, DEVICE_RANDOM_SIZE), DEVICE_RANDOM_SIZE,
+                    cookie.device);
+    if (request->bom && (is_page || !identity->has_cookie))
+        memcpy(cookie.bom, request->bom->id, sizeof(cookie.bom));
+    if (customer.data) {
+        memcpy(cookie.customer, customer.data, customer.size);
+        cookie.customer[customer.size] = '\0';
+    }
+    cookie.expires = wall + ttl;
+
+    char value[COOKIE_VALUE_MAX];
+    size_t size = cookie_format(&request->worker->context.keys, &cookie, value);
+    struct http_set_cookie set = {
+        .name = SPAN(COOKIE_NAME),
+        .value = { value, size },
+        .path = SPAN("/"),
+        .has_max_age = true,
+        .max_age = (uint64_t)(ttl / 1000),
+        .is_secure = limits->is_cookie_secure,
+        .is_http_only = true,
+        .same_site = HTTP_SAME_SITE_LAX,
+    };
+    struct http1_out out = { .data = memory, .capacity = SET_COOKIE_MAX };
+    http_put_set_cookie(&out, &set);
+    return (struct span){ out.data, out.size };
+}
+
+/* --- answers --- */
+
+void answer_put(struct answer *answer, struct span name, struct span value)
+{
+    if (answer->n_fields < ANSWER_FIELDS_MAX && value.data)
+        answer->fields[answer->n_fields++] = (struct http_out_field){ name, value };
+}
+
+/* What every answer of a gateway says of itself. */
+static void put_context(struct request *request, struct answer *answer, char memory[SET_COOKIE_MAX])
+{
+    if (answer->is_public || !request->bom)
+        return;
+    const struct version_snapshot *snapshot = request->epoch->view->snapshot;
+    answer_put(answer, SPAN("Sarsen-Bom"), span_of(request->bom->id));
+    if (request->contract != NO_INDEX)
+        answer_put(answer, SPAN("Sarsen-Contract"),
+                   snapshot_contract_at(snapshot, request->contract)->name);
+    if (request->build != NO_INDEX)
+        answer_put(answer, SPAN("Sarsen-Build"),
+                   snapshot_build_at(snapshot, request->build)->version);
+    struct span cookie = request_cookie(request, answer->is_page, SPAN_NULL, memory);
+    if (cookie.size)
+        answer_put(answer, SPAN("Set-Cookie"), cookie);
+}
+
+void request_answer(struct request *request, struct answer *answer, struct span body)
+{
+    char memory[SET_COOKIE_MAX];
+    put_context(request, answer, memory);
+    struct http_exchange *exchange = request->exchange;
+    exchange->ops = &ops_none;
+    http_reply(exchange, answer->status, answer->fields, answer->n_fields, body);
+    request_over(request);
+}
+
+void request_answer_file(struct request *request, struct answer *answer, int fd, uint64_t size)
+{
+    struct http_exchange *exchange = request->exchange;
+    struct http_message message = {
+        .status = answer->status,
+        .fields = answer->fields,
+        .n_fields = answer->n_fields,
+        .body = HTTP_SEND_LENGTH,
+        .content_length = size,
+    };
+    exchange->ops = &ops_none;
+    http_respond(exchange, &message);
+    http_send_file(exchange, fd, 0, size);
+    http_finish(exchange);
+    request_over(request);
+}
+
+bool request_has_etag(const struct request *request, struct span etag)
+{
+    const struct http_head *head = request->exchange->head;
+    if (!head->by_name[HTTP_IF_NONE_MATCH])
+        return false;
+    for (unsigned i = head->by_name[HTTP_IF_NONE_MATCH] - 1u; i < head->n_fields; i++) {
+        if (head->fields[i].id != HTTP_IF_NONE_MATCH)
+            continue;
+        struct span list = head->fields[i].value;
+        while (list.data) {
+            struct span tag = span_trim(span_cut(&list, ','));
+            if (span_starts_with(tag, SPAN("W/")))
+                tag = span_from(tag, 2);
+            if (span_equals(tag, etag) || span_is(tag, "*"))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* --- where to --- */
+
+static bool has_method(const struct request *request, const char *method)
+{
+    return span_is(request->exchange->head->method, method);
+}
+
+/* Answers methods and target forms that are nobody's to forward; false when it did. */
+static bool method_is_forwarded(struct request *request)
+{
+    if (has_method(request, "CONNECT")) {
+        answer_problem(request, 501, "CONNECT is not supported");
+        return false;
+    }
+    if (has_method(request, "TRACE")) {
+        struct answer answer = { .status = 405 };
+        answer_put(&answer, SPAN("Allow"), SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        request_answer(request, &answer, SPAN_NULL);
+        return false;
+    }
+    if (request->exchange->head->form == HTTP_TARGET_ASTERISK) {
+        struct answer answer = { .status = 204 };
+        request_answer(request, &answer, SPAN_NULL);
+        return false;
+    }
+    return true;
+}
+
+/* The canonical path, or a 400; false when it answered. */
+static bool normalise(struct request *request)
+{
+    struct span raw = request->exchange->head->path_and_query;
+    const char *reason = NULL;
+    IGNORE(buf_reserve(&request->path_memory, raw.size + 1), "the buffer has no limit");
+    int r = uri_normalise(raw, request->path_memory.data, raw.size + 1, &request->path,
+                          &request->query, &reason);
+    if (r) {
+        answer_problem(request, 400, reason ? reason : "the path is too long");
+        return false;
+    }
+    request->is_path_original = request->path.data == raw.data;
+    return true;
+}
+
+/* "orders" or "orders@3". False when the part after "@" is no major. */
+static bool split_contract(struct span text, struct span *ret_service, uint32_t *ret_major)
+{
+    uint64_t major = NO_MAJOR;
+    size_t at = span_find(text, '@');
+    if (at < text.size && !span_to_uint(span_from(text, at + 1), UINT32_MAX - 1, &major))
+        return false;
+    *ret_service = span_first(text, at);
+    *ret_major = (uint32_t)major;
+    return true;
+}
+
+/* `name` is "service" or "service@major"; `strip` bytes of the path are not sent on. */
+static void go_to_service(struct request *request, struct span name, size_t strip)
+{
+    struct span service = SPAN_NULL;
+    uint32_t major = NO_MAJOR;
+    if (!split_contract(name, &service, &major)) {
+        answer_problem(request, 404, "after \"@\" stands the major number of a contract");
+        return;
+    }
+    request->service = snapshot_service(request->epoch->view->snapshot, service);
+    if (request->service == NO_INDEX) {
+        answer_no_service(request, service);
+        return;
+    }
+    proxy_start(request, major, strip);
+}
+
+static void go_to_route(struct request *request, uint32_t route)
+{
+    const struct view *view = request->epoch->view;
+    request->service = view->route_services[route];
+    if (request->service == NO_INDEX) {
+        answer_route_without_service(request, route_service(view->routes, route));
+        return;
+    }
+    proxy_start(request, NO_MAJOR, route_strip(view->routes, route, request->path));
+}
+
+/* The prefixes the gateway keeps for itself, behind everything configured. */
+static void go_to_reserved(struct request *request)
+{
+    struct span path = request->path;
+    if (path_is_below(path, SPAN("/api")) && path.size > sizeof("/api")) {
+        struct span rest = span_from(path, sizeof("/api"));
+        struct span name = span_first(rest, span_find(rest, '/'));
+        go_to_service(request, name, sizeof("/api") + name.size);
+    } else if (path_is_below(path, SPAN("/apps")) && path.size > sizeof("/apps")) {
+        app_answer(request, span_from(path, sizeof("/apps")));
+    } else if (path_is_below(path, SPAN("/.sarsen"))) {
+        resolve_answer(request);
+    } else {
+        answer_problem(request, 404, "no route leads from this path to a service");
+    }
+}
+
+void request_start(struct http_handler *handler, struct http_exchange *exchange)
+{
+    struct worker_listener *listener = container_of(handler, struct worker_listener, handler);
+    struct request *request = request_take(listener->worker);
+    http_keep_head(exchange);
+    request_reset(request, exchange);
+    request->is_internal = listener->is_internal;
+    exchange->owner = request;
+    exchange->ops = &ops_none;
+    request->epoch = worker_hold_epoch(listener->worker);
+    if (!request->epoch) {
+        answer_problem(request, 503, "the gateway is starting and knows no services yet");
+        return;
+    }
+    if (!method_is_forwarded(request) || !normalise(request))
+        return;
+
+    struct span named = SPAN_NULL;
+    if (request->is_internal)
+        named = http_head_value(exchange->head, HTTP_SARSEN_SERVICE);
+    if (named.size) {
+        go_to_service(request, named, 0);
+        return;
+    }
+    const struct view *view = request->epoch->view;
+    uint32_t route = route_match(view->routes, exchange->head, request->path);
+    if (route != NO_ROUTE)
+        go_to_route(request, route);
+    else
+        go_to_reserved(request);
+}

@@ -1,0 +1,104 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One request at the gateway, from its head to the end of its answer.
+ *
+ *   request_start: where to? ─► answered here (apps, /.sarsen/, problems) ──────────► over
+ *                            └► proxied: resolve, pick ─► calling ─► answering ─────► over
+ *                                                          │ ▲ next instance
+ *                                                          └─┘
+ *
+ * Owns:     a hold on the epoch, so that everything resolved stays; objects are pooled by worker.
+ * Borrows:  the exchange, until it is answered or aborted.
+ * Threads:  the worker's.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "gateway/balancers/round_robin.h"
+#include "gateway/identity.h"
+#include "gateway/worker.h"
+
+/* How much of a request body is kept, so that another instance can be asked. */
+#define REPLAY_MAX 65536u
+
+struct request {
+    struct list link; /* of the worker's free ones */
+    struct worker *worker;
+    struct epoch *epoch;
+    struct http_exchange *exchange; /* NULL when it is answered or aborted */
+    bool is_internal;
+    bool is_over;
+    unsigned depth; /* callbacks of ours on the stack; an end inside one waits for them */
+
+    struct span path, query; /* canonical path; query data NULL without "?" */
+    bool is_path_original;   /* path and query lie in the head as they came */
+    struct buf path_memory, target_memory;
+
+    struct identity identity;
+    const struct bom *bom; /* NULL before resolving */
+    enum resolve_reason reason;
+
+    /* Of a proxied request. */
+    uint32_t service, contract, build; /* of the snapshot; NO_INDEX where not known yet */
+    uint32_t group, endpoint;
+    struct round_robin_walk walk;
+    struct http_call call;
+    struct span target;
+    nsec started, deadline;
+    bool has_deadline; /* the caller named one */
+    bool is_calling;   /* the call is under way */
+    bool is_answering; /* the response's head has gone to the client */
+    bool has_body, has_body_ended;
+    bool is_body_paused, is_response_paused;
+    bool is_replayable; /* `body` is all of the request's body so far */
+    bool was_sent_again;
+    bool is_error; /* what answered was a 5xx */
+    struct buf body;
+};
+
+/* The handler of every listener. */
+void request_start(struct http_handler *handler, struct http_exchange *exchange);
+
+/* Frees the pooled ones. */
+void requests_free(struct worker *worker);
+
+/* Finds customer and BOM; idempotent. */
+void request_resolve(struct request *request);
+
+/* Around every callback of a call or an exchange. */
+void request_enter(struct request *request);
+void request_leave(struct request *request);
+
+/* The client side has ended; the object goes back to the pool. */
+void request_over(struct request *request);
+
+/* An answer of our own. */
+#define ANSWER_FIELDS_MAX 12u
+struct answer {
+    unsigned status;
+    struct http_out_field fields[ANSWER_FIELDS_MAX];
+    unsigned n_fields;
+    bool is_public; /* the same for everybody, for caches: nothing about the customer is added */
+    bool is_page;   /* a safe point: the cookie may be brought up to date */
+};
+
+void answer_put(struct answer *answer, struct span name, struct span value);
+void request_answer(struct request *request, struct answer *answer, struct span body);
+
+/* The same for a file, whose descriptor is taken. */
+void request_answer_file(struct request *request, struct answer *answer, int fd, uint64_t size);
+
+/* The value of Set-Cookie that this answer needs, empty for none. `customer` is what an identity
+ * service named, data NULL when it said nothing. */
+#define SET_COOKIE_MAX (COOKIE_VALUE_MAX + 128u)
+struct span request_cookie(struct request *request, bool is_page, struct span customer,
+                           char memory[SET_COOKIE_MAX]);
+
+/* The ETag matches If-None-Match: the client has it already. */
+bool request_has_etag(const struct request *request, struct span etag);

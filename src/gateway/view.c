@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "gateway/view.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+/* Pairs collected in any order and then sorted into runs by their first member. */
+struct found {
+    uint32_t group;
+    uint32_t value; /* a build, or a position in `addresses` */
+};
+
+struct collection {
+    const struct version_snapshot *snapshot;
+    struct found *instances, *providers;
+    struct address *addresses;
+    size_t n_instances, instances_capacity, n_addresses, addresses_capacity;
+    size_t n_providers, providers_capacity;
+};
+
+static void collect_instance(struct collection *into, const struct instance *instance,
+                             uint32_t build)
+{
+    struct address address = { 0 };
+    if (address_parse(span_of(instance->address), &address)) {
+        log_warn("gateway", "instance has an address that cannot be used", "service",
+                 instance->service->name, "instance", instance->id, "address", instance->address);
+        return;
+    }
+    mem_grow(into->addresses, into->n_addresses, into->addresses_capacity);
+    mem_grow(into->instances, into->n_instances, into->instances_capacity);
+    into->addresses[into->n_addresses] = address;
+    into->instances[into->n_instances++] = (struct found){ build, (uint32_t)into->n_addresses++ };
+}
+
+static void collect_build(struct collection *into, uint32_t service, const struct build *build)
+{
+    uint32_t index =
+        snapshot_build(into->snapshot, span_of(build->service->name), span_of(build->version));
+    if (index == NO_INDEX || !build->n_ready)
+        return;
+    for (unsigned i = 0; i < build->n_provides; i++) {
+        uint32_t contract = snapshot_contract(into->snapshot, service, build->provides[i]);
+        if (contract == NO_INDEX)
+            continue;
+        mem_grow(into->providers, into->n_providers, into->providers_capacity);
+        into->providers[into->n_providers++] = (struct found){ contract, index };
+    }
+}
+
+static void collect_service(struct collection *into, const struct service *service)
+{
+    uint32_t index = snapshot_service(into->snapshot, span_of(service->name));
+    if (index == NO_INDEX)
+        return;
+    map_each (node, &service->builds)
+        collect_build(into, index, container_of(node, struct build, node));
+    map_each (node, &service->instances) {
+        const struct instance *instance = container_of(node, struct instance, node);
+        if (!instance_is_ready(instance))
+            continue;
+        uint32_t build = snapshot_build(into->snapshot, span_of(service->name),
+                                        span_of(instance->build->version));
+        if (build != NO_INDEX)
+            collect_instance(into, instance, build);
+    }
+}
+
+/* Lays out runs for `n_groups` from the counts of what was found; returns the end. */
+static uint32_t lay_out(const struct found *found, size_t n_found, struct endpoint_group *groups,
+                        uint32_t n_groups)
+{
+    for (size_t i = 0; i < n_found; i++)
+        groups[found[i].group].n++;
+    uint32_t end = 0;
+    for (uint32_t i = 0; i < n_groups; i++) {
+        groups[i].first = end;
+        end += groups[i].n;
+        groups[i].n = 0; /* counted up again while filling */
+    }
+    return end;
+}
+
+static void fill_providers(struct endpoints *endpoints, const struct collection *from)
+{
+    uint32_t n_contracts = snapshot_n_contracts(from->snapshot);
+    endpoints->provider_groups = mem_new_array(struct endpoint_group, n_contracts + 1);
+    endpoints->providers = mem_new_array(uint32_t, from->n_providers + 1);
+    lay_out(from->providers, from->n_providers, endpoints->provider_groups, n_contracts);
+    for (size_t i = 0; i < from->n_providers; i++) {
+        struct endpoint_group *group = &endpoints->provider_groups[from->providers[i].group];
+        endpoints->providers[group->first + group->n++] = from->providers[i].value;
+    }
+}
+
+static bool is_shared(const struct version_snapshot *snapshot, uint32_t contract)
+{
+    uint32_t service = snapshot_contract_at(snapshot, contract)->service;
+    return snapshot_service_at(snapshot, service)->shares_builds;
+}
+
+/* The groups of builds, and behind them those of contracts whose builds share traffic. */
+static void fill_endpoints(struct endpoints *endpoints, const struct collection *from)
+{
+    uint32_t n_builds = snapshot_n_builds(from->snapshot);
+    uint32_t n_contracts = snapshot_n_contracts(from->snapshot);
+    endpoints->n_groups = n_builds + n_contracts;
+    endpoints->groups = mem_new_array(struct endpoint_group, endpoints->n_groups + 1);
+    uint32_t end = lay_out(from->instances, from->n_instances, endpoints->groups, n_builds);
+    size_t capacity = end;
+    endpoints->endpoints = mem_new_array(struct endpoint, capacity + 1);
+    for (size_t i = 0; i < from->n_instances; i++) {
+        struct endpoint_group *group = &endpoints->groups[from->instances[i].group];
+        endpoints->endpoints[group->first + group->n++] =
+            (struct endpoint){ from->addresses[from->instances[i].value],
+                               from->instances[i].group };
+    }
+
+    for (uint32_t contract = 0; contract < n_contracts; contract++) {
+        if (!is_shared(from->snapshot, contract))
+            continue;
+        struct endpoint_group *shared = &endpoints->groups[n_builds + contract];
+        const struct endpoint_group *providers = &endpoints->provider_groups[contract];
+        shared->first = end;
+        for (uint32_t i = 0; i < providers->n; i++) {
+            const struct endpoint_group *group =
+                &endpoints->groups[endpoints->providers[providers->first + i]];
+            for (uint32_t k = 0; k < group->n; k++) {
+                mem_grow(endpoints->endpoints, end, capacity);
+                endpoints->endpoints[end] = endpoints->endpoints[group->first + k];
+                end++;
+            }
+        }
+        shared->n = end - shared->first;
+    }
+    endpoints->n_endpoints = end;
+}
+
+struct known_address {
+    struct map_node node;
+};
+
+static struct span address_key(const struct address *address)
+{
+    return (struct span){ (const char *)&address->any, address->size };
+}
+
+static void find_gone(struct endpoints *endpoints, const struct endpoints *before)
+{
+    struct map known;
+    map_init(&known);
+    struct known_address *nodes = mem_new_array(struct known_address, endpoints->n_endpoints + 1);
+    for (uint32_t i = 0; i < endpoints->n_endpoints; i++) {
+        struct span key = address_key(&endpoints->endpoints[i].address);
+        if (!map_find(&known, key))
+            map_add(&known, &nodes[i].node, key);
+    }
+    endpoints->gone = mem_new_array(struct address, before->n_endpoints + 1);
+    for (uint32_t i = 0; i < before->n_endpoints; i++) {
+        const struct address *address = &before->endpoints[i].address;
+        if (!map_find(&known, address_key(address)))
+            endpoints->gone[endpoints->n_gone++] = *address;
+    }
+    map_fini(&known);
+    free(nodes);
+}
+
+struct endpoints *endpoints_new(const struct registry *registry, struct version_snapshot *snapshot,
+                                const struct endpoints *before)
+{
+    struct collection found = { .snapshot = snapshot };
+    map_each (node, registry_services(registry))
+        collect_service(&found, container_of(node, struct service, node));
+
+    struct endpoints *endpoints = mem_new(struct endpoints);
+    endpoints->n_refs = 1;
+    endpoints->snapshot = snapshot;
+    fill_providers(endpoints, &found);
+    fill_endpoints(endpoints, &found);
+    if (before)
+        find_gone(endpoints, before);
+
+    free(found.instances);
+    free(found.providers);
+    free(found.addresses);
+    return endpoints;
+}
+
+struct endpoints *endpoints_ref(struct endpoints *endpoints)
+{
+    endpoints->n_refs++;
+    return endpoints;
+}
+
+struct endpoints *endpoints_unref(struct endpoints *endpoints)
+{
+    if (!endpoints || --endpoints->n_refs)
+        return NULL;
+    version_snapshot_free(endpoints->snapshot);
+    free(endpoints->endpoints);
+    free(endpoints->groups);
+    free(endpoints->provider_groups);
+    free(endpoints->providers);
+    free(endpoints->gone);
+    free(endpoints);
+    return NULL;
+}
+
+struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
+                      const struct gateway_settings *settings)
+{
+    struct view *view = mem_new(struct view);
+    view->routes = route_table_ref(routes);
+    view->endpoints = endpoints_ref(endpoints);
+    view->snapshot = endpoints->snapshot;
+    view->limits = (struct gateway_limits){
+        .upstream_timeout = settings->upstream_timeout,
+        .cookie_ttl = settings->cookie_ttl,
+        .is_cookie_secure = settings->is_cookie_secure,
+    };
+    view->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
+    unsigned n_routes = route_table_size(routes);
+    view->route_services = mem_new_array(uint32_t, n_routes + 1);
+    for (unsigned i = 0; i < n_routes; i++)
+        view->route_services[i] = snapshot_service(view->snapshot, route_service(routes, i));
+    return view;
+}
+
+struct view *view_free(struct view *view)
+{
+    if (!view)
+        return NULL;
+    route_table_unref(view->routes);
+    endpoints_unref(view->endpoints);
+    free(view->route_services);
+    free(view->blobs);
+    free(view);
+    return NULL;
+}
+
+uint32_t view_group(const struct view *view, uint32_t contract, uint32_t build)
+{
+    if (is_shared(view->snapshot, contract))
+        return snapshot_n_builds(view->snapshot) + contract;
+    return build;
+}

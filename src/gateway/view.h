@@ -1,0 +1,81 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The view: everything a worker decides by, at one moment. Routes, the version snapshot, the
+ * addresses of ready instances, limits. Immutable once made.
+ *
+ * Its two parts change at different times and are shared between views: the routes with the
+ * config file, the endpoints with the registry. References are counted on the control loop only;
+ * a worker holds a view by having been handed it and gives it back by mailbox.
+ *
+ * Owns:     routes and endpoints by reference; the endpoints own the version snapshot.
+ * Threads:  reading any; all the rest on the control loop.
+ * Cost:     making one O(instances); every look-up O(1).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/route.h"
+#include "gateway/settings.h"
+#include "io/socket.h"
+#include "registry/registry.h"
+#include "version/version.h"
+
+struct endpoint {
+    struct address address;
+    uint32_t build; /* of the snapshot */
+};
+
+/* A run of endpoints. Runs do not overlap, so a position in the whole array names one member. */
+struct endpoint_group {
+    uint32_t first, n;
+};
+
+struct endpoints {
+    unsigned n_refs;
+    struct version_snapshot *snapshot;
+    struct endpoint *endpoints;
+    uint32_t n_endpoints;
+    /* By build; then, for services that share their traffic, by contract. */
+    struct endpoint_group *groups;
+    uint32_t n_groups;
+    /* Builds with a ready instance, by contract they provide. */
+    struct endpoint_group *provider_groups;
+    uint32_t *providers;
+    /* Addresses that were there in the endpoints before: kept connections to them are closed. */
+    struct address *gone;
+    size_t n_gone;
+};
+
+/* Takes the snapshot. `before` may be NULL. */
+struct endpoints *endpoints_new(const struct registry *registry, struct version_snapshot *snapshot,
+                                const struct endpoints *before);
+struct endpoints *endpoints_ref(struct endpoints *endpoints);
+struct endpoints *endpoints_unref(struct endpoints *endpoints);
+
+struct gateway_limits {
+    nsec upstream_timeout, cookie_ttl;
+    bool is_cookie_secure;
+};
+
+struct view {
+    struct route_table *routes;
+    struct endpoints *endpoints;
+    const struct version_snapshot *snapshot; /* of the endpoints */
+    struct gateway_limits limits;
+    char *blobs;
+    uint32_t *route_services; /* by route: service of the snapshot, or NO_INDEX */
+    unsigned n_holders;       /* workers that have it; the control loop's count */
+};
+
+/* References routes and endpoints. */
+struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
+                      const struct gateway_settings *settings);
+struct view *view_free(struct view *view);
+
+/* Which of the groups serves a contract by this build: the build's own, or the contract's when
+ * its service shares traffic. */
+uint32_t view_group(const struct view *view, uint32_t contract, uint32_t build);
