@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front of Meson and of the project's scripts; all logic is there.
+
+BUILD ?= asan
+
+.PHONY: all test unit system demo demo-check lint format fuzz docs install clean
+
+all:
+	@tools/install build
+	@tools/build release
+	@ln -sf release/src/daemon/sarsen build/sarsen
+
+test: all
+	@tools/install build test
+	@python3 tools/test.py $(BUILD)
+
+unit system: all
+	@tools/install build test
+	@python3 tools/test.py $(BUILD) $@
+
+demo: all
+	@python3 examples/shop/demo.py
+
+demo-check: all
+	@python3 examples/shop/demo.py --check
+
+lint:
+	@tools/install build lint
+	@tools/lint
+
+format:
+	@tools/install lint
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+fuzz:
+	@tools/install build test
+	@tools/fuzz.sh
+
+docs: all
+	@build/sarsen config reference > docs/operate/config.md
+
+install: all
+	@meson install -C build/release
+
+clean:
+	@rm -rf build
