@@ -68,31 +68,35 @@ static void print_problem(const char *file, const struct problem *problem)
     fprintf(stderr, "%s%s%s\n", problem->path, problem->path[0] ? " " : "", problem->text);
 }
 
-static void print_listeners(const struct server *server, bool is_internal)
+/* The addresses of one kind of listener, with spaces between them. */
+static char *listeners_text(const struct server *server, bool is_internal)
 {
-    char text[ADDRESS_TEXT_MAX];
-    printf(" %s", is_internal ? "internal   " : "gateway    ");
+    struct buf text = { 0 };
     for (unsigned i = 0; i < server->settings->gateway.n_listeners; i++) {
         if (server->settings->gateway.listeners[i].is_internal != is_internal)
             continue;
-        control_listener_text(server->control, i, text, sizeof(text));
-        printf(" %s%s", strncmp(text, "unix:", 5) == 0 ? "" : "http://", text);
+        char address[ADDRESS_TEXT_MAX];
+        control_listener_text(server->control, i, address, sizeof(address));
+        buf_printf(&text, "%s%s%s", text.size ? " " : "",
+                   strncmp(address, "unix:", 5) == 0 ? "" : "http://", address);
     }
-    printf("\n");
+    return buf_take_text(&text);
 }
 
 static void print_ready(const struct server *server)
 {
     char api[ADDRESS_TEXT_MAX];
+    CLEANUP(mem_freep) char *edge = listeners_text(server, false);
+    CLEANUP(mem_freep) char *internal = listeners_text(server, true);
     control_api_text(server->control, api, sizeof(api));
     if (!server->is_dev) {
-        log_info("daemon", "ready", "api", api, "data", server->settings->data);
+        log_info("daemon", "ready", "management", api, "edge", edge, "internal", internal, "data",
+                 server->settings->data);
         return;
     }
     printf("sarsen %s is ready, bound to loopback; data in %s%s\n", SARSEN_VERSION,
            server->settings->data, server->is_ephemeral ? " until it ends" : "");
-    print_listeners(server, false);
-    print_listeners(server, true);
+    printf(" gateway     %s\n internal    %s\n", edge, internal);
     printf(" management  http://%s  token in %s/token\n", api, server->settings->data);
     printf("Ctrl-C ends it.\n");
     fflush(stdout);
