@@ -78,6 +78,7 @@ struct rollout {
     unsigned n_steps, step;
     enum rollout_state state;
     unix_msec started, step_started, paused, ended;
+    uint32_t epoch; /* counts its changes */
     int64_t mod_revision;
 };
 

@@ -170,6 +170,12 @@ static struct span contract_key(struct txn *txn, struct span service, uint32_t m
     return version_key(txn, VERSION_PREFIX "contract/%.*s/%u", SPAN_ARG(service), major);
 }
 
+void contract_expect(const struct contract *contract, struct txn *txn)
+{
+    txn_expect(txn, contract_key(txn, span_of(contract->service), contract->major),
+               contract->mod_revision);
+}
+
 /* The record as it is; its texts are borrowed. */
 static Version__ContractRecord contract_record(const struct contract *contract)
 {
@@ -190,9 +196,9 @@ static Version__ContractRecord contract_record(const struct contract *contract)
 static void contract_change(struct txn *txn, const struct contract *contract,
                             const Version__ContractRecord *record)
 {
-    struct span key = contract_key(txn, span_of(contract->service), contract->major);
-    txn_expect(txn, key, contract->mod_revision);
-    version_record_put(txn, key, &record->base);
+    contract_expect(contract, txn);
+    version_record_put(txn, contract_key(txn, span_of(contract->service), contract->major),
+                       &record->base);
 }
 
 static void contract_create(struct txn *txn, struct span service, uint32_t major,
@@ -290,7 +296,7 @@ int service_set_default(const struct version *version, struct span service, uint
     Version__DefaultRecord record;
     version__default_record__init(&record);
     record.contract = major;
-    txn_expect(txn, contract_key(txn, service, major), contract->mod_revision);
+    contract_expect(contract, txn);
     txn_expect(txn, key, of_service ? of_service->mod_revision : 0);
     version_record_put(txn, key, &record.base);
     return 0;
@@ -444,7 +450,7 @@ int contract_set_state(const struct version *version, struct span service, uint3
     record.state_why = version_text(txn, why);
     const struct contract *successor = next_active(version, contract);
     if (state == CONTRACT_OFFLINE && !contract->successor[0] && successor) {
-        txn_expect(txn, contract_key(txn, service, successor->major), successor->mod_revision);
+        contract_expect(successor, txn);
         record.successor = successor->name;
     }
     contract_change(txn, contract, &record);

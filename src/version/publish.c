@@ -33,6 +33,11 @@ static struct span app_key(struct txn *txn, struct span app)
     return version_key(txn, VERSION_PREFIX "app/%.*s", SPAN_ARG(app));
 }
 
+void app_expect(const struct app *app, struct txn *txn)
+{
+    txn_expect(txn, app_key(txn, span_of(app->name)), app->mod_revision);
+}
+
 static int release_name_check(const struct version *version, struct span app, struct span release,
                               struct problem *problem)
 {
@@ -245,10 +250,15 @@ static int entry_check(const struct release_spec *spec, const struct release *re
     return 0;
 }
 
+static struct span manifest_kind(const struct release_spec *spec)
+{
+    return spec->kind.size ? spec->kind : SPAN("importmap");
+}
+
 static int manifest_check(const struct version *version, const struct release_spec *spec,
                           const struct release *release, struct problem *problem)
 {
-    if (!span_is(spec->kind, "importmap")) {
+    if (!span_equals(manifest_kind(spec), SPAN("importmap"))) {
         problem_set(problem, "kind", "is \"%.*s\"; importmap is accepted",
                     SPAN_ARG(span_first(spec->kind, 80)));
         return VERSION_INVALID;
@@ -281,7 +291,7 @@ static int manifest_check(const struct version *version, const struct release_sp
 static bool manifest_is_same(const struct release_spec *spec, const struct release *release)
 {
     if (spec->n_requires != release->n_requires || spec->n_entries != release->n_entries ||
-        spec->n_styles != release->n_styles || !span_is(spec->kind, release->kind) ||
+        spec->n_styles != release->n_styles || !span_is(manifest_kind(spec), release->kind) ||
         !span_is(spec->title, release->title))
         return false;
 
@@ -316,7 +326,7 @@ static void manifest_encode(const struct release_spec *spec, const struct releas
     Version__ReleaseRecord record;
     version__release_record__init(&record);
     record.created = wall;
-    record.kind = version_text(txn, spec->kind);
+    record.kind = version_text(txn, manifest_kind(spec));
     record.title = version_text(txn, spec->title);
 
     record.n_requires = spec->n_requires;
@@ -403,10 +413,7 @@ static int requirement_expect(const struct version *version, const struct releas
     const struct contract *contract =
         contract_for(version, span_of(requirement->service), &requirement->range, &offline);
     if (contract) {
-        txn_expect(
-            txn,
-            version_key(txn, VERSION_PREFIX "contract/%s/%u", contract->service, contract->major),
-            contract->mod_revision);
+        contract_expect(contract, txn);
         return 0;
     }
 

@@ -177,6 +177,10 @@ bool cohort_rule_holds(const struct cohort_rule *rule, struct span id,
 
 /* --- commands --- */
 
+/* Makes the transaction rest on the record as it is now. */
+void contract_expect(const struct contract *contract, struct txn *txn);
+void app_expect(const struct app *app, struct txn *txn);
+
 /* Called with every build that registers, in the same transaction (after build_put() or
  * instance_put()): creates contracts it is the first to provide, with it as the baseline, and the
  * service's default contract. A build whose contract exists waits. */
@@ -296,6 +300,8 @@ struct version_rule {
     unsigned n_members;
 };
 
+/* Whether the subject is in the share; the cohort is not asked. A subject without a name is in no
+ * share below 100 %: there is nothing to keep it in the same place by. */
 bool rule_includes(const struct version_rule *rule, struct span subject);
 
 /* --- the snapshot --- */
