@@ -31,10 +31,13 @@ struct change {
     bool is_made;
 };
 
-/* Opens or creates, checks every record and fills the index. Answers: STORE_LOCKED,
+/* A store is new until it has a head file. */
+bool engine_is_new(int dir_fd);
+
+/* Opens, or creates when `is_new`, checks every record and fills the index. Answers: STORE_LOCKED,
  * STORE_READ_ONLY, STORE_CORRUPT; they and faults fill `problem`. */
-int engine_open(int dir_fd, const char *dir, struct index *index, struct engine **ret_engine,
-                struct problem *problem) MUST_CHECK;
+int engine_open(int dir_fd, const char *dir, bool is_new, struct index *index,
+                struct engine **ret_engine, struct problem *problem) MUST_CHECK;
 struct engine *engine_close(struct engine *engine);
 
 /* The newest revision; inside a group with its transactions. */

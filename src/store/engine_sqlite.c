@@ -3,6 +3,7 @@
 #include "store/engine.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -46,8 +47,13 @@ static int engine_prepare(struct engine *engine)
     return 0;
 }
 
-int engine_open(int dir_fd, const char *dir, struct index *index, struct engine **ret_engine,
-                struct problem *problem)
+bool engine_is_new(int dir_fd)
+{
+    return faccessat(dir_fd, ENGINE_HEAD_FILE, F_OK, 0) < 0 && errno == ENOENT;
+}
+
+int engine_open(int dir_fd, const char *dir, bool is_new, struct index *index,
+                struct engine **ret_engine, struct problem *problem)
 {
     CLEANUP(engine_closep) struct engine *engine = mem_new(struct engine);
     engine->head.fd = -1;
@@ -56,6 +62,7 @@ int engine_open(int dir_fd, const char *dir, struct index *index, struct engine 
         .dir = dir,
         .name = ENGINE_FILE,
         .format = 1,
+        .is_new = is_new,
         .schema = schema,
     };
     int r = sql_open(&file, &engine->db, problem);

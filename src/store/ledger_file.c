@@ -29,7 +29,7 @@ struct ledger_file {
 
 DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
 
-int ledger_file_open(int dir_fd, const char *dir, struct ledger_file **ret_ledger,
+int ledger_file_open(int dir_fd, const char *dir, bool is_new, struct ledger_file **ret_ledger,
                      struct problem *problem)
 {
     CLEANUP(ledger_file_closep) struct ledger_file *ledger = mem_new(struct ledger_file);
@@ -40,6 +40,7 @@ int ledger_file_open(int dir_fd, const char *dir, struct ledger_file **ret_ledge
         .dir = dir,
         .name = LEDGER_FILE,
         .format = 1,
+        .is_new = is_new,
         .schema = "SELECT 1", /* tables come with their first rows */
     };
     int r = sql_open(&file, &ledger->db, problem);

@@ -42,8 +42,9 @@ struct ledger_rows {
     int answer;
 };
 
-/* Answers: STORE_LOCKED, STORE_READ_ONLY, STORE_CORRUPT; they and faults fill `problem`. */
-int ledger_file_open(int dir_fd, const char *dir, struct ledger_file **ret_ledger,
+/* Created only when `is_new`. Answers: STORE_LOCKED, STORE_READ_ONLY, STORE_CORRUPT; they and
+ * faults fill `problem`. */
+int ledger_file_open(int dir_fd, const char *dir, bool is_new, struct ledger_file **ret_ledger,
                      struct problem *problem) MUST_CHECK;
 struct ledger_file *ledger_file_close(struct ledger_file *ledger);
 

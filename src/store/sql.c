@@ -190,9 +190,17 @@ static int sql_set_up(sqlite3 *db, const struct sql_file *file, int64_t *ret_for
     return r ? r : sql_check_pages(db);
 }
 
-/* The file is made here because SQLite would leave its mode to the umask. */
+/* The file is made here because SQLite would leave its mode to the umask; and because it would
+ * make one where one is missing. Answers: STORE_CORRUPT. */
 static int file_prepare(const struct sql_file *file, const char *path, struct problem *problem)
 {
+    struct stat info = { 0 };
+    if (!file->is_new && fstatat(file->dir_fd, file->name, &info, 0) < 0 && errno != ENOENT)
+        return err_origin(-errno);
+    if (!file->is_new && info.st_size == 0) {
+        problem_set(problem, path, "is missing or empty; restore the directory from a backup");
+        return STORE_CORRUPT;
+    }
     CLEANUP(fd_closep)
     int fd =
         openat(file->dir_fd, file->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, SQL_FILE_MODE);

@@ -32,6 +32,7 @@ struct sql_file {
     const char *dir, *name;
     int64_t format; /* the schema's number, from 1 */
     const char *schema;
+    bool is_new; /* may be made; else it must be there */
 };
 
 /* Opens the file, or creates it with mode 0640 and the schema, and checks its pages. Answers:

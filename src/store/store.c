@@ -113,7 +113,7 @@ struct store *store_close(struct store *store)
 }
 
 DEFINE_CLEANUP(struct store *, store_close);
-DEFINE_CLEANUP(struct engine *, engine_close);
+DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
 
 static int store_open_files(struct store *store, const char *path, struct engine **ret_engine,
                             struct ledger_file **ret_ledger, struct problem *problem)
@@ -126,14 +126,22 @@ static int store_open_files(struct store *store, const char *path, struct engine
         problem_set(problem, path, "cannot take the directory blobs: %s", strerror(-r));
         return err_trace(r);
     }
-    CLEANUP(engine_closep) struct engine *engine = NULL;
-    r = engine_open(store->dir_fd, path, &store->index, &engine, problem);
+    /* A new directory is there for good when the one above is on disk. */
+    CLEANUP(fd_closep)
+    int parent_fd = openat(store->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent_fd >= 0)
+        fsync(parent_fd);
+
+    /* The ledger first: the head file, which the engine makes last, says that both are there. */
+    bool is_new = engine_is_new(store->dir_fd);
+    CLEANUP(ledger_file_closep) struct ledger_file *ledger = NULL;
+    r = ledger_file_open(store->dir_fd, path, is_new, &ledger, problem);
     if (r)
         return err_trace(r);
-    r = ledger_file_open(store->dir_fd, path, ret_ledger, problem);
+    r = engine_open(store->dir_fd, path, is_new, &store->index, ret_engine, problem);
     if (r)
         return err_trace(r);
-    *ret_engine = steal(engine);
+    *ret_ledger = steal(ledger);
     return 0;
 }
 

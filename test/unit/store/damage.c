@@ -317,6 +317,33 @@ TEST(changes_made_behind_our_back_are_noticed)
     fixture_fini(&f);
 }
 
+TEST(a_file_that_is_missing_or_empty_is_refused)
+{
+    static const struct {
+        const char *name;
+        bool is_removed;
+    } cases[] = {
+        { "store.db", true }, { "store.db", false }, { "ledger.db", true }, { "ledger.db", false }
+    };
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_close(&f);
+    struct image image;
+    image_take(&image, &f);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        image_restore(&image, &f);
+        char path[128];
+        snprintf(path, sizeof(path), "%s/%s", f.path, cases[i].name);
+        CHECK_INT(cases[i].is_removed ? unlink(path) : truncate(path, 0), 0);
+        CHECK_INT(fixture_try_open(&f), STORE_CORRUPT);
+        CHECK_STR(f.problem.path, path);
+        CHECK(strstr(f.problem.text, "is missing or empty"));
+    }
+    image_fini(&image);
+    fixture_fini(&f);
+}
+
 TEST(a_file_that_is_no_database_is_refused)
 {
     struct fixture f;
