@@ -212,7 +212,8 @@ class ClientTest < SarsenTest
 
   def test_a_broken_answer_is_a_bad_gateway
     ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-",
-     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"].each do |bytes|
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+     "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"].each do |bytes|
       gateway_of(bytes)
       assert_raises(Sarsen::BadGateway, bytes) { get }
       assert_equal 0, pool.idle_count
@@ -259,7 +260,7 @@ class ClientTest < SarsenTest
         exit!(wrong)
       end
     end
-    assert_equal [0, 0, 0, 0], children.map { |pid| Process.wait2(pid)[1].exitstatus }
+    assert_equal([0, 0, 0, 0], children.map { |pid| Process.wait2(pid)[1].exitstatus })
     assert_equal "/after", get("/after").json["target"]
     assert_equal 5, server.connections
   end

@@ -67,7 +67,7 @@ class Http1Test < Minitest::Test
     end
   end
 
-  def test_no_body_after_head_204_and_304
+  def test_no_body_after_head_or_statuses_without_one
     [["HEAD", 200], ["GET", 204], ["GET", 304]].each do |method, status|
       reader = Http1.body_reader(method, head("HTTP/1.1 #{status} X\r\nContent-Length: 9\r\n\r\n"))
       assert_equal :done, reader.take(+"rest")
@@ -76,7 +76,8 @@ class Http1Test < Minitest::Test
 
   ["Content-Length: 3\r\nContent-Length: 4", "Content-Length: +3", "Content-Length: -1", "Content-Length: 0x3",
    "Content-Length: 3\r\nTransfer-Encoding: chunked", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: identity",
-   "Content-Length: #{'9' * 19}", "Content-Length: ,", "Content-Length:", "Transfer-Encoding: chunked, chunked"].each_with_index do |fields, number|
+   "Content-Length: #{'9' * 19}", "Content-Length: ,", "Content-Length:",
+   "Transfer-Encoding: chunked, chunked"].each_with_index do |fields, number|
     define_method("test_an_ambiguous_length_is_refused_#{number}") do
       assert_raises(Sarsen::BadGateway, fields) { Http1.body_reader("GET", head("HTTP/1.1 200 OK\r\n#{fields}\r\n\r\n")) }
     end
