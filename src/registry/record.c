@@ -34,8 +34,9 @@ char *record_text(struct arena *arena, struct span text)
 
 bool text_is_visible(struct span text)
 {
-    for (size_t i = 0; i < text.size; i++)
+    for (size_t i = 0; i < text.size; i++) {
         if (text.data[i] <= ' ' || text.data[i] > '~')
             return false;
+    }
     return true;
 }

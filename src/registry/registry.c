@@ -6,8 +6,6 @@
  * order, within a transaction and at load, and nothing dangles.
  */
 
-#include <assert.h>
-
 #include "base/mem.h"
 #include "registry/fold.h"
 
@@ -94,9 +92,10 @@ struct instance *instance_find(const struct service *service, struct span id)
 
 bool build_provides(const struct build *build, uint32_t major)
 {
-    for (unsigned i = 0; i < build->n_provides; i++)
+    for (unsigned i = 0; i < build->n_provides; i++) {
         if (build->provides[i] == major)
             return true;
+    }
     return false;
 }
 
@@ -268,11 +267,12 @@ static int build_apply(struct registry *registry, struct span name, const struct
 static void instance_set_deadline(struct registry *registry, struct instance *instance,
                                   const Registry__InstanceRecord *record, nsec now)
 {
-    if (!record->ttl)
+    if (!record->ttl) {
         heap_remove(&registry->deadlines, &instance->deadline);
-    else if (!heap_has(&instance->deadline) || instance->registered != record->registered ||
-             instance->ttl != record->ttl)
+    } else if (!heap_has(&instance->deadline) || instance->registered != record->registered ||
+               instance->ttl != record->ttl) {
         heap_set(&registry->deadlines, &instance->deadline, now + record->ttl);
+    }
 }
 
 static void instance_fill(struct instance *instance, const Registry__InstanceRecord *record)
@@ -357,7 +357,7 @@ int registry_apply(struct registry *registry, const struct store_event *event, n
     return 0;
 }
 
-static void build_check(const struct build *build)
+static bool build_is_sound(const struct build *build)
 {
     unsigned n_instances = 0, n_ready = 0;
     map_each (node, &build->service->instances) {
@@ -365,28 +365,34 @@ static void build_check(const struct build *build)
         n_instances += instance->build == build;
         n_ready += instance->build == build && instance_is_ready(instance);
     }
-    assert(build->n_instances == n_instances);
-    assert(build->n_ready == n_ready);
-    assert(build->mod_revision || n_instances);
-    assert(build->n_provides);
+    return build->n_instances == n_instances && build->n_ready == n_ready && build->n_provides &&
+           (build->mod_revision || n_instances);
 }
 
-void registry_check(const struct registry *registry)
+/* Adds the instances that have a deadline to *n_deadlines. */
+static bool service_is_sound(const struct service *service, size_t *n_deadlines)
 {
-    size_t n_deadlines = 0;
-    map_each (service_node, &registry->services) {
-        const struct service *service = container_of(service_node, struct service, node);
-        assert(service->is_known == (service->mod_revision != 0));
-        assert(service->is_known || service->builds.n_nodes || service->instances.n_nodes);
-        map_each (node, &service->builds)
-            build_check(container_of(node, struct build, node));
-        map_each (node, &service->instances) {
-            const struct instance *instance = container_of(node, struct instance, node);
-            assert(heap_has(&instance->deadline) == (instance->ttl != 0));
-            assert(service->changed_revision >= instance->mod_revision);
-            n_deadlines += instance->ttl != 0;
-        }
+    bool is_sound = service->is_known == (service->mod_revision != 0) &&
+                    (service->is_known || service->builds.n_nodes || service->instances.n_nodes);
+
+    map_each (node, &service->builds)
+        is_sound = is_sound && build_is_sound(container_of(node, struct build, node));
+    map_each (node, &service->instances) {
+        const struct instance *instance = container_of(node, struct instance, node);
+        is_sound = is_sound && heap_has(&instance->deadline) == (instance->ttl != 0) &&
+                   service->changed_revision >= instance->mod_revision;
+        *n_deadlines += instance->ttl != 0;
     }
-    assert(n_deadlines == registry->deadlines.n_nodes);
-    (void)n_deadlines;
+    return is_sound;
+}
+
+bool registry_is_sound(const struct registry *registry)
+{
+    bool is_sound = true;
+    size_t n_deadlines = 0;
+    map_each (node, &registry->services) {
+        const struct service *service = container_of(node, struct service, node);
+        is_sound = service_is_sound(service, &n_deadlines) && is_sound;
+    }
+    return is_sound && n_deadlines == registry->deadlines.n_nodes;
 }

@@ -81,25 +81,27 @@ static void on_assignable(void *owner, const struct snapshot_release *release, s
     struct blocker *blocker = blocker_add(maker, BLOCKER_RELEASE, &who);
     if (!blocker)
         return;
-    if (customer.size)
+    if (customer.size) {
         blocker->text = mem_format("%.*s %.*s, which requires %.*s, is %s: move the pin of %.*s",
                                    SPAN_ARG(release->app), SPAN_ARG(release->version),
                                    SPAN_ARG(maker->contract->name), why, SPAN_ARG(customer));
-    else
+    } else {
         blocker->text = mem_format(
             "%.*s %.*s, which requires %.*s, is %s: move its customers to a release "
             "that does not require it",
             SPAN_ARG(release->app), SPAN_ARG(release->version), SPAN_ARG(maker->contract->name),
             why);
+    }
 }
 
 static bool member_moves(const struct rollout_member *member, const char *service, uint32_t major)
 {
     if (member->is_release || strcmp(member->owner, service) != 0)
         return false;
-    for (unsigned i = 0; i < member->n_provides; i++)
+    for (unsigned i = 0; i < member->n_provides; i++) {
         if (member->provides[i] == major)
             return true;
+    }
     return false;
 }
 
@@ -111,12 +113,13 @@ static void add_rollout(struct verdict_maker *maker, const struct rollout *rollo
         if (!member_moves(member, service, maker->contract->major))
             continue;
         struct blocker *blocker = blocker_add(maker, BLOCKER_ROLLOUT, &(struct usage_key){ 0 });
-        if (blocker)
+        if (blocker) {
             blocker->text = mem_format(
                 "rollout %s moves %.*s to build %s and is %s: promote or "
                 "abort it",
                 rollout->id, SPAN_ARG(maker->contract->name), member->version,
                 rollout_state_name(rollout->state));
+        }
         return;
     }
 }
@@ -155,11 +158,12 @@ static char *used_text(const struct verdict_maker *maker, const struct usage_see
     time_format(use_ends(maker, row->last), ends);
 
     bool is_other = strcmp(row->customer, USAGE_OTHER) == 0;
-    if (is_other)
+    if (is_other) {
         buf_printf(&text, "customers that no room was left to name used %.*s",
                    SPAN_ARG(maker->contract->name));
-    else
+    } else {
         buf_printf(&text, "%s used %.*s", row_customer(row), SPAN_ARG(maker->contract->name));
+    }
     if (row->release[0])
         buf_printf(&text, " through %s %s", row->app, row->release);
     if (row->caller[0])
@@ -167,14 +171,15 @@ static char *used_text(const struct verdict_maker *maker, const struct usage_see
     buf_printf(&text, ", %" PRIu64 " %s, last at %s: ", row->n, row->n == 1 ? "time" : "times",
                last);
 
-    if (is_other)
+    if (is_other) {
         buf_puts(&text, "find them in the access log");
-    else if (row->release[0])
+    } else if (row->release[0]) {
         buf_printf(&text, "see that no page of %s %s is open", row->app, row->release);
-    else if (row->caller[0])
+    } else if (row->caller[0]) {
         buf_printf(&text, "move %s to another contract", row->caller);
-    else
+    } else {
         buf_puts(&text, "find the caller, which sends no Sarsen-Caller");
+    }
     buf_printf(&text, "; unused, this stops blocking at %s", ends);
     return buf_take_text(&text);
 }

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "usage/table.h"
 
-#define MSEC_PER_HOUR (3600 * 1000)
+#define MSEC_PER_HOUR ((unix_msec)3600000)
 
 struct usage {
     struct map seen; /* struct usage_seen by its packed key */
@@ -191,9 +191,10 @@ static void rows_add(struct ledger_rows *hours, struct ledger_rows *seen, struct
 /* Names are visible ASCII; what else a caller sent would not go through JSON as it is. */
 static void key_clean(char *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         if (bytes[i] && (bytes[i] < ' ' || bytes[i] > '~'))
             bytes[i] = '?';
+    }
 }
 
 void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,

@@ -42,10 +42,11 @@ static inline void fake_registry_fini(struct fake_registry *fake)
 /* Commits what the command collected, or drops it when the command answered. */
 static inline int fake_registry_end(struct fake_registry *fake, int answer)
 {
-    if (answer)
+    if (answer) {
         txn_clear(&fake->txn);
-    else
+    } else {
         CHECK_INT(fake_commit(&fake->store, &fake->txn), 0);
+    }
     return answer;
 }
 

@@ -29,9 +29,10 @@ TEST(names_are_lower_case_words)
         { "a23456789-123456789-123456789-123456789-123456789-123456789-123", true },
         { "a23456789-123456789-123456789-123456789-123456789-123456789-1234", false },
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (service_name_is_valid(span_of(rows[i].name)) != rows[i].is_valid)
             check_fail(__FILE__, __LINE__, rows[i].name, "is judged wrongly");
+    }
     CHECK(!service_name_is_valid((struct span){ "a\0b", 3 }));
 }
 

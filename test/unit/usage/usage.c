@@ -97,6 +97,58 @@ static void submit(struct usage *usage, struct usage_table *table, struct store 
     ledger_submit(store, NULL, seen);
 }
 
+/* Two customers in one hour, one of them again in it and in the next. */
+static void use_over_two_hours(struct usage *usage, struct store *store, unix_msec wall)
+{
+    struct usage_table *table = usage_table_new();
+    fake_use(table, "orders@2", "4.1.0", "acme", NULL, wall);
+    fake_use(table, "orders@3", "4.2.0", "globex", "storefront", wall);
+    submit(usage, table, store, wall);
+    fake_use(table, "orders@2", "4.1.0", "acme", NULL, wall + 7);
+    submit(usage, table, store, wall);
+    fake_use(table, "orders@2", "4.1.0", "acme", NULL, wall + 3600000);
+    submit(usage, table, store, wall + 3600000);
+    usage_table_free(table);
+}
+
+static void check_seen(struct loop *loop, struct store *store, unix_msec wall)
+{
+    struct usage *usage = usage_new();
+    struct ledger_copy copy;
+    copy_rows(loop, store, usage_seen_table(), &copy);
+    CHECK_INT(copy.n_rows, 2);
+    usage_load(usage, copy.cells, copy.n_rows);
+    arena_fini(&copy.arena);
+
+    const struct usage_seen *acme = fake_seen(usage, "orders@2", "acme", "");
+    CHECK_INT(acme->n, 3);
+    CHECK_INT(acme->first, wall);
+    CHECK_INT(acme->last, wall + 3600000);
+    CHECK_STR(acme->release, "4.1.0");
+    CHECK_INT(fake_seen(usage, "orders@3", "globex", "storefront")->n, 1);
+    usage_free(usage);
+}
+
+static void check_hours(struct loop *loop, struct store *store)
+{
+    struct ledger_copy copy;
+    copy_rows(loop, store, usage_hours_table(), &copy);
+    CHECK_INT(copy.n_rows, 3); /* acme in two hours */
+
+    const struct ledger_cell *row = copy.cells;
+    CHECK_INT(row[0].number, HOUR);
+    static const char *const texts[] = { "orders@2", "2.9.0", "shop", "4.1.0", "acme", "" };
+    for (unsigned i = 0; i < 6; i++)
+        CHECK(span_is(row[1 + i].text, texts[i]));
+    CHECK_INT(row[7].number, 2);
+    CHECK_INT(row[8].number, 0);
+    CHECK_INT(row[9].number, 10 * NSEC_PER_MSEC);
+    row += 2 * (size_t)usage_hours_table()->n_columns;
+    CHECK_INT(row[0].number, HOUR + 1);
+    CHECK_INT(row[7].number, 1);
+    arena_fini(&copy.arena);
+}
+
 TEST(a_restart_goes_on_with_what_the_ledger_kept)
 {
     char dir[] = "/tmp/sarsen-usage-XXXXXX";
@@ -106,50 +158,13 @@ TEST(a_restart_goes_on_with_what_the_ledger_kept)
     struct loop *loop = loop_new(&clock.clock);
     struct store *store = open_store(loop, dir);
     struct usage *usage = usage_new();
-    struct usage_table *table = usage_table_new();
-
-    fake_use(table, "orders@2", "4.1.0", "acme", NULL, clock.wall);
-    fake_use(table, "orders@3", "4.2.0", "globex", "storefront", clock.wall);
-    submit(usage, table, store, clock.wall);
-    fake_use(table, "orders@2", "4.1.0", "acme", NULL, clock.wall + 7);
-    submit(usage, table, store, clock.wall);
-    fake_use(table, "orders@2", "4.1.0", "acme", NULL, clock.wall + 3600000);
-    submit(usage, table, store, clock.wall + 3600000);
+    use_over_two_hours(usage, store, clock.wall);
     usage_free(usage);
     store_close(store);
 
     store = open_store(loop, dir);
-    usage = usage_new();
-    struct ledger_copy copy;
-    copy_rows(loop, store, usage_seen_table(), &copy);
-    CHECK_INT(copy.n_rows, 2);
-    usage_load(usage, copy.cells, copy.n_rows);
-    arena_fini(&copy.arena);
-
-    const struct usage_seen *acme = fake_seen(usage, "orders@2", "acme", "");
-    CHECK_INT(acme->n, 3);
-    CHECK_INT(acme->first, clock.wall);
-    CHECK_INT(acme->last, clock.wall + 3600000);
-    CHECK_STR(acme->release, "4.1.0");
-    CHECK_INT(fake_seen(usage, "orders@3", "globex", "storefront")->n, 1);
-
-    copy_rows(loop, store, usage_hours_table(), &copy);
-    CHECK_INT(copy.n_rows, 3); /* acme in two hours */
-    const struct ledger_cell *row = copy.cells;
-    CHECK_INT(row[0].number, HOUR);
-    CHECK(span_is(row[1].text, "orders@2") && span_is(row[2].text, "2.9.0"));
-    CHECK(span_is(row[3].text, "shop") && span_is(row[4].text, "4.1.0"));
-    CHECK(span_is(row[5].text, "acme") && span_is(row[6].text, ""));
-    CHECK_INT(row[7].number, 2);
-    CHECK_INT(row[8].number, 0);
-    CHECK_INT(row[9].number, 10 * NSEC_PER_MSEC);
-    row += 2 * (size_t)usage_hours_table()->n_columns;
-    CHECK_INT(row[0].number, HOUR + 1);
-    CHECK_INT(row[7].number, 1);
-    arena_fini(&copy.arena);
-
-    usage_table_free(table);
-    usage_free(usage);
+    check_seen(loop, store, clock.wall);
+    check_hours(loop, store);
     store_close(store);
     loop_free(loop);
     CHECK_INT(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
