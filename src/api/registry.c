@@ -409,9 +409,15 @@ int instance_write(struct api_call *call, struct txn *txn, struct problem *probl
     call->is_created = !call_instance(call);
     unix_msec wall = loop_wall(call->loop);
     status = registry_status(instance_put(call->rooms->registry, &spec, wall, txn, problem));
-    if (!status)
-        version_observe_build(call->rooms->version, &spec.build, wall, txn);
-    return status;
+    if (status)
+        return status;
+    version_observe_build(call->rooms->version, &spec.build, wall, txn);
+    /* The same registration again changes no record, and is a sign of life all the same. */
+    if (!call->is_dry_run)
+        IGNORE(instance_heartbeat(call->rooms->registry, spec.service, spec.id,
+                                  loop_now(call->loop), wall),
+               "a new instance gets its time when it is applied");
+    return 0;
 }
 
 static int instance_status(const struct api_call *call, int r, struct problem *problem)
