@@ -127,6 +127,7 @@ struct exchange {
     bool needs_continue; /* the client waits for 100 before it sends the body */
     bool keeps_alive;
     bool is_responded, is_paused, is_finished;
+    bool is_shut; /* the client has been told that nothing follows */
     bool is_gone; /* the client takes nothing any more; on_abort is due */
 };
 

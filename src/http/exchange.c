@@ -309,7 +309,9 @@ static void exchange_end(struct exchange *exchange)
         exchange->discard_until = loop_now(server->loop) + 2 * NSEC_PER_SEC;
     }
     connection->input = INPUT_LINGER;
-    shutdown(connection->watch.fd, SHUT_WR);
+    if (!exchange->is_shut)
+        shutdown(connection->watch.fd, SHUT_WR);
+    exchange->is_shut = true;
 }
 
 void http_exchange_flush(struct exchange *exchange)

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <fcntl.h>
+
+#include "http/bench.h"
+
+TEST(head_requests_and_bodiless_statuses_get_no_body)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(peer, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n" DATE "\r\n");
+    peer_send(peer, "GET /empty HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(peer, "HTTP/1.1 204 No Content\r\n" DATE "\r\n");
+    peer_send(peer, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(peer, HELLO);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(http_1_0_closes_unless_asked_and_is_never_sent_chunks)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    peer_expect(peer, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive\r\n" DATE
+                      "\r\nhello");
+    peer_send(peer, "GET /hello HTTP/1.0\r\n\r\n");
+    peer_expect(peer,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_expect_end(peer);
+    peer_close(peer);
+
+    peer = bench_connect(bench);
+    peer_send(peer,
+              "POST /echo HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc");
+    peer_expect(peer, "HTTP/1.1 200 OK\r\nconnection: close\r\n" DATE "\r\nabc");
+    peer_expect_end(peer);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(connection_close_is_honoured)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer,
+              "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+              "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(peer,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_expect_end(peer);
+    CHECK_INT(bench->n_requests, 1);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(a_body_of_unknown_length_is_chunked_and_small_pieces_leave_together)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    peer_expect(peer, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" DATE
+                      "\r\n3\r\nabc\r\n0\r\n\r\n");
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(a_kept_head_outlives_the_receive_buffer)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "PUT /later?x=1 HTTP/1.1\r\nHost: one\r\nX-Word: stone\r\n\r\n");
+    wait_for_requests(bench, 1);
+    const struct http_head *head = bench->exchange->head;
+
+    struct peer *other = bench_connect(bench);
+    peer_send(other, "GET /hello HTTP/1.1\r\nHost: another-host\r\nY: overwrites\r\n\r\n");
+    peer_expect(other, HELLO);
+    CHECK(span_is(head->method, "PUT"));
+    CHECK(span_is(head->path_and_query, "/later?x=1"));
+    CHECK(span_is(head->authority, "one"));
+    CHECK_INT(head->n_fields, 2);
+    CHECK(span_is(head->fields[1].name, "X-Word"));
+    CHECK(span_is(head->fields[1].value, "stone"));
+    CHECK(span_is(http_head_value(head, HTTP_HOST), "one"));
+    peer_close(peer);
+    peer_close(other);
+    bench_free(bench);
+}
+
+TEST(a_slow_reader_is_waited_for_and_then_told_of)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 1);
+    struct http_message message = { .status = 200, .body = HTTP_SEND_LENGTH };
+    message.content_length = 400 * (uint64_t)BIG;
+    http_respond(bench->exchange, &message);
+    char *block = mem_zalloc(1, BIG);
+    size_t n_pieces = 0, n_received = 0;
+    while (http_unsent(bench->exchange) <= HTTP_SEND_MARK) {
+        http_send(bench->exchange, (struct span){ block, BIG });
+        n_pieces++;
+    }
+    CHECK(n_pieces < 400);
+    CHECK(http_unsent(bench->exchange) <= HTTP_SEND_MARK + BIG);
+    CHECK_INT(bench->n_drained, 0);
+
+    unsigned n_drained = 0;
+    for (int i = 0; i < 1000000 && n_received < message.content_length; i++) {
+        CHECK_INT(peer_receive(peer), 1);
+        n_received += peer->n_got;
+        peer->n_got = 0;
+        CHECK_INT(loop_turn(bench->loop, 0), 0);
+        if (bench->n_drained > n_drained && n_pieces < 400) {
+            n_drained = bench->n_drained;
+            http_send(bench->exchange, (struct span){ block, BIG });
+            if (++n_pieces == 400)
+                http_finish(bench->exchange);
+        } else if (http_unsent(bench->exchange) == 0 && n_pieces < 400) {
+            http_send(bench->exchange, (struct span){ block, BIG });
+            if (++n_pieces == 400)
+                http_finish(bench->exchange);
+        }
+    }
+    CHECK(n_received >= message.content_length);
+    CHECK(bench->n_drained > 0);
+    free(block);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(files_of_any_size_are_sent_from_an_offset)
+{
+    char path[] = "/tmp/sarsen-server-XXXXXX";
+    int file = mkstemp(path);
+    char *content = mem_zalloc(1, BIG);
+    for (size_t i = 0; i < BIG; i++)
+        content[i] = (char)('a' + i % 26);
+    CHECK_INT(write(file, content, BIG), BIG);
+    close(file);
+
+    static const size_t sizes[] = { 0, 1, 16384, 16385, BIG - 5 };
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+        wait_for_requests(bench, (unsigned)i + 1);
+        struct http_message message = { .status = 200, .body = HTTP_SEND_LENGTH };
+        message.content_length = sizes[i];
+        http_respond(bench->exchange, &message);
+        http_send_file(bench->exchange, open(path, O_RDONLY | O_CLOEXEC), 5, sizes[i]);
+        http_finish(bench->exchange);
+        char head[128];
+        snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\n" DATE "\r\n",
+                 sizes[i]);
+        peer_expect(peer, head);
+        peer_expect_span(peer, (struct span){ content + 5, sizes[i] });
+    }
+    /* One that has become shorter ends the connection, so that the client notices. */
+    for (size_t i = 1; i < 4; i += 2) {
+        peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+        wait_for_requests(bench, bench->n_requests + 1);
+        struct http_message message = { .status = 200, .body = HTTP_SEND_LENGTH };
+        message.content_length = sizes[i];
+        http_respond(bench->exchange, &message);
+        http_send_file(bench->exchange, open(path, O_RDONLY | O_CLOEXEC), BIG, sizes[i]);
+        http_finish(bench->exchange);
+        peer_expect_gone(peer);
+        peer_close(peer);
+        peer = bench_connect(bench);
+    }
+    unlink(path);
+    free(content);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(a_client_that_goes_away_is_an_abort_told_once)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+    wait_for_requests(bench, 1);
+    peer_close(peer);
+    settle(bench->loop);
+    CHECK_INT(bench->n_aborts, 1);
+
+    /* A reset while the handler works. */
+    peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 2);
+    struct linger reset = { 1, 0 };
+    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    peer_close(peer);
+    settle(bench->loop);
+    CHECK_INT(bench->n_aborts, 2);
+    CHECK_INT(http_n_connections(bench->server), 0);
+
+    /* Found out by sending. */
+    peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 3);
+    http_respond(bench->exchange, &chunked);
+    peer_close(peer);
+    char *block = mem_zalloc(1, BIG);
+    while (bench->n_aborts < 3) {
+        if (bench->exchange)
+            http_send(bench->exchange, (struct span){ block, BIG });
+        CHECK_INT(loop_turn(bench->loop, 0), 0);
+    }
+    free(block);
+    CHECK_INT(http_n_connections(bench->server), 0);
+    bench_free(bench);
+}
+
+TEST(breaking_off_is_visible_in_every_framing)
+{
+    static const char *const versions[] = { "1.0", "1.1" };
+    struct bench *bench = bench_new(NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct peer *peer = bench_connect(bench);
+        char request[64];
+        snprintf(request, sizeof(request), "GET /later HTTP/%s\r\nHost: a\r\n\r\n", versions[i]);
+        peer_send(peer, request);
+        wait_for_requests(bench, (unsigned)i + 1);
+        http_respond(bench->exchange, &chunked);
+        http_send(bench->exchange, SPAN("part"));
+        settle(bench->loop);
+        http_break(bench->exchange);
+        settle(bench->loop);
+        int r = peer_receive(peer);
+        /* Without chunks a clean end would look like a complete body. */
+        CHECK_INT(r, i == 0 ? -ECONNRESET : 0);
+        CHECK(!memmem(peer->got, peer->n_got, "0\r\n\r\n", 5));
+        CHECK_INT(bench->n_aborts, 0);
+        peer_close(peer);
+    }
+    bench_free(bench);
+}
+
+TEST(an_illegal_field_never_leaves)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /bad-field HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(peer,
+                "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n"
+                "connection: close\r\n" DATE "\r\n");
+    peer_expect_end(peer);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(a_reader_that_stalls_is_cut_off_and_a_slow_handler_is_not)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 1);
+    advance(bench, 3600 * NSEC_PER_SEC); /* a long poll */
+    CHECK_INT(bench->n_aborts, 0);
+
+    http_respond(bench->exchange, &chunked);
+    char *block = mem_zalloc(1, BIG);
+    while (http_unsent(bench->exchange) < 10 * BIG)
+        http_send(bench->exchange, (struct span){ block, BIG });
+    settle(bench->loop);
+    advance(bench, 29 * NSEC_PER_SEC);
+    CHECK_INT(bench->n_aborts, 0);
+    advance(bench, 2 * NSEC_PER_SEC);
+    CHECK_INT(bench->n_aborts, 1);
+    CHECK_INT(http_n_connections(bench->server), 0);
+    free(block);
+    peer_close(peer);
+    bench_free(bench);
+}
