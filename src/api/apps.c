@@ -17,13 +17,13 @@ static struct release *call_release(const struct api_call *call)
     return app ? release_find(app, call->params[1]) : NULL;
 }
 
-int64_t app_revision(struct api_call *call)
+int64_t route_app_revision(struct api_call *call)
 {
     const struct app *app = call_app(call);
     return app ? app->mod_revision : 0;
 }
 
-int64_t release_revision(struct api_call *call)
+int64_t route_release_revision(struct api_call *call)
 {
     const struct release *release = call_release(call);
     return release ? release->mod_revision : 0;
@@ -78,7 +78,7 @@ static json_t *app_json(const struct app *app)
                      "created", api_json_time(app->created));
 }
 
-void apps_list(struct api_call *call)
+void route_apps_list(struct api_call *call)
 {
     json_t *apps = json_array();
     map_each (node, version_apps(call->rooms->version))
@@ -86,7 +86,7 @@ void apps_list(struct api_call *call)
     api_reply(call, 200, json_pack("{s:o}", "apps", apps));
 }
 
-void app_get(struct api_call *call)
+void route_app_get(struct api_call *call)
 {
     const struct app *app = call_app(call);
     if (app) {
@@ -98,7 +98,7 @@ void app_get(struct api_call *call)
     api_refuse(call, 404, &problem, NULL);
 }
 
-void release_get(struct api_call *call)
+void route_release_get(struct api_call *call)
 {
     const struct release *release = call_release(call);
     if (release) {
@@ -111,7 +111,7 @@ void release_get(struct api_call *call)
     api_refuse(call, 404, &problem, NULL);
 }
 
-int app_default_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_app_default_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     return version_status(app_set_default(call->rooms->version, call->params[0],
                                           api_text(call->body, "release"), txn, problem));
@@ -161,7 +161,7 @@ static void read_manifest(json_t *body, struct release_spec *spec)
     spec->n_styles = (unsigned)json_array_size(styles);
 }
 
-int release_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_release_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     const json_t *body = call->body;
     int status = check_same(body, "app", call->params[0], problem);
@@ -208,7 +208,7 @@ static void on_blob_done(void *owner, int answer, const struct blob *blob)
     }
 }
 
-void file_first(struct api_call *call)
+void route_file_first(struct api_call *call)
 {
     struct blob_writer *writer = steal(call->blob);
     call->is_busy = true;
@@ -246,7 +246,7 @@ static struct span content_type_of(struct span path)
     return SPAN("application/octet-stream");
 }
 
-int file_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_file_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct file_spec spec = {
         .app = call->params[0],
@@ -262,7 +262,7 @@ int file_write(struct api_call *call, struct txn *txn, struct problem *problem)
     return version_status(release_file_put(call->rooms->version, &spec, txn, problem));
 }
 
-void file_get(struct api_call *call)
+void route_file_get(struct api_call *call)
 {
     api_reply(call, 200,
               json_pack("{s:o, s:s, s:s, s:I}", "path", api_json_span(call->params[2]), "sha256",

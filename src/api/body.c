@@ -99,7 +99,7 @@ static bool check_field(json_t *value, const struct api_field *field, const char
 
     for (size_t i = 0; i < json_array_size(value); i++) {
         char below[160];
-        snprintf(below, sizeof(below), "%.140s[%zu]", path, i);
+        snprintf(below, sizeof(below), "%.130s[%zu]", path, i);
         if (!check_object(json_array_get(value, i), field->fields, below, problem))
             return false;
     }

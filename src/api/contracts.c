@@ -27,7 +27,7 @@ static struct contract *call_contract(const struct api_call *call)
     return contract_find(call->rooms->version, call->params[0], major);
 }
 
-int64_t contract_revision(struct api_call *call)
+int64_t route_contract_revision(struct api_call *call)
 {
     const struct contract *contract = call_contract(call);
     return contract ? contract->mod_revision : 0;
@@ -61,7 +61,7 @@ static json_t *contract_json(const struct rooms *rooms, const struct contract *c
                      "state_changed", api_json_time(contract->state_changed));
 }
 
-void contracts_list(struct api_call *call)
+void route_contracts_list(struct api_call *call)
 {
     json_t *contracts = json_array();
     map_each (node, version_contracts(call->rooms->version))
@@ -78,7 +78,7 @@ static void refuse_contract(struct api_call *call)
     api_refuse(call, 404, &problem, NULL);
 }
 
-void contract_get(struct api_call *call)
+void route_contract_get(struct api_call *call)
 {
     const struct contract *contract = call_contract(call);
     if (contract)
@@ -87,7 +87,7 @@ void contract_get(struct api_call *call)
         refuse_contract(call);
 }
 
-int contract_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_contract_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct contract_spec spec = {
         .service = call->params[0],
@@ -137,7 +137,7 @@ static struct retire_verdict judge(struct api_call *call, const struct contract 
     return usage_can_retire(&context, snapshot_contract(snapshot, service, contract->major));
 }
 
-void retirement_get(struct api_call *call)
+void route_retirement_get(struct api_call *call)
 {
     const struct contract *contract = call_contract(call);
     if (!contract) {
@@ -181,13 +181,13 @@ static void on_usage_collected(void *owner)
 }
 
 /* What workers have counted since the last second must be known before the verdict. */
-void contract_offline_first(struct api_call *call)
+void route_contract_offline_first(struct api_call *call)
 {
     call->is_busy = true;
     gateway_collect_usage(call->rooms->gateway, on_usage_collected, call);
 }
 
-int contract_offline(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_contract_offline(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     const struct contract *contract = call_contract(call);
     if (contract && contract->state == CONTRACT_ACTIVE) {
@@ -206,7 +206,7 @@ int contract_offline(struct api_call *call, struct txn *txn, struct problem *pro
     return change_state(call, CONTRACT_OFFLINE, txn, problem);
 }
 
-int contract_restore(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_contract_restore(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     return change_state(call, CONTRACT_ACTIVE, txn, problem);
 }

@@ -13,7 +13,7 @@ static struct customer *call_customer(const struct api_call *call)
     return customer_find(call->rooms->version, call->params[0]);
 }
 
-int64_t customer_revision(struct api_call *call)
+int64_t route_customer_revision(struct api_call *call)
 {
     const struct customer *customer = call_customer(call);
     return customer ? customer->mod_revision : 0;
@@ -41,7 +41,7 @@ static json_t *customer_json(const struct customer *customer)
                      pins);
 }
 
-void customers_list(struct api_call *call)
+void route_customers_list(struct api_call *call)
 {
     json_t *customers = json_array();
     map_each (node, version_customers(call->rooms->version))
@@ -49,7 +49,7 @@ void customers_list(struct api_call *call)
     api_reply(call, 200, json_pack("{s:o}", "customers", customers));
 }
 
-void customer_get(struct api_call *call)
+void route_customer_get(struct api_call *call)
 {
     const struct customer *customer = call_customer(call);
     if (customer) {
@@ -62,7 +62,7 @@ void customer_get(struct api_call *call)
     api_refuse(call, 404, &problem, NULL);
 }
 
-int customer_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_customer_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     json_t *object = json_object_get(call->body, "attributes");
     struct instance_meta *attributes =
@@ -82,7 +82,7 @@ int customer_write(struct api_call *call, struct txn *txn, struct problem *probl
                                        loop_wall(call->loop), txn, problem));
 }
 
-int customer_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_customer_remove(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int r = customer_delete(call->rooms->version, call->params[0], txn);
     if (r == VERSION_NOT_FOUND)
@@ -98,7 +98,7 @@ static struct pin *call_pin(const struct api_call *call)
     return customer ? map_find_as(&customer->pins, call->params[1], struct pin, node) : NULL;
 }
 
-void pin_get(struct api_call *call)
+void route_pin_get(struct api_call *call)
 {
     const struct pin *pin = call_pin(call);
     if (pin)
@@ -131,7 +131,7 @@ static int read_expires(const struct api_call *call, unix_msec *ret_expires,
     return 400;
 }
 
-int pin_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_pin_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct pin_spec spec = {
         .customer = call->params[0],
@@ -148,7 +148,7 @@ int pin_write(struct api_call *call, struct txn *txn, struct problem *problem)
         pin_put(call->rooms->version, &spec, loop_wall(call->loop), txn, problem));
 }
 
-int pin_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_pin_remove(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int r = pin_delete(call->rooms->version, call->params[0], call->params[1], txn);
     if (r == VERSION_NOT_FOUND)
@@ -164,7 +164,7 @@ static json_t *cohort_json(const struct cohort *cohort)
     return json_pack("{s:s, s:s}", "cohort", cohort->name, "expression", cohort->expression);
 }
 
-void cohorts_list(struct api_call *call)
+void route_cohorts_list(struct api_call *call)
 {
     json_t *cohorts = json_array();
     map_each (node, version_cohorts(call->rooms->version))
@@ -177,7 +177,7 @@ static struct cohort *call_cohort(const struct api_call *call)
     return map_find_as(version_cohorts(call->rooms->version), call->params[0], struct cohort, node);
 }
 
-void cohort_get(struct api_call *call)
+void route_cohort_get(struct api_call *call)
 {
     const struct cohort *cohort = call_cohort(call);
     if (cohort)
@@ -186,14 +186,14 @@ void cohort_get(struct api_call *call)
         api_refuse_text(call, 404, "there is no such cohort");
 }
 
-int cohort_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_cohort_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     call->is_created = !call_cohort(call);
     return version_status(cohort_put(call->rooms->version, call->params[0],
                                      api_text(call->body, "expression"), txn, problem));
 }
 
-int cohort_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_cohort_remove(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int r = cohort_delete(call->rooms->version, call->params[0], txn);
     if (r == VERSION_NOT_FOUND)
@@ -245,7 +245,7 @@ static json_t *served_json(const struct version_snapshot *snapshot, const struct
     return served;
 }
 
-void explain_get(struct api_call *call)
+void route_explain_get(struct api_call *call)
 {
     struct span app = api_query(call, "app");
     if (app.size && !app_find(call->rooms->version, app)) {

@@ -2,7 +2,7 @@
 
 #include "api/routes.h"
 
-void health(struct api_call *call)
+void route_health(struct api_call *call)
 {
     bool is_read_only = store_is_read_only(call->rooms->store);
     api_reply(call, is_read_only ? 503 : 200,
@@ -12,7 +12,7 @@ void health(struct api_call *call)
                         api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC)));
 }
 
-void openapi(struct api_call *call)
+void route_openapi(struct api_call *call)
 {
     api_reply_text(call, 200, "application/json", span_of(api_openapi));
 }

@@ -41,19 +41,19 @@ static struct instance *call_instance(const struct api_call *call)
     return service ? instance_find(service, call->params[1]) : NULL;
 }
 
-int64_t service_revision(struct api_call *call)
+int64_t route_service_revision(struct api_call *call)
 {
     const struct service *service = call_service(call);
     return service ? service->mod_revision : 0;
 }
 
-int64_t build_revision(struct api_call *call)
+int64_t route_build_revision(struct api_call *call)
 {
     const struct build *build = call_build(call);
     return build ? build->mod_revision : 0;
 }
 
-int64_t instance_revision(struct api_call *call)
+int64_t route_instance_revision(struct api_call *call)
 {
     const struct instance *instance = call_instance(call);
     return instance ? instance->mod_revision : 0;
@@ -155,7 +155,7 @@ static void refuse_unknown(struct api_call *call, const char *what, struct span 
 
 /* --- reading --- */
 
-void services_list(struct api_call *call)
+void route_services_list(struct api_call *call)
 {
     json_t *services = json_array();
     map_each (node, registry_services(call->rooms->registry))
@@ -164,7 +164,7 @@ void services_list(struct api_call *call)
     api_reply(call, 200, json_pack("{s:o}", "services", services));
 }
 
-void service_get(struct api_call *call)
+void route_service_get(struct api_call *call)
 {
     const struct service *service = call_service(call);
     if (service)
@@ -173,7 +173,7 @@ void service_get(struct api_call *call)
         refuse_unknown(call, "service", call->params[0]);
 }
 
-void builds_list(struct api_call *call)
+void route_builds_list(struct api_call *call)
 {
     const struct service *service = call_service(call);
     if (!service) {
@@ -187,7 +187,7 @@ void builds_list(struct api_call *call)
     api_reply(call, 200, json_pack("{s:o}", "builds", builds));
 }
 
-void build_get(struct api_call *call)
+void route_build_get(struct api_call *call)
 {
     const struct build *build = call_build(call);
     if (build)
@@ -196,7 +196,7 @@ void build_get(struct api_call *call)
         refuse_unknown(call, "build", call->params[1]);
 }
 
-void instance_get(struct api_call *call)
+void route_instance_get(struct api_call *call)
 {
     const struct instance *instance = call_instance(call);
     if (instance)
@@ -217,7 +217,7 @@ static void reply_instances(struct api_call *call, const struct service *service
                         "instances", instances));
 }
 
-void instances_list(struct api_call *call)
+void route_instances_list(struct api_call *call)
 {
     const struct service *service = call_service(call);
     struct span after_text = api_query(call, "after"), wait_text = api_query(call, "wait");
@@ -241,7 +241,7 @@ void instances_list(struct api_call *call)
         refuse_unknown(call, "service", call->params[0]);
 }
 
-void instance_beat(struct api_call *call)
+void route_instance_beat(struct api_call *call)
 {
     int r = instance_heartbeat(call->rooms->registry, call->params[0], call->params[1],
                                loop_now(call->loop), loop_wall(call->loop));
@@ -268,7 +268,7 @@ static int choose(const json_t *object, const char *field, const char *yes, cons
     return 0;
 }
 
-int service_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_service_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct service_spec spec = { .name = call->params[0] };
     const json_t *identity = json_object_get(call->body, "identity");
@@ -292,7 +292,7 @@ int service_write(struct api_call *call, struct txn *txn, struct problem *proble
         service_put(call->rooms->registry, &spec, loop_wall(call->loop), txn, problem));
 }
 
-int service_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_service_remove(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int status =
         registry_status(service_delete(call->rooms->registry, call->params[0], txn, problem));
@@ -301,7 +301,7 @@ int service_remove(struct api_call *call, struct txn *txn, struct problem *probl
     return status;
 }
 
-int service_default_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_service_default_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     uint64_t major = api_uint(call->body, "contract");
     if (major >= UINT32_MAX) {
@@ -341,7 +341,7 @@ static int read_provides(struct api_call *call, struct build_spec *spec, struct 
     return 0;
 }
 
-int build_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_build_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct build_spec spec = {
         .service = call->params[0],
@@ -389,7 +389,7 @@ static int check_address(struct span text, struct problem *problem)
     return 400;
 }
 
-int instance_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_instance_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct instance_spec spec = {
         .service = call->params[0],
@@ -428,13 +428,13 @@ static int instance_status(const struct api_call *call, int r, struct problem *p
     return registry_status(r);
 }
 
-int instance_remove(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_instance_remove(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int r = instance_delete(call->rooms->registry, call->params[0], call->params[1], txn);
     return instance_status(call, r, problem);
 }
 
-int instance_drain_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_instance_drain_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int r = instance_drain(call->rooms->registry, call->params[0], call->params[1], txn);
     return instance_status(call, r, problem);

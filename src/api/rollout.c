@@ -24,7 +24,7 @@ static struct rollout *call_rollout(const struct api_call *call)
     return rollout_find(call->rooms->rollouts, call->params[0]);
 }
 
-int64_t rollout_revision(struct api_call *call)
+int64_t route_rollout_revision(struct api_call *call)
 {
     const struct rollout *rollout = call_rollout(call);
     return rollout ? rollout->mod_revision : 0;
@@ -57,7 +57,7 @@ static json_t *rollout_json(const struct rollout *rollout)
         api_json_time(rollout_step_ends(rollout)), "ended", api_json_time(rollout->ended));
 }
 
-void rollouts_list(struct api_call *call)
+void route_rollouts_list(struct api_call *call)
 {
     json_t *rollouts = json_array();
     map_each (node, rollouts_all(call->rooms->rollouts))
@@ -65,7 +65,7 @@ void rollouts_list(struct api_call *call)
     api_reply(call, 200, json_pack("{s:o}", "rollouts", rollouts));
 }
 
-void rollout_get(struct api_call *call)
+void route_rollout_get(struct api_call *call)
 {
     const struct rollout *rollout = call_rollout(call);
     if (rollout) {
@@ -169,7 +169,7 @@ static int read_subject(const json_t *body, struct rollout_spec *spec, struct pr
     return 0;
 }
 
-int rollout_create(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_rollout_create(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct rollout_spec *spec = arena_new(&call->arena, struct rollout_spec);
     int status = read_pair(call->body, "service", "build", false, spec, problem);
@@ -196,7 +196,7 @@ int rollout_create(struct api_call *call, struct txn *txn, struct problem *probl
     return status;
 }
 
-int rollout_verb_write(struct api_call *call, struct txn *txn, struct problem *problem)
+int route_rollout_verb_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     static const struct {
         const char *name;

@@ -102,7 +102,7 @@ static void report(void *owner)
 }
 
 /* Up to the request before this one: the workers are asked first. */
-void usage_get(struct api_call *call)
+void route_usage_get(struct api_call *call)
 {
     call->is_busy = true;
     gateway_collect_usage(call->rooms->gateway, report, call);

@@ -148,15 +148,3 @@ size_t cookie_strip(struct span field, char *ret_text)
     }
     return size;
 }
-
-bool customer_id_is_valid(struct span id)
-{
-    if (id.size == 0 || id.size > CUSTOMER_ID_MAX || id.data[0] == '~')
-        return false;
-    for (size_t i = 0; i < id.size; i++) {
-        unsigned char c = (unsigned char)id.data[i];
-        if (c < 0x20 || c == 0x7f)
-            return false;
-    }
-    return true;
-}

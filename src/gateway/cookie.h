@@ -45,7 +45,3 @@ size_t cookie_format(const struct cookie_keys *keys, const struct cookie *cookie
 /* Writes the Cookie field without the cookies named COOKIE_NAME; they are between the browser and
  * the gateway. Needs no more than field.size bytes. Returns the length; 0 when nothing is left. */
 size_t cookie_strip(struct span field, char *ret_text);
-
-/* A customer id that may be named: 1 to CUSTOMER_ID_MAX bytes, no control byte, and no "~" in
- * front, which marks those who are anonymous. */
-bool customer_id_is_valid(struct span id);

@@ -76,8 +76,5 @@ static inline bool contract_is_routable(const struct contract *contract)
 /* No control characters, at most `max` bytes. */
 bool version_text_is_plain(struct span text, size_t max);
 
-/* 1 to CUSTOMER_ID_MAX visible ASCII characters; a leading "~" is for those without a name. */
-bool customer_id_is_valid(struct span id);
-
 /* Of a cohort's attributes: [A-Za-z_][A-Za-z0-9_.-]*, at most 64. */
 bool attribute_name_is_valid(struct span name);

@@ -149,6 +149,9 @@ struct app *app_find(const struct version *version, struct span name);
 struct release *release_find(const struct app *app, struct span release);
 struct customer *customer_find(const struct version *version, struct span id);
 
+/* 1 to CUSTOMER_ID_MAX visible ASCII characters; a leading "~" is for those without a name. */
+bool customer_id_is_valid(struct span id);
+
 /* The major a service is served by when no BOM names it. False when it has none yet. */
 bool service_default_contract(const struct version *version, struct span service,
                               uint32_t *ret_major);
