@@ -61,7 +61,8 @@ static struct span row_key(struct arena *arena, const struct usage_seen *row)
         .customer = span_of(row->customer),
         .caller = span_of(row->caller),
     };
-    return arena_span_dup(arena, (struct span){ bytes, usage_key_pack(&key, bytes) });
+    size_t size = usage_key_pack(&key, bytes);
+    return arena_span_dup(arena, (struct span){ bytes, size });
 }
 
 /* Newest first; what is equally new stands in order of its key, so that reports are stable. */

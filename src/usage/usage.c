@@ -165,27 +165,27 @@ void usage_load(struct usage *usage, const struct ledger_cell *cells, size_t n_r
     }
 }
 
-/* Both tables' cells of one entry: those of hours start one earlier, with the hour. */
 static void rows_add(struct ledger_rows *hours, struct ledger_rows *seen, struct span packed,
                      const struct usage_entry *entry, int64_t hour)
 {
     struct usage_key key = usage_key_unpack(packed);
-    struct ledger_cell cells[1 + N_SEEN_COLUMNS] = {
-        { .number = hour },
-        [1 + SEEN_CONTRACT] = { .text = key.contract },
-        [1 + SEEN_BUILD] = { .text = key.build },
-        [1 + SEEN_APP] = { .text = key.app },
-        [1 + SEEN_RELEASE] = { .text = key.release },
-        [1 + SEEN_CUSTOMER] = { .text = key.customer },
-        [1 + SEEN_CALLER] = { .text = key.caller },
-        [1 + SEEN_N] = { .number = (int64_t)entry->n },
-        [1 + SEEN_ERRORS] = { .number = (int64_t)entry->errors },
-        [1 + SEEN_DURATION] = { .number = (int64_t)entry->duration },
-        [1 + SEEN_FIRST] = { .number = entry->first },
-        [1 + SEEN_LAST] = { .number = entry->last },
+    const struct ledger_cell cells[N_SEEN_COLUMNS] = {
+        [SEEN_CONTRACT] = { .text = key.contract },
+        [SEEN_BUILD] = { .text = key.build },
+        [SEEN_APP] = { .text = key.app },
+        [SEEN_RELEASE] = { .text = key.release },
+        [SEEN_CUSTOMER] = { .text = key.customer },
+        [SEEN_CALLER] = { .text = key.caller },
+        [SEEN_N] = { .number = (int64_t)entry->n },
+        [SEEN_ERRORS] = { .number = (int64_t)entry->errors },
+        [SEEN_DURATION] = { .number = (int64_t)entry->duration },
+        [SEEN_FIRST] = { .number = entry->first },
+        [SEEN_LAST] = { .number = entry->last },
     };
-    ledger_rows_add(hours, cells);
-    ledger_rows_add(seen, cells + 1);
+    struct ledger_cell hour_cells[N_HOURS_COLUMNS] = { { .number = hour } };
+    memcpy(hour_cells + 1, cells, sizeof(hour_cells) - sizeof(hour_cells[0]));
+    ledger_rows_add(hours, hour_cells);
+    ledger_rows_add(seen, cells);
 }
 
 /* Names are visible ASCII; what else a caller sent would not go through JSON as it is. */
