@@ -177,7 +177,7 @@ static inline size_t read_short_name(const char *name, const char *end, enum htt
 {
     if (end - name < 16)
         return 0;
-    bytes16 bytes = bytes16_load(name), lower = bytes | 0x20;
+    bytes16 bytes = bytes16_load(name), lower = bytes16_lower(bytes);
     unsigned colons = bytes16_bits((bytes16)(bytes == ':'));
     unsigned size = colons ? (unsigned)__builtin_ctz(colons) : 0;
     if (size == 0)
@@ -192,7 +192,7 @@ static inline size_t read_short_name(const char *name, const char *end, enum htt
         return size;
     }
     *ret_id = HTTP_OTHER;
-    return (~bytes16_in_name(bytes, lower) & places) == 0 ? size : 0;
+    return (~bytes16_in_name(bytes) & places) == 0 ? size : 0;
 }
 
 /* As above for any name, in place. Answers as the parser's. */

@@ -63,11 +63,17 @@ static inline unsigned bytes16_bits(bytes16 hits)
 #endif
 }
 
-/* Letters, digits and "-": what nearly all names are made of. `lower` has bit 5 set in each byte,
- * which makes capitals small and no other byte a letter. */
-static inline unsigned bytes16_in_name(bytes16 bytes, bytes16 lower)
+/* With capitals made small, and no byte made a letter, digit, "-" or ":" that was none: to set bit 5
+ * everywhere would turn CR into "-". */
+static inline bytes16 bytes16_lower(bytes16 bytes)
 {
-    bytes16 letters = (bytes16)(lower - 'a' < 26);
+    return bytes | ((bytes16)(bytes > 0x40) & 0x20);
+}
+
+/* Letters, digits and "-": what nearly all names are made of. */
+static inline unsigned bytes16_in_name(bytes16 bytes)
+{
+    bytes16 letters = (bytes16)((bytes | 0x20) - 'a' < 26);
     return bytes16_bits(letters | (bytes16)(bytes - '0' < 10) | (bytes16)(bytes == '-'));
 }
 
@@ -84,7 +90,7 @@ static inline const char *scan_token(const char *at, const char *end)
 {
     while (end - at >= 16) {
         bytes16 bytes = bytes16_load(at);
-        unsigned others = bytes16_in_name(bytes, bytes | 0x20) ^ 0xffff;
+        unsigned others = bytes16_in_name(bytes) ^ 0xffff;
         if (others) {
             at += __builtin_ctz(others);
             break;
@@ -133,7 +139,7 @@ static inline const char *scan_host(const char *at, const char *end)
     for (const char *blocks = blocks_end(at, end); at < blocks; at += 16) {
         bytes16 bytes = bytes16_load(at);
         unsigned dots = bytes16_bits((bytes16)(bytes == '.'));
-        unsigned others = (bytes16_in_name(bytes, bytes | 0x20) | dots) ^ 0xffff;
+        unsigned others = (bytes16_in_name(bytes) | dots) ^ 0xffff;
         if (others) {
             at += __builtin_ctz(others);
             break;
@@ -151,7 +157,7 @@ static inline const char *scan_target(const char *at, const char *end)
         if (hits)
             return at + __builtin_ctz(hits);
     }
-    while (at<end && * at> 0x20 && *at < 0x7f && *at != '#')
+    while (at < end && (uint8_t)(*at - 0x21) <= 0x5d && *at != '#')
         at++;
     return at;
 }

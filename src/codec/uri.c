@@ -28,7 +28,7 @@ static bool is_plainly_canonical(struct span path)
         unsigned slashes = bytes16_bits((bytes16)(bytes == '/'));
         unsigned dots = bytes16_bits((bytes16)(bytes == '.'));
         unsigned lines = bytes16_bits((bytes16)(bytes == '_'));
-        unsigned names = bytes16_in_name(bytes, bytes | 0x20);
+        unsigned names = bytes16_in_name(bytes);
         if ((names | slashes | dots | lines) != 0xffff)
             return false;
         if ((slashes << 1 | after_slash) & (slashes | dots))
