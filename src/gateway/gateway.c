@@ -52,6 +52,8 @@ struct gateway {
     struct listener *listeners[GATEWAY_LISTENERS_MAX]; /* by index in the settings */
     struct waiter *collecting, *next_round;
     unsigned n_collecting; /* workers whose table is on its way */
+    uint64_t n_published;
+    unsigned n_taking; /* workers that do not yet serve by the newest view */
     void (*on_stopped)(void *owner);
     void *stop_owner;
     bool is_stopping, has_stopped;
@@ -211,13 +213,24 @@ static void publish(struct gateway *gateway)
     if (!gateway->endpoints || gateway->is_stopping)
         return;
     struct view *view = view_new(gateway->routes, gateway->endpoints, &gateway->settings);
+    view->number = ++gateway->n_published;
+    gateway->n_taking = gateway->n_workers;
     for (unsigned i = 0; i < gateway->n_workers; i++) {
         struct note_view *note = mem_new(struct note_view);
         note->note = (struct note){ .kind = NOTE_VIEW, .worker = gateway->workers[i] };
+        note->taken = (struct note){ .kind = NOTE_TAKEN, .worker = gateway->workers[i] };
         note->view = view;
         view->n_holders++;
         post(gateway->workers[i], &note->note);
     }
+}
+
+static void take_taken(struct gateway *gateway, const struct note_view *note)
+{
+    if (note->view->number != gateway->n_published || --gateway->n_taking)
+        return;
+    if (gateway->hooks.on_settled)
+        gateway->hooks.on_settled(gateway->hooks.owner);
 }
 
 static void take_back_view(struct note_view *note)
@@ -330,6 +343,7 @@ static void on_letter(void *owner, struct letter *letter)
     struct note *note = container_of(letter, struct note, letter);
     switch (note->kind) {
     case NOTE_VIEW: take_back_view(container_of(note, struct note_view, note)); break;
+    case NOTE_TAKEN: take_taken(gateway, container_of(note, struct note_view, taken)); break;
     case NOTE_UNLISTEN:
         take_unlisten(gateway, container_of(note, struct note_listener, note));
         break;

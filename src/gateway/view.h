@@ -68,7 +68,8 @@ struct view {
     struct gateway_limits limits;
     char *blobs;
     uint32_t *route_services; /* by route: service of the snapshot, or NO_INDEX */
-    unsigned n_holders;       /* workers that have it; the control loop's count */
+    uint64_t number;          /* the control loop's: of publishing */
+    unsigned n_holders;       /* the control loop's: workers that have it */
 };
 
 /* References routes and endpoints. */

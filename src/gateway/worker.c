@@ -113,6 +113,7 @@ static void take_view(struct worker *worker, struct note_view *note)
     const struct endpoints *endpoints = note->view->endpoints;
     struct epoch *before = worker->epoch;
     worker->epoch = epoch_new(worker, note);
+    mailbox_post(worker->context.control, &note->taken.letter);
     epoch_release(before);
     for (size_t i = 0; i < endpoints->n_gone; i++)
         http_pool_forget(worker->pool, &endpoints->gone[i]);
@@ -225,6 +226,7 @@ static void on_letter(void *owner, struct letter *letter)
         break;
     case NOTE_COLLECT: take_collect(worker, container_of(note, struct note_collect, note)); break;
     case NOTE_STOP: take_stop(worker, container_of(note, struct note_stop, note)); break;
+    case NOTE_TAKEN:
     case NOTE_BOM:
     case NOTE_ENDED: break; /* never sent down */
     }

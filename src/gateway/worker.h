@@ -10,7 +10,7 @@
  * was posted belongs to the receiver until it is posted back.
  *
  *   control ──VIEW, LISTEN, UNLISTEN, COLLECT, STOP──► worker
- *   control ◄─VIEW (given back), BOM, COLLECT (with the table), UNLISTEN, ENDED── worker
+ *   control ◄─TAKEN, VIEW (given back), BOM, COLLECT (with the table), UNLISTEN, ENDED── worker
  *
  * A view lives here as an epoch: the view, this thread's BOM cache and balancing state for it, and
  * a count of the requests that still look at it. The count is what makes snapshots safe without
@@ -36,6 +36,7 @@
 
 enum note_kind {
     NOTE_VIEW,
+    NOTE_TAKEN,
     NOTE_LISTEN,
     NOTE_UNLISTEN,
     NOTE_COLLECT,
@@ -52,8 +53,10 @@ struct note {
     struct worker *worker; /* the one that it goes to or comes from */
 };
 
+/* Comes back when the last request of its epoch has ended; `taken` at once, when the worker serves
+ * by it. */
 struct note_view {
-    struct note note;
+    struct note note, taken;
     struct view *view;
 };
 
