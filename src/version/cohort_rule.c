@@ -64,8 +64,9 @@ static void skip_space(struct cohort_parser *parser)
         parser->at++;
 }
 
-static int refuse(const struct cohort_parser *parser, const char *accepted)
+static int refuse(struct cohort_parser *parser, const char *accepted)
 {
+    skip_space(parser);
     if (parser->at >= parser->text.size)
         problem_set(parser->problem, "expression", "ends at position %zu; %s is accepted there",
                     parser->at + 1, accepted);

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "check.h"
+
+#include "fake/world.h"
+
+static struct contract *contract(struct world *world, const char *service, uint32_t major)
+{
+    return contract_find(world->version, span_of(service), major);
+}
+
+TEST(the_first_build_of_a_contract_becomes_its_baseline)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "3.14.2");
+
+    const struct contract *orders = contract(&world, "orders", 3);
+    CHECK(orders);
+    CHECK_STR(orders->name, "orders@3");
+    CHECK_STR(orders->baseline, "3.14.2");
+    CHECK_INT(orders->state, CONTRACT_ACTIVE);
+    CHECK_INT(orders->created, WORLD_WALL);
+    uint32_t major;
+    CHECK(service_default_contract(world.version, SPAN("orders"), &major));
+    CHECK_INT(major, 3);
+    CHECK(!service_default_contract(world.version, SPAN("cart"), &major));
+    world_fini(&world);
+}
+
+TEST(a_build_whose_contract_exists_waits)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "3.14.2");
+    int64_t revision = contract(&world, "orders", 3)->mod_revision;
+    world_instance(&world, "orders", "3.15.0");
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "3.14.2");
+    CHECK_INT(contract(&world, "orders", 3)->mod_revision, revision);
+    world_fini(&world);
+}
+
+TEST(a_higher_contract_does_not_become_the_default)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "2.9.0");
+    world_instance(&world, "orders", "3.14.2");
+    uint32_t major;
+    CHECK(service_default_contract(world.version, SPAN("orders"), &major));
+    CHECK_INT(major, 2);
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "3.14.2");
+    world_fini(&world);
+}
+
+TEST(a_build_that_provides_two_majors_makes_both_and_its_own_is_the_default)
+{
+    struct world world;
+    world_init(&world);
+    static const uint32_t provides[] = { 2, 3 };
+    struct build_spec build = {
+        .service = SPAN("orders"), .version = SPAN("3.0.0"), .provides = provides, .n_provides = 2
+    };
+    world_instance_of(&world, &build);
+    CHECK_STR(contract(&world, "orders", 2)->baseline, "3.0.0");
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "3.0.0");
+    uint32_t major;
+    CHECK(service_default_contract(world.version, SPAN("orders"), &major));
+    CHECK_INT(major, 3);
+    world_fini(&world);
+}
+
+TEST(an_unversioned_build_is_the_baseline_of_contract_0)
+{
+    struct world world;
+    world_init(&world);
+    struct build_spec build = { .service = SPAN("mail") };
+    world_instance_of(&world, &build);
+    CHECK_STR(contract(&world, "mail", 0)->baseline, "0.0.0");
+    world_fini(&world);
+}
+
+TEST(of_two_first_builds_at_once_one_loses_and_then_waits)
+{
+    struct world world;
+    world_init(&world);
+    struct build_spec first = { .service = SPAN("orders"), .version = SPAN("3.1.0") };
+    struct build_spec second = { .service = SPAN("orders"), .version = SPAN("3.2.0") };
+    struct txn late = { 0 };
+    version_observe_build(world.version, &second, world.wall, &late);
+    version_observe_build(world.version, &first, world.wall, &world.txn);
+    CHECK_INT(fake_commit(&world.store, &world.txn), 0);
+    CHECK_INT(fake_commit(&world.store, &late), STORE_CONFLICT);
+
+    version_observe_build(world.version, &second, world.wall, &late);
+    CHECK_INT(late.n_ops, 0);
+    txn_fini(&late);
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "3.1.0");
+    world_fini(&world);
+}
+
+TEST(a_contract_announced_before_its_first_build_gets_it_as_baseline)
+{
+    struct world world;
+    world_init(&world);
+    struct contract_spec spec = {
+        .service = SPAN("orders"), .major = 3, .kind = SPAN("graphql"), .owner = SPAN("team-web")
+    };
+    DO(&world, contract_put(world.version, &spec, world.wall, &world.txn, &world.problem));
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "");
+    CHECK_STR(contract(&world, "orders", 3)->kind, "graphql");
+    REFUSED(&world,
+            service_set_default(world.version, SPAN("orders"), 3, &world.txn, &world.problem),
+            VERSION_REFUSED);
+
+    world_instance(&world, "orders", "3.14.2");
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "3.14.2");
+    CHECK_STR(contract(&world, "orders", 3)->owner, "team-web");
+    world_fini(&world);
+}
+
+TEST(what_a_contract_is_told_is_kept_and_the_same_again_changes_nothing)
+{
+    struct world world;
+    world_init(&world);
+    struct contract_spec spec = {
+        .service = SPAN("orders"), .major = 2, .kind = SPAN("rest"), .successor = SPAN("orders@3")
+    };
+    DO(&world, contract_put(world.version, &spec, world.wall, &world.txn, &world.problem));
+    CHECK_INT(contract_put(world.version, &spec, world.wall, &world.txn, &world.problem), 0);
+    CHECK_INT(world.txn.n_ops, 0);
+
+    struct contract_spec owner = { .service = SPAN("orders"), .major = 2, .owner = SPAN("x") };
+    DO(&world, contract_put(world.version, &owner, world.wall, &world.txn, &world.problem));
+    CHECK_STR(contract(&world, "orders", 2)->kind, "rest");
+    CHECK_STR(contract(&world, "orders", 2)->successor, "orders@3");
+    CHECK_STR(contract(&world, "orders", 2)->owner, "x");
+    world_fini(&world);
+}
+
+TEST(a_bad_contract_is_refused_with_its_field)
+{
+    static const struct {
+        struct contract_spec spec;
+        const char *path;
+    } cases[] = {
+        { { .service = { "Orders", 6 }, .major = 1 }, "service" },
+        { { .service = { "", 0 }, .major = 1 }, "service" },
+        { { .service = { "orders", 6 }, .kind = { "soap", 4 } }, "kind" },
+        { { .service = { "orders", 6 }, .owner = { "a\nb", 3 } }, "owner" },
+        { { .service = { "orders", 6 }, .successor = { "orders", 6 } }, "successor" },
+        { { .service = { "orders", 6 }, .successor = { "orders@x", 8 } }, "successor" },
+    };
+    struct world world;
+    world_init(&world);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        REFUSED(&world, contract_put(world.version, &cases[i].spec, 0, &world.txn, &world.problem),
+                VERSION_INVALID);
+        CHECK_STR(world.problem.path, cases[i].path);
+    }
+    world_fini(&world);
+}
+
+TEST(an_operator_moves_the_default_contract)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "2.9.0");
+    world_instance(&world, "orders", "3.14.2");
+    DO(&world, service_set_default(world.version, SPAN("orders"), 3, &world.txn, &world.problem));
+    uint32_t major;
+    CHECK(service_default_contract(world.version, SPAN("orders"), &major));
+    CHECK_INT(major, 3);
+
+    CHECK_INT(service_set_default(world.version, SPAN("orders"), 3, &world.txn, &world.problem), 0);
+    CHECK_INT(world.txn.n_ops, 0);
+    REFUSED(&world,
+            service_set_default(world.version, SPAN("orders"), 4, &world.txn, &world.problem),
+            VERSION_NOT_FOUND);
+    world_offline(&world, "orders", 2);
+    REFUSED(&world,
+            service_set_default(world.version, SPAN("orders"), 2, &world.txn, &world.problem),
+            VERSION_REFUSED);
+    world_fini(&world);
+}
+
+TEST(a_baseline_must_be_a_build_that_provides_the_contract)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "2.9.0");
+    world_instance(&world, "orders", "3.14.2");
+    world_instance(&world, "orders", "3.15.0");
+    const struct {
+        const char *service;
+        uint32_t major;
+        const char *build;
+        int answer;
+    } cases[] = {
+        { "orders", 4, "3.15.0", VERSION_NOT_FOUND }, { "cart", 1, "1.0.0", VERSION_NOT_FOUND },
+        { "orders", 3, "3.16.0", VERSION_NOT_FOUND }, { "orders", 3, "2.9.0", VERSION_REFUSED },
+        { "orders", 3, "3.15.0", VERSION_OK },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CHECK_INT(contract_set_baseline(world.version, world.registry, span_of(cases[i].service),
+                                        cases[i].major, span_of(cases[i].build), &world.txn,
+                                        &world.problem),
+                  cases[i].answer);
+        if (cases[i].answer)
+            txn_clear(&world.txn);
+    }
+    CHECK_INT(fake_commit(&world.store, &world.txn), 0);
+    CHECK_STR(contract(&world, "orders", 3)->baseline, "3.15.0");
+    world_fini(&world);
+}
+
+TEST(offline_names_the_next_active_contract_as_successor)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "1.0.0");
+    world_instance(&world, "orders", "2.9.0");
+    world_instance(&world, "orders", "4.0.0");
+    world_instance(&world, "orders", "3.14.2");
+    world_offline(&world, "orders", 2);
+    CHECK_STR(contract(&world, "orders", 2)->successor, "orders@3");
+    CHECK_STR(contract(&world, "orders", 2)->state_why, "test");
+    CHECK_INT(contract(&world, "orders", 2)->state, CONTRACT_OFFLINE);
+    world_offline(&world, "orders", 1);
+    CHECK_STR(contract(&world, "orders", 1)->successor, "orders@3");
+    world_offline(&world, "orders", 4);
+    CHECK_STR(contract(&world, "orders", 4)->successor, "");
+    world_fini(&world);
+}
+
+TEST(offline_and_back_are_refused_when_it_is_so_already)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "2.9.0");
+    REFUSED(&world,
+            contract_set_state(world.version, SPAN("orders"), 2, CONTRACT_ACTIVE, SPAN(""),
+                               world.wall, &world.txn, &world.problem),
+            VERSION_REFUSED);
+    world_offline(&world, "orders", 2);
+    REFUSED(&world,
+            contract_set_state(world.version, SPAN("orders"), 2, CONTRACT_OFFLINE, SPAN(""),
+                               world.wall, &world.txn, &world.problem),
+            VERSION_REFUSED);
+    DO(&world, contract_set_state(world.version, SPAN("orders"), 2, CONTRACT_ACTIVE, SPAN("back"),
+                                  world.wall + 5, &world.txn, &world.problem));
+    CHECK_INT(contract(&world, "orders", 2)->state, CONTRACT_ACTIVE);
+    CHECK_INT(contract(&world, "orders", 2)->state_changed, WORLD_WALL + 5);
+    REFUSED(&world,
+            contract_set_state(world.version, SPAN("orders"), 9, CONTRACT_OFFLINE, SPAN(""),
+                               world.wall, &world.txn, &world.problem),
+            VERSION_NOT_FOUND);
+    world_fini(&world);
+}
+
+TEST(a_decision_about_a_contract_that_changed_meanwhile_is_refused_by_the_store)
+{
+    struct world world;
+    world_init(&world);
+    world_instance(&world, "orders", "3.14.2");
+    world_instance(&world, "orders", "3.15.0");
+    struct txn late = { 0 };
+    CHECK_INT(contract_set_baseline(world.version, world.registry, SPAN("orders"), 3,
+                                    SPAN("3.15.0"), &late, &world.problem),
+              0);
+    world_offline(&world, "orders", 3);
+    CHECK_INT(fake_commit(&world.store, &late), STORE_CONFLICT);
+    txn_fini(&late);
+    world_fini(&world);
+}
