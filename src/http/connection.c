@@ -280,7 +280,7 @@ static bool takes_input(const struct connection *connection)
         return false;
     switch (connection->input) {
     case INPUT_HEAD: return !exchange;
-    case INPUT_BODY: return !exchange->is_paused;
+    case INPUT_BODY: return exchange && !exchange->is_paused;
     case INPUT_DONE: return false;
     case INPUT_DISCARD:
     case INPUT_LINGER: break;

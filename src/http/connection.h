@@ -158,4 +158,4 @@ void http_connection_leave_body(struct connection *connection);
 
 /* exchange.c */
 /* Sends what waits, and ends the exchange when it is finished and nothing does. */
-void http_exchange_flush(struct exchange *exchange);
+void http_exchange_flush(struct exchange *self);

@@ -18,22 +18,22 @@
 #define HEAD_OVERHEAD 256u   /* status line, framing, Date */
 #define DISCARD_WORTH 262144u
 
-static struct spares *spares_of(struct exchange *exchange)
+static struct spares *spares_of(struct exchange *self)
 {
-    return &exchange->connection->server->spares;
+    return &self->connection->server->spares;
 }
 
-static struct loop *loop_of(struct exchange *exchange)
+static struct loop *loop_of(struct exchange *self)
 {
-    return exchange->connection->server->loop;
+    return self->connection->server->loop;
 }
 
 /* on_abort is not called from inside the handler's own call, but by the run that follows. */
-static void exchange_lose(struct exchange *exchange)
+static void exchange_lose(struct exchange *self)
 {
-    exchange->is_gone = true;
-    outlet_fini(&exchange->out, spares_of(exchange));
-    task_defer(&exchange->connection->task, loop_of(exchange));
+    self->is_gone = true;
+    outlet_fini(&self->out, spares_of(self));
+    task_defer(&self->connection->task, loop_of(self));
 }
 
 static void shift(void *to, const void *from, size_t size)
@@ -47,28 +47,28 @@ static struct span rebase(struct span span, struct span from, const char *to)
     return is_inside ? (struct span){ to + (span.data - from.data), span.size } : span;
 }
 
-void http_keep_head(struct http_exchange *public)
+void http_keep_head(struct http_exchange *exchange)
 {
-    struct exchange *exchange = exchange_of(public);
-    struct span raw = exchange->raw_head;
+    struct exchange *self = exchange_of(exchange);
+    struct span raw = self->raw_head;
     if (!raw.data) /* kept already */
         return;
 
-    if (!exchange->kept || exchange->kept->capacity < raw.size) {
-        free(exchange->kept);
-        exchange->kept = mem_zalloc(1, sizeof(struct kept_head) + raw.size);
-        exchange->kept->capacity = raw.size;
+    if (!self->kept || self->kept->capacity < raw.size) {
+        free(self->kept);
+        self->kept = mem_zalloc(1, sizeof(struct kept_head) + raw.size);
+        self->kept->capacity = raw.size;
     }
     /* A head is mostly an array of fields, and most of that is unused: copy around it. */
-    struct http_head *kept = &exchange->kept->head;
-    const struct http_head *head = public->head;
+    struct http_head *kept = &self->kept->head;
+    const struct http_head *head = exchange->head;
     shift(kept, head,
           offsetof(struct http_head, fields) + head->n_fields * sizeof(head->fields[0]));
     shift(kept->by_name, head->by_name, sizeof(head->by_name));
     kept->size = head->size;
-    shift(exchange->kept->bytes, raw.data, raw.size);
+    shift(self->kept->bytes, raw.data, raw.size);
 
-    const char *to = exchange->kept->bytes;
+    const char *to = self->kept->bytes;
     kept->method = rebase(head->method, raw, to);
     kept->target = rebase(head->target, raw, to);
     kept->path_and_query = rebase(head->path_and_query, raw, to);
@@ -77,95 +77,92 @@ void http_keep_head(struct http_exchange *public)
         kept->fields[i].name = rebase(head->fields[i].name, raw, to);
         kept->fields[i].value = rebase(head->fields[i].value, raw, to);
     }
-    exchange->raw_head = SPAN_NULL;
-    public->head = kept;
+    self->raw_head = SPAN_NULL;
+    exchange->head = kept;
 }
 
-void http_pause(struct http_exchange *public)
+void http_pause(struct http_exchange *exchange)
 {
-    struct exchange *exchange = exchange_of(public);
-    if (exchange->is_paused)
+    struct exchange *self = exchange_of(exchange);
+    if (self->is_paused)
         return;
-    exchange->is_paused = true;
-    exchange->paused_at = loop_now(loop_of(exchange));
+    self->is_paused = true;
+    self->paused_at = loop_now(loop_of(self));
 }
 
-void http_resume(struct http_exchange *public)
+void http_resume(struct http_exchange *exchange)
 {
-    struct exchange *exchange = exchange_of(public);
-    nsec now = loop_now(loop_of(exchange));
-    if (!exchange->is_paused)
+    struct exchange *self = exchange_of(exchange);
+    nsec now = loop_now(loop_of(self));
+    if (!self->is_paused)
         return;
-    exchange->is_paused = false;
-    exchange->body_since += now - exchange->paused_at; /* our time, not the client's */
-    exchange->received_at = now;
-    http_connection_wake(exchange->connection);
+    self->is_paused = false;
+    self->body_since += now - self->paused_at; /* our time, not the client's */
+    self->received_at = now;
+    http_connection_wake(self->connection);
 }
 
-static enum sending choose_sending(const struct exchange *exchange,
-                                   const struct http_message *response)
+static enum sending choose_sending(const struct exchange *self, const struct http_message *response)
 {
-    if (exchange->is_head_request || response->status == 204 || response->status == 304)
+    if (self->is_head_request || response->status == 204 || response->status == 304)
         return SENDING_NOTHING;
     switch (response->body) {
     case HTTP_SEND_NONE:
     case HTTP_SEND_LENGTH: return SENDING_LENGTH;
     case HTTP_SEND_UNKNOWN: break;
     }
-    return exchange->is_http_1_0 ? SENDING_UNTIL_CLOSE : SENDING_CHUNKED;
+    return self->is_http_1_0 ? SENDING_UNTIL_CLOSE : SENDING_CHUNKED;
 }
 
 /* A client that waits for 100 may or may not send its body after a final answer, and a long body
  * is not worth reading to the end: the connection is not used again. */
-static bool keeps_alive_after(const struct exchange *exchange)
+static bool keeps_alive_after(const struct exchange *self)
 {
-    const struct connection *connection = exchange->connection;
-    if (!exchange->keeps_alive || connection->server->is_draining ||
-        exchange->sending == SENDING_UNTIL_CLOSE)
+    const struct connection *connection = self->connection;
+    if (!self->keeps_alive || connection->server->is_draining ||
+        self->sending == SENDING_UNTIL_CLOSE)
         return false;
     if (connection->input != INPUT_BODY)
         return true;
-    bool is_long =
-        exchange->body.framing == HTTP_BODY_LENGTH && exchange->body.left > DISCARD_WORTH;
-    return !exchange->needs_continue && !is_long;
+    bool is_long = self->body.framing == HTTP_BODY_LENGTH && self->body.left > DISCARD_WORTH;
+    return !self->needs_continue && !is_long;
 }
 
-static void put_framing(struct http1_out *out, const struct exchange *exchange,
+static void put_framing(struct http1_out *out, const struct exchange *self,
                         const struct http_message *response)
 {
-    switch (exchange->sending) {
+    switch (self->sending) {
     case SENDING_NOTHING:
         /* To HEAD it says what GET would; a maker that says NONE does not know. */
-        if (exchange->is_head_request && response->body == HTTP_SEND_LENGTH &&
+        if (self->is_head_request && response->body == HTTP_SEND_LENGTH &&
             response->status != 204 && response->status != 304)
-            http1_put_field_uint(out, SPAN("content-length"), exchange->content_length);
+            http1_put_field_uint(out, SPAN("content-length"), self->content_length);
         break;
     case SENDING_LENGTH:
-        http1_put_field_uint(out, SPAN("content-length"), exchange->content_length);
+        http1_put_field_uint(out, SPAN("content-length"), self->content_length);
         break;
     case SENDING_CHUNKED: http1_put(out, SPAN("transfer-encoding: chunked\r\n")); break;
     case SENDING_UNTIL_CLOSE: break;
     }
-    if (!exchange->keeps_alive)
+    if (!self->keeps_alive)
         http1_put(out, SPAN("connection: close\r\n"));
-    else if (exchange->is_http_1_0)
+    else if (self->is_http_1_0)
         http1_put(out, SPAN("connection: keep-alive\r\n"));
 }
 
-static bool put_head(struct exchange *exchange, const struct http_message *response)
+static bool put_head(struct exchange *self, const struct http_message *response)
 {
     size_t size = HEAD_OVERHEAD;
     for (unsigned i = 0; i < response->n_fields; i++)
         size += response->fields[i].name.size + response->fields[i].value.size + 4;
 
-    struct fifo *kept = &exchange->out.kept;
-    struct http1_out out = { .data = fifo_reserve(kept, spares_of(exchange), size),
-                             .capacity = size };
+    struct fifo *kept = &self->out.kept;
+    struct http1_out out = { .data = fifo_reserve(kept, spares_of(self), size), .capacity = size };
     http1_put_status_line(&out, response->status);
     for (unsigned i = 0; i < response->n_fields; i++)
         http1_put_field(&out, response->fields[i].name, response->fields[i].value);
-    put_framing(&out, exchange, response);
-    http1_put_field(&out, SPAN("date"), http_server_date(exchange->connection->server));
+    put_framing(&out, self, response);
+    http1_put_field(&out, SPAN("date"), http_server_date(self->connection->server));
     http1_put_end(&out);
     if (out.is_full)
         return false;
@@ -173,77 +170,83 @@ static bool put_head(struct exchange *exchange, const struct http_message *respo
     return true;
 }
 
-void http_respond(struct http_exchange *public, const struct http_message *response)
+/* A field that is not legal, from whatever source, must not get out: say so and close. */
+static void put_failure(struct exchange *self)
 {
-    struct exchange *exchange = exchange_of(public);
-    assert(!exchange->is_responded && !exchange->is_finished && response->status >= 200);
-    exchange->is_responded = true;
-    if (exchange->is_gone)
-        return;
-
-    exchange->sending = choose_sending(exchange, response);
-    exchange->content_length = response->body == HTTP_SEND_LENGTH ? response->content_length : 0;
-    exchange->keeps_alive = keeps_alive_after(exchange);
-    exchange->sent_at = loop_now(loop_of(exchange));
-    if (!put_head(exchange, response)) {
-        /* A field that is not legal, from whatever source, must not get out: say so and close. */
-        static const struct http_message failed = { .status = 500 };
-        exchange->keeps_alive = false;
-        exchange->content_length = 0;
-        exchange->sending = SENDING_LENGTH;
-        IGNORE(!put_head(exchange, &failed), "it has no fields that could be wrong");
-        exchange->sending = SENDING_NOTHING;
-    }
-    task_defer(&exchange->connection->task, loop_of(exchange));
+    static const struct http_message failed = { .status = 500 };
+    self->keeps_alive = false;
+    self->content_length = 0;
+    self->sending = SENDING_LENGTH;
+    bool is_put = put_head(self, &failed);
+    assert(is_put);
+    (void)is_put;
+    self->sending = SENDING_NOTHING; /* of what the handler goes on to send */
 }
 
-static void exchange_put(struct exchange *exchange, struct span bytes)
+void http_respond(struct http_exchange *exchange, const struct http_message *response)
 {
-    struct outlet *out = &exchange->out;
-    bool is_chunked = exchange->sending == SENDING_CHUNKED;
-    bool is_last = !is_chunked && exchange->sent == exchange->content_length &&
-                   exchange->sending == SENDING_LENGTH;
+    struct exchange *self = exchange_of(exchange);
+    assert(!self->is_responded && !self->is_finished && response->status >= 200);
+    self->is_responded = true;
+    if (self->is_gone)
+        return;
+
+    self->sending = choose_sending(self, response);
+    self->content_length = response->body == HTTP_SEND_LENGTH ? response->content_length : 0;
+    self->keeps_alive = keeps_alive_after(self);
+    self->sent_at = loop_now(loop_of(self));
+    if (!put_head(self, response))
+        put_failure(self);
+    task_defer(&self->connection->task, loop_of(self));
+}
+
+static void exchange_put(struct exchange *self, struct span bytes)
+{
+    struct outlet *out = &self->out;
+    bool is_chunked = self->sending == SENDING_CHUNKED;
+    bool is_last =
+        !is_chunked && self->sent == self->content_length && self->sending == SENDING_LENGTH;
     if (is_chunked) {
         char text[24];
         struct http1_out head = { .data = text, .capacity = sizeof(text) };
         http1_put_chunk_head(&head, bytes.size);
-        outlet_put(out, spares_of(exchange), (struct span){ head.data, head.size });
+        outlet_put(out, spares_of(self), (struct span){ head.data, head.size });
     }
     struct span tail = is_chunked ? SPAN("\r\n") : SPAN_NULL;
     if (out->is_blocked || (!is_last && outlet_unsent(out) + bytes.size < SEND_NOW)) {
-        outlet_put(out, spares_of(exchange), bytes);
-        outlet_put(out, spares_of(exchange), tail);
-        task_defer(&exchange->connection->task, loop_of(exchange));
+        outlet_put(out, spares_of(self), bytes);
+        outlet_put(out, spares_of(self), tail);
+        task_defer(&self->connection->task, loop_of(self));
         return;
     }
-    exchange->sent_at = loop_now(loop_of(exchange));
-    int fd = exchange->connection->watch.fd;
-    if (outlet_send(out, fd, spares_of(exchange), bytes, tail))
-        exchange_lose(exchange);
+    self->sent_at = loop_now(loop_of(self));
+    int fd = self->connection->watch.fd;
+    if (outlet_send(out, fd, spares_of(self), bytes, tail))
+        exchange_lose(self);
 }
 
-void http_send(struct http_exchange *public, struct span bytes)
+void http_send(struct http_exchange *exchange, struct span bytes)
 {
-    struct exchange *exchange = exchange_of(public);
-    assert(exchange->is_responded && !exchange->is_finished);
-    if (bytes.size == 0 || exchange->is_gone || exchange->sending == SENDING_NOTHING)
+    struct exchange *self = exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished);
+    if (bytes.size == 0 || self->is_gone || self->sending == SENDING_NOTHING)
         return;
 
-    if (exchange->sending == SENDING_LENGTH) {
-        uint64_t left = exchange->content_length - exchange->sent;
+    if (self->sending == SENDING_LENGTH) {
+        uint64_t left = self->content_length - self->sent;
         assert(bytes.size <= left);
         bytes = span_first(bytes, left < bytes.size ? (size_t)left : bytes.size);
     }
-    bool was_blocked = exchange->out.is_blocked;
-    exchange->sent += bytes.size;
-    exchange_put(exchange, bytes);
-    if (!exchange->is_gone && exchange->out.is_blocked && !was_blocked)
-        http_connection_wake(exchange->connection); /* for its deadline */
+    bool was_blocked = self->out.is_blocked;
+    self->sent += bytes.size;
+    exchange_put(self, bytes);
+    if (!self->is_gone && self->out.is_blocked && !was_blocked)
+        http_connection_wake(self->connection); /* for its deadline */
 }
 
-static bool put_small_file(struct exchange *exchange, int fd, uint64_t offset, size_t size)
+static bool put_small_file(struct exchange *self, int fd, uint64_t offset, size_t size)
 {
-    char *at = fifo_reserve(&exchange->out.kept, spares_of(exchange), size);
+    char *at = fifo_reserve(&self->out.kept, spares_of(self), size);
     size_t n_read = 0;
     while (n_read < size) {
         ssize_t n = pread(fd, at + n_read, size - n_read, (off_t)(offset + n_read));
@@ -253,46 +256,45 @@ static bool put_small_file(struct exchange *exchange, int fd, uint64_t offset, s
             return false;
         n_read += (size_t)n;
     }
-    fifo_grow(&exchange->out.kept, size);
+    fifo_grow(&self->out.kept, size);
     return true;
 }
 
-void http_send_file(struct http_exchange *public, int fd, uint64_t offset, uint64_t size)
+void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size)
 {
-    struct exchange *exchange = exchange_of(public);
-    assert(exchange->is_responded && !exchange->is_finished);
-    if (size == 0 || exchange->is_gone || exchange->sending == SENDING_NOTHING) {
+    struct exchange *self = exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished);
+    if (size == 0 || self->is_gone || self->sending == SENDING_NOTHING) {
         close(fd);
         return;
     }
 
-    assert(exchange->sending == SENDING_LENGTH &&
-           size == exchange->content_length - exchange->sent);
+    assert(self->sending == SENDING_LENGTH && size == self->content_length - self->sent);
     if (size > READ_FILE_MAX) {
-        exchange->sent += size;
-        outlet_put_file(&exchange->out, fd, offset, size);
+        self->sent += size;
+        outlet_put_file(&self->out, fd, offset, size);
         return;
     }
     /* A file that has become shorter leaves `sent` behind, and http_finish() breaks off. */
-    if (put_small_file(exchange, fd, offset, (size_t)size))
-        exchange->sent += size;
+    if (put_small_file(self, fd, offset, (size_t)size))
+        self->sent += size;
     close(fd);
 }
 
-size_t http_unsent(const struct http_exchange *public)
+size_t http_unsent(const struct http_exchange *exchange)
 {
-    const struct exchange *exchange = (const struct exchange *)(const void *)public;
+    const struct exchange *self = (const struct exchange *)(const void *)exchange;
     _Static_assert(offsetof(struct exchange, public) == 0, "one is the start of the other");
-    return outlet_unsent(&exchange->out);
+    return outlet_unsent(&self->out);
 }
 
 /* All of the answer has left: the connection waits for the next request, or ends. */
-static void exchange_end(struct exchange *exchange)
+static void exchange_end(struct exchange *self)
 {
-    struct connection *connection = exchange->connection;
+    struct connection *connection = self->connection;
     struct http_server *server = connection->server;
-    if (exchange->keeps_alive && connection->input == INPUT_DONE) {
-        http_exchange_free(exchange);
+    if (self->keeps_alive && connection->input == INPUT_DONE) {
+        http_exchange_free(self);
         connection->input = INPUT_HEAD;
         connection->since = loop_now(server->loop);
         if (server->is_draining && fifo_size(&connection->in.kept) == 0)
@@ -305,84 +307,86 @@ static void exchange_end(struct exchange *exchange)
         return;
     }
     if (connection->input == INPUT_DONE) {
-        exchange->discard_left = DISCARD_WORTH;
-        exchange->discard_until = loop_now(server->loop) + 2 * NSEC_PER_SEC;
+        self->discard_left = DISCARD_WORTH;
+        self->discard_until = loop_now(server->loop) + 2 * NSEC_PER_SEC;
     }
     connection->input = INPUT_LINGER;
-    if (!exchange->is_shut)
+    if (!self->is_shut)
         shutdown(connection->watch.fd, SHUT_WR);
-    exchange->is_shut = true;
+    self->is_shut = true;
 }
 
-void http_exchange_flush(struct exchange *exchange)
+void http_exchange_flush(struct exchange *self)
 {
-    struct outlet *out = &exchange->out;
-    if (exchange->is_gone)
+    struct outlet *out = &self->out;
+    if (self->is_gone)
         return;
 
     size_t before = outlet_unsent(out);
     if (before > 0) {
-        int r = outlet_flush(out, exchange->connection->watch.fd, spares_of(exchange));
+        int r = outlet_flush(out, self->connection->watch.fd, spares_of(self));
         if (r == OUTLET_SHORT) {
-            http_connection_abort(exchange->connection);
+            http_connection_abort(self->connection);
             return;
         }
         if (r) {
-            exchange_lose(exchange);
+            exchange_lose(self);
             return;
         }
         if (outlet_unsent(out) < before)
-            exchange->sent_at = loop_now(loop_of(exchange));
+            self->sent_at = loop_now(loop_of(self));
     }
-    bool is_discarding = exchange->connection->input == INPUT_DISCARD && exchange->keeps_alive;
-    if (exchange->is_finished && outlet_unsent(out) == 0 && !is_discarding)
-        exchange_end(exchange);
+    bool is_discarding = self->connection->input == INPUT_DISCARD && self->keeps_alive;
+    if (self->is_finished && outlet_unsent(out) == 0 && !is_discarding)
+        exchange_end(self);
 }
 
-void http_finish(struct http_exchange *public)
+void http_finish(struct http_exchange *exchange)
 {
-    struct exchange *exchange = exchange_of(public);
-    struct connection *connection = exchange->connection;
-    assert(exchange->is_responded && !exchange->is_finished);
+    struct exchange *self = exchange_of(exchange);
+    struct connection *connection = self->connection;
+    assert(self->is_responded && !self->is_finished);
 
-    if (exchange->sending == SENDING_LENGTH && exchange->sent < exchange->content_length &&
-        !exchange->is_gone) {
-        http_break(public);
+    if (self->sending == SENDING_LENGTH && self->sent < self->content_length && !self->is_gone) {
+        http_break(exchange);
         return;
     }
-    exchange->is_finished = true;
-    public->ops = NULL;
-    if (exchange->is_gone)
+    self->is_finished = true;
+    exchange->ops = NULL;
+    if (self->is_gone)
         return; /* the deferred run closes the connection */
-    if (exchange->sending == SENDING_CHUNKED)
-        outlet_put(&exchange->out, spares_of(exchange), SPAN("0\r\n\r\n"));
+    if (self->sending == SENDING_CHUNKED)
+        outlet_put(&self->out, spares_of(self), SPAN("0\r\n\r\n"));
     http_connection_leave_body(connection);
     task_cancel(&connection->task);
-    http_exchange_flush(exchange);
+    http_exchange_flush(self);
     http_connection_wake(connection);
 }
 
-void http_break(struct http_exchange *public)
+/* A body until close has no other sign of being cut than a reset. */
+static void connection_reset_at_close(struct connection *connection)
 {
-    struct exchange *exchange = exchange_of(public);
-    struct connection *connection = exchange->connection;
-    assert(!exchange->is_finished);
-    exchange->is_finished = true;
+    struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+    IGNORE(setsockopt(connection->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
+           "a unix socket has none");
+}
 
-    /* A body until close has no other sign of being cut than a reset. */
-    if (exchange->sending == SENDING_UNTIL_CLOSE) {
-        struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-        IGNORE(setsockopt(connection->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
-               "it is closed in any case");
-    } else if (!exchange->is_gone) {
-        IGNORE(outlet_flush(&exchange->out, connection->watch.fd, spares_of(exchange)),
-               "it is closed in any case");
-    }
+void http_break(struct http_exchange *exchange)
+{
+    struct exchange *self = exchange_of(exchange);
+    struct connection *connection = self->connection;
+    assert(!self->is_finished);
+    self->is_finished = true;
+
+    if (self->sending == SENDING_UNTIL_CLOSE)
+        connection_reset_at_close(connection);
+    else if (!self->is_gone && outlet_flush(&self->out, connection->watch.fd, spares_of(self)))
+        self->is_gone = true; /* and closed in any case */
     http_connection_close(connection);
 }
 
-void http_reply(struct http_exchange *public, unsigned status, const struct http_out_field *fields,
-                unsigned n_fields, struct span body)
+void http_reply(struct http_exchange *exchange, unsigned status,
+                const struct http_out_field *fields, unsigned n_fields, struct span body)
 {
     struct http_message response = {
         .status = status,
@@ -391,7 +395,7 @@ void http_reply(struct http_exchange *public, unsigned status, const struct http
         .body = HTTP_SEND_LENGTH,
         .content_length = body.size,
     };
-    http_respond(public, &response);
-    http_send(public, body);
-    http_finish(public);
+    http_respond(exchange, &response);
+    http_send(exchange, body);
+    http_finish(exchange);
 }

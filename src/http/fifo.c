@@ -28,12 +28,10 @@ static void fifo_give_back(struct fifo *fifo, struct spares *spares)
 
 char *fifo_reserve(struct fifo *fifo, struct spares *spares, size_t size)
 {
-    if (!fifo->buf.data) {
-        if (spares->n_bufs > 0)
-            fifo->buf = spares->bufs[--spares->n_bufs];
-        else
-            IGNORE(buf_reserve(&fifo->buf, FIRST_CAPACITY), "has no limit");
-    }
+    if (!fifo->buf.data && spares->n_bufs > 0)
+        fifo->buf = spares->bufs[--spares->n_bufs];
+    if (!fifo->buf.data && size < FIRST_CAPACITY)
+        size = FIRST_CAPACITY;
     /* Moving to the front costs a copy, so it is done only when at least as much is free there. */
     if (fifo->offset >= fifo_size(fifo) && fifo->offset > 0) {
         buf_consume(&fifo->buf, fifo->offset);

@@ -28,3 +28,11 @@ int file_write(int dir_fd, const char *name, struct span bytes, mode_t mode) MUS
 int dir_make(int dir_fd, const char *name, mode_t mode) MUST_CHECK;
 
 void fd_closep(const int *fd);
+
+/* Hands the descriptor over, so that fd_closep() has nothing to close. */
+static inline int fd_steal(int *fd)
+{
+    int stolen = *fd;
+    *fd = -1;
+    return stolen;
+}

@@ -91,8 +91,7 @@ static int process_watch(struct process *process, struct loop *loop, pid_t pid)
     if (r)
         return err_trace(r);
     process->pid = pid;
-    process->pidfd = pidfd;
-    pidfd = -1;
+    process->pidfd = fd_steal(&pidfd);
     return 0;
 }
 
@@ -124,8 +123,7 @@ int process_start(struct process *process, struct loop *loop, const char *const 
         child_exec(args.to, env ? vars.to : environ, write_end, parent);
     }
     setpgid(pid, pid); /* both sides, so that neither depends on who runs first */
-    close(write_end);
-    write_end = -1;
+    close(fd_steal(&write_end));
 
     int error = child_exec_error(read_end);
     if (error) {

@@ -119,8 +119,11 @@ bool address_is_loopback(const struct address *address)
     case AF_UNIX: return true;
     case AF_INET: return ntohl(address_v4(&copy)->sin_addr.s_addr) >> 24 == 127;
     case AF_INET6: {
+        /* ::1, and 127.0.0.0/8 in its mapped form. */
+        static const uint8_t mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
         const struct in6_addr *ip = &address_v6(&copy)->sin6_addr;
-        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
+        return memcmp(ip, &in6addr_loopback, sizeof(*ip)) == 0 ||
+               memcmp(ip, mapped, sizeof(mapped)) == 0;
     }
     default: return false;
     }
@@ -205,8 +208,7 @@ int socket_listen(const struct address *address, bool is_shared, int *ret_fd)
     if (listen(fd, LISTEN_BACKLOG) < 0)
         return socket_bind_answer(-errno);
 
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = fd_steal(&fd);
     return 0;
 }
 
@@ -232,8 +234,7 @@ int socket_connect(const struct address *address, int *ret_fd)
         return err_origin(-errno);
     if (connect(fd, &address->any, address->size) < 0 && errno != EINPROGRESS)
         return -errno; /* ordinary enough not to be traced: the peer is away */
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = fd_steal(&fd);
     return 0;
 }
 

@@ -108,18 +108,12 @@ TEST(a_slow_reader_is_waited_for_and_then_told_of)
     CHECK(http_unsent(bench->exchange) <= HTTP_SEND_MARK + BIG);
     CHECK_INT(bench->n_drained, 0);
 
-    unsigned n_drained = 0;
     for (int i = 0; i < 1000000 && n_received < message.content_length; i++) {
         CHECK_INT(peer_receive(peer), 1);
         n_received += peer->n_got;
         peer->n_got = 0;
         CHECK_INT(loop_turn(bench->loop, 0), 0);
-        if (bench->n_drained > n_drained && n_pieces < 400) {
-            n_drained = bench->n_drained;
-            http_send(bench->exchange, (struct span){ block, BIG });
-            if (++n_pieces == 400)
-                http_finish(bench->exchange);
-        } else if (http_unsent(bench->exchange) == 0 && n_pieces < 400) {
+        if (n_pieces < 400 && http_unsent(bench->exchange) == 0) {
             http_send(bench->exchange, (struct span){ block, BIG });
             if (++n_pieces == 400)
                 http_finish(bench->exchange);
@@ -265,7 +259,7 @@ TEST(a_reader_that_stalls_is_cut_off_and_a_slow_handler_is_not)
 
     http_respond(bench->exchange, &chunked);
     char *block = mem_zalloc(1, BIG);
-    while (http_unsent(bench->exchange) < 10 * BIG)
+    while (http_unsent(bench->exchange) < 2000000)
         http_send(bench->exchange, (struct span){ block, BIG });
     settle(bench->loop);
     advance(bench, 29 * NSEC_PER_SEC);
