@@ -33,13 +33,15 @@ struct blob_writer {
     int answer;
 };
 
-int blobs_open(int dir_fd, int *ret_fd)
+int blobs_open(struct store *store)
 {
-    int r = dir_make(dir_fd, "blobs", BLOB_DIR_MODE);
+    int r = dir_make(store->dir_fd, "blobs", BLOB_DIR_MODE);
     if (r)
         return err_trace(r);
-    CLEANUP(fd_closep) int fd = openat(dir_fd, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int list_fd = fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    store->blobs_fd = openat(store->dir_fd, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->blobs_fd < 0)
+        return err_origin(-errno);
+    int list_fd = openat(store->blobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (list_fd < 0)
         return err_origin(-errno);
     DIR *dir = fdopendir(list_fd);
@@ -49,11 +51,9 @@ int blobs_open(int dir_fd, int *ret_fd)
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
         if (strncmp(entry->d_name, BLOB_FRESH, strlen(BLOB_FRESH)) == 0)
-            unlinkat(fd, entry->d_name, 0);
+            unlinkat(store->blobs_fd, entry->d_name, 0);
     }
     closedir(dir);
-    *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 

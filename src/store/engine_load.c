@@ -110,7 +110,7 @@ static int load_revisions(struct loader *loader)
         r = sql_row(select, &has_row);
         if (r)
             r = load_failed(loader, r);
-        else if (has_row)
+        if (!r && has_row)
             r = load_revision(loader, select);
     }
     sqlite3_finalize(select);
@@ -133,8 +133,7 @@ static int load_head(struct loader *loader, int dir_fd)
     if (!loader->has_head)
         return 0;
     if (memcmp(head->id, loader->id, HEAD_ID_SIZE) != 0)
-        return load_refuse(loader, ENGINE_HEAD_FILE,
-                           "belongs to another store.db than the one here");
+        return load_refuse(loader, ENGINE_HEAD_FILE, "belongs to another store.db");
     loader->head_revision = head->revision;
     return 0;
 }
@@ -215,7 +214,7 @@ static int load_entries(struct loader *loader, struct index *index)
         r = sql_row(select, &has_row);
         if (r)
             r = load_failed(loader, r);
-        else if (has_row)
+        if (!r && has_row)
             r = load_entry(loader, select, index, &state_sum);
     }
     sqlite3_finalize(select);

@@ -18,7 +18,8 @@
 
 static void slot_encode(const struct head *head, char slot[HEAD_SLOT_SIZE])
 {
-    memcpy(slot, HEAD_MAGIC.data, 8);
+    struct span magic = HEAD_MAGIC;
+    memcpy(slot, magic.data, magic.size);
     memcpy(slot + 8, head->id, HEAD_ID_SIZE);
     bytes_set(slot + 24, head->sequence, 8);
     bytes_set(slot + 32, (uint64_t)head->revision, 8);

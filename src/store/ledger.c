@@ -30,15 +30,19 @@ struct ledger_rows *ledger_rows_free(struct ledger_rows *rows)
     return NULL;
 }
 
+static void rows_add_cell(struct ledger_rows *rows, struct ledger_cell cell)
+{
+    mem_grow(rows->cells, rows->n_cells, rows->cells_capacity);
+    if (cell.text.size)
+        cell.text = arena_span_dup(&rows->arena, cell.text);
+    rows->cells[rows->n_cells++] = cell;
+    rows->size += sizeof(cell) + cell.text.size;
+}
+
 void ledger_rows_add(struct ledger_rows *rows, const struct ledger_cell *cells)
 {
-    for (unsigned i = 0; i < rows->table->n_columns; i++) {
-        mem_grow(rows->cells, rows->n_cells, rows->cells_capacity);
-        struct ledger_cell *cell = &rows->cells[rows->n_cells++];
-        *cell = cells[i];
-        cell->text = cells[i].text.size ? arena_span_dup(&rows->arena, cells[i].text) : SPAN_NULL;
-        rows->size += sizeof(*cell) + cells[i].text.size;
-    }
+    for (unsigned i = 0; i < rows->table->n_columns; i++)
+        rows_add_cell(rows, cells[i]);
 }
 
 static void rows_on_flushed(struct ledger_rows *rows)

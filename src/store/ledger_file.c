@@ -228,10 +228,13 @@ static int ledger_insert_get(struct ledger_file *ledger, const struct ledger_tab
 static void bind_cell(sqlite3_stmt *statement, const struct ledger_table *table, unsigned column,
                       const struct ledger_cell *cell)
 {
-    if (column_is_text(&table->columns[column]))
+    if (column_is_seq(table, &table->columns[column]))
+        return; /* SQLite gives it */
+    if (column_is_text(&table->columns[column])) {
         sql_bind_text(statement, (int)column + 1, cell->text);
-    else if (!column_is_seq(table, &table->columns[column]))
-        sql_bind_int(statement, (int)column + 1, cell->number);
+        return;
+    }
+    sql_bind_int(statement, (int)column + 1, cell->number);
 }
 
 static int ledger_write_rows(struct ledger_file *ledger, const struct ledger_rows *rows)
@@ -269,10 +272,11 @@ static void ledger_release(struct ledger_file *ledger, struct ledger_rows *rows,
     ledger->held_size -= rows->size;
     list_remove(&rows->link);
     rows->answer = answer;
-    if (rows->on_flushed)
+    if (rows->on_flushed) {
         rows->on_flushed(rows);
-    else
-        ledger_rows_free(rows);
+        return;
+    }
+    ledger_rows_free(rows);
 }
 
 static int ledger_write_held(struct ledger_file *ledger)
@@ -333,32 +337,19 @@ static struct ledger_cell read_cell(sqlite3_stmt *select, int at,
     return (struct ledger_cell){ .number = sqlite3_column_int64(select, at) };
 }
 
-static size_t ledger_read_rows(struct ledger_file *ledger, const struct ledger_read *read,
-                               struct arena *arena, struct ledger_cell **ret_cells)
+/* Binds what both forms of a query may have: ?1 and ?2. */
+static int ledger_select(struct ledger_file *ledger, const struct ledger_read *read,
+                         sqlite3_stmt **ret_select)
 {
     CLEANUP(mem_freep) char *text = sql_select(read);
-    sqlite3_stmt *select = NULL;
-    int r = sql_prepare(ledger->db, text, &select);
+    int r = sql_prepare(ledger->db, text, ret_select);
     if (r)
-        sql_abort(ledger->db, "the ledger cannot be read");
+        return r;
     if (read->at_least.is_set)
-        sql_bind_int(select, 1, read->at_least.number);
-    sql_bind_int(select, 2, read->limit && read->limit < INT64_MAX ? (int64_t)read->limit : -1);
-
-    struct ledger_cell *cells = NULL;
-    size_t n_cells = 0, capacity = 0;
-    bool has_row = false;
-    while (!(r = sql_row(select, &has_row)) && has_row) {
-        for (unsigned i = 0; i < read->table->n_columns; i++) {
-            mem_grow(cells, n_cells, capacity);
-            cells[n_cells++] = read_cell(select, (int)i, &read->table->columns[i], arena);
-        }
-    }
-    if (r)
-        sql_abort(ledger->db, "the ledger cannot be read");
-    sqlite3_finalize(select);
-    *ret_cells = cells;
-    return n_cells / read->table->n_columns;
+        sql_bind_int(*ret_select, 1, read->at_least.number);
+    sql_bind_int(*ret_select, 2,
+                 read->limit && read->limit < INT64_MAX ? (int64_t)read->limit : -1);
+    return 0;
 }
 
 void ledger_file_read(struct ledger_file *ledger, const struct ledger_read *read,
@@ -366,8 +357,31 @@ void ledger_file_read(struct ledger_file *ledger, const struct ledger_read *read
 {
     *ret_cells = NULL;
     *ret_n_rows = 0;
-    if (ledger_has_table(ledger, read->table))
-        *ret_n_rows = ledger_read_rows(ledger, read, arena, ret_cells);
+    if (!ledger_has_table(ledger, read->table))
+        return;
+
+    const struct ledger_table *table = read->table;
+    sqlite3_stmt *select = NULL;
+    int r = ledger_select(ledger, read, &select);
+    size_t n_rows = 0, capacity = 0;
+    bool has_row = !r;
+    while (!r && has_row) {
+        r = sql_row(select, &has_row);
+        if (r || !has_row)
+            break;
+        if (n_rows == capacity) {
+            capacity = capacity ? capacity * 2 : 64;
+            *ret_cells =
+                mem_resize(*ret_cells, capacity, table->n_columns * sizeof(struct ledger_cell));
+        }
+        struct ledger_cell *row = *ret_cells + n_rows++ * table->n_columns;
+        for (unsigned i = 0; i < table->n_columns; i++)
+            row[i] = read_cell(select, (int)i, &table->columns[i], arena);
+    }
+    if (r)
+        sql_abort(ledger->db, "the ledger cannot be read");
+    sqlite3_finalize(select);
+    *ret_n_rows = n_rows;
 }
 
 int ledger_file_expire(struct ledger_file *ledger, const struct ledger_table *table,

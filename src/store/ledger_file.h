@@ -21,7 +21,7 @@
 #include "store/job.h"
 #include "store/store.h"
 
-#define LEDGER_HELD_MAX (32u * 1024u * 1024u)
+#define LEDGER_HELD_MAX ((size_t)32 * 1024 * 1024)
 
 struct ledger_file;
 

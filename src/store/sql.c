@@ -148,7 +148,7 @@ static int sql_check_pages(sqlite3 *db)
 {
     int64_t is_sound = 0;
     int r = sql_number(db, "SELECT quick_check = 'ok' FROM pragma_quick_check(1)", &is_sound);
-    return r ? r : is_sound ? 0 : STORE_CORRUPT;
+    return !r && !is_sound ? STORE_CORRUPT : r;
 }
 
 /* A file with anything in it was made with its format in the same transaction. */
@@ -220,8 +220,7 @@ static int sql_explain(sqlite3 *db, int r, const char *path, struct problem *pro
     }
     const char *reason = sqlite3_errcode(db) ? sqlite3_errmsg(db) : "its pages do not fit together";
     if (r == STORE_READ_ONLY)
-        problem_set(problem, path, "cannot be written: %s; make room on the disk, then start again",
-                    reason);
+        problem_set(problem, path, "cannot be written (%s); make room on the disk", reason);
     if (r == STORE_CORRUPT)
         problem_set(problem, path, "is damaged (%s); restore the directory from a backup", reason);
     return r;

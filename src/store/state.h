@@ -44,4 +44,4 @@ int64_t store_oldest_awaited(const struct store *store);
 void store_drop_watches(struct store *store);
 
 /* Opens blobs/ and removes what unfinished writers left there. */
-int blobs_open(int dir_fd, int *ret_fd) MUST_CHECK;
+int blobs_open(struct store *store) MUST_CHECK;

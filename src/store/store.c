@@ -29,35 +29,34 @@ static void store_on_letter(void *owner, struct letter *letter)
 
 void store_post(struct store *store, struct job *job)
 {
-    if (store->is_closing)
+    if (store->is_closing) {
         list_add_last(&store->refused, &job->link);
-    else
-        writer_post(store->writer, job);
+        return;
+    }
+    writer_post(store->writer, job);
 }
 
 /* --- open and close --- */
 
 /* The lock is the directory's own: no file is left behind, and the kernel drops it with us. */
-static int store_lock(const char *path, int *ret_fd, struct problem *problem)
+static int store_lock(struct store *store, const char *path, struct problem *problem)
 {
     int r = dir_make(AT_FDCWD, path, STORE_DIR_MODE);
     if (r) {
         problem_set(problem, path, "cannot be made a directory: %s", strerror(-r));
         return err_trace(r);
     }
-    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
+    store->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->dir_fd < 0) {
         r = -errno;
         problem_set(problem, path, "cannot be opened: %s", strerror(-r));
         return err_origin(r);
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (flock(store->dir_fd, LOCK_EX | LOCK_NB) < 0) {
         r = -errno;
         problem_set(problem, path, "is in use by another process; stop that one first");
         return r == -EWOULDBLOCK ? STORE_LOCKED : err_origin(r);
     }
-    *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 
@@ -118,10 +117,10 @@ DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
 static int store_open_files(struct store *store, const char *path, struct engine **ret_engine,
                             struct ledger_file **ret_ledger, struct problem *problem)
 {
-    int r = store_lock(path, &store->dir_fd, problem);
+    int r = store_lock(store, path, problem);
     if (r)
         return err_trace(r);
-    r = blobs_open(store->dir_fd, &store->blobs_fd);
+    r = blobs_open(store);
     if (r) {
         problem_set(problem, path, "cannot take the directory blobs: %s", strerror(-r));
         return err_trace(r);
@@ -301,9 +300,9 @@ void store_submit(struct store *store, struct store_write *write, struct txn *tx
     *txn = (struct txn){ 0 };
     job->changes = arena_new_array(&job->txn.arena, struct change, job->txn.n_ops);
     list_init(&write->link);
+    if (store->is_closing)
+        job->answer = STORE_READ_ONLY;
     if (!txn_fits(&job->txn))
         job->answer = STORE_TOO_LARGE;
-    else if (store->is_closing)
-        job->answer = STORE_READ_ONLY;
     store_post(store, &job->job);
 }

@@ -32,9 +32,9 @@
 #include "io/loop.h"
 
 #define STORE_KEY_MAX 1024u
-#define STORE_VALUE_MAX (1024u * 1024u)
+#define STORE_VALUE_MAX ((size_t)1024 * 1024)
 #define STORE_TXN_OPS_MAX 1024u
-#define STORE_TXN_SIZE_MAX (16u * 1024u * 1024u) /* all keys and values of one */
+#define STORE_TXN_SIZE_MAX ((size_t)16 * 1024 * 1024) /* all keys and values of one */
 
 struct store;
 

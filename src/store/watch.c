@@ -17,7 +17,7 @@
 #include "store/record.h"
 #include "store/state.h"
 
-#define CATCH_UP_SIZE (1024u * 1024u)
+#define CATCH_UP_SIZE ((size_t)1024 * 1024)
 
 struct catch_up {
     struct job job;
@@ -137,14 +137,13 @@ static void catch_up_on_done(struct job *job, struct store *store)
     while (reader.rest.size && !store->is_closing && catch_up_step(catch_up, &reader)) {
     }
 
-    struct store_watch *watch = catch_up_watch(catch_up);
-    if (watch && !store->is_closing && catch_up->next_revision <= store->revision) {
+    struct list *link = list_take_first(&catch_up->watches);
+    bool is_behind = link && catch_up->next_revision <= store->revision;
+    if (link)
+        list_add_last(is_behind ? &catch_up->watches : &store->live, link);
+    if (is_behind && !store->is_closing) {
         store_post(store, job);
         return;
-    }
-    if (watch) {
-        list_remove(&watch->link);
-        list_add_last(&store->live, &watch->link);
     }
     catch_up_free(catch_up);
 }

@@ -109,10 +109,11 @@ static int count_refusals(struct fixture *f, struct image *image, int file, size
 {
     int n = 0;
     for (size_t at = 0; at < image->bytes[file].size; at += at < 100 ? 1 : step) {
-        image->bytes[file].data[at] ^= (char)(1 << at % 8);
+        char whole = image->bytes[file].data[at];
+        image->bytes[file].data[at] = (char)(whole ^ (char)(1u << at % 8));
         image_restore(image, f);
         n += refuses(f);
-        image->bytes[file].data[at] ^= (char)(1 << at % 8);
+        image->bytes[file].data[at] = whole;
     }
     return n;
 }
@@ -127,7 +128,7 @@ TEST(a_flipped_bit_in_the_database_is_noticed_or_harmless)
     struct image image;
     image_take(&image, &f);
     CHECK(!image.exists[1]); /* a closed store has no log */
-    CHECK(image.bytes[0].size > 4 * 4096);
+    CHECK(image.bytes[0].size > 16384);
     CHECK(count_refusals(&f, &image, 0, 61) > 100);
     image_restore(&image, &f);
     CHECK(!refuses(&f));
@@ -281,8 +282,7 @@ TEST(changes_made_behind_our_back_are_noticed)
         "UPDATE entry SET value = CAST('forged' AS BLOB) WHERE key = CAST('key/007' AS BLOB)",
         "UPDATE entry SET version = version + 1 WHERE key = CAST('key/007' AS BLOB)",
         "UPDATE entry SET key = CAST('key/zzz' AS BLOB) WHERE key = CAST('key/007' AS BLOB)",
-        "INSERT INTO entry SELECT CAST('new' AS BLOB), value, create_revision, mod_revision,"
-        " version, hash FROM entry LIMIT 1",
+        "INSERT INTO entry VALUES(CAST('new' AS BLOB), x'00', 1, 1, 1, 1)",
         "DELETE FROM revision WHERE id = 1",
         "DELETE FROM revision WHERE id = 30",
         "DELETE FROM revision WHERE id = (SELECT max(id) FROM revision)",

@@ -18,9 +18,10 @@ static const char *range(const struct index *index, const char *prefix, const ch
     const struct store_entry *entries[16];
     size_t n = index_range(index, span_of(prefix), span_of(after), entries, capacity);
     text[0] = '\0';
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s", i ? " " : "",
                  SPAN_ARG(entries[i]->key));
+    }
     return text;
 }
 

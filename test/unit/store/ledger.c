@@ -48,6 +48,7 @@ static void reading_on_rows(struct ledger_read *read, const struct ledger_cell *
 {
     struct reading *self = container_of(read, struct reading, read);
     size_t n = read->table->n_columns, size = 0;
+    CHECK(n > 0);
     for (size_t i = 0; i < n_rows * n; i++) {
         bool is_text = read->table->columns[i % n].kind == LEDGER_KEY_TEXT ||
                        read->table->columns[i % n].kind == LEDGER_TEXT;

@@ -56,22 +56,23 @@ static int disk_sync(int fd)
         errno = EIO;
         return -1;
     }
-    char link[32], path[256] = "";
+    char link[32], target[256] = "";
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    CHECK(readlink(link, path, sizeof(path) - 1) > 0);
+    CHECK(readlink(link, target, sizeof(target) - 1) > 0);
     size_t size = strlen(disk.live);
-    if (size == 0 || strncmp(path, disk.live, size) != 0)
+    if (size == 0 || strncmp(target, disk.live, size) != 0)
         return 0;
 
     pthread_mutex_lock(&disk.lock);
     disk.n_syncs++;
-    if (path[size] == '/' && !strchr(path + size + 1, '/'))
-        copy_file(disk.live, disk.synced, path + size + 1);
+    if (target[size] == '/' && !strchr(target + size + 1, '/'))
+        copy_file(disk.live, disk.synced, target + size + 1);
     sync_names();
     pthread_mutex_unlock(&disk.lock);
     return 0;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the header's are reserved */
 __attribute__((visibility("default"))) int fsync(int fd)
 {
     return disk_sync(fd);
@@ -81,6 +82,7 @@ __attribute__((visibility("default"))) int fdatasync(int fd)
 {
     return disk_sync(fd);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 static void disk_init(struct fixture *f)
 {
