@@ -68,7 +68,7 @@ static void parts_format(const struct version_snapshot *snapshot, const struct b
     json_open(&out, '{');
     for (unsigned i = 0; i < parts->n_builds; i++) {
         json_key(&out, snapshot->contracts[parts->builds[i].contract].name);
-        json_string(&out, snapshot->builds[parts->builds[i].build].build.version);
+        json_text(&out, snapshot->builds[parts->builds[i].build].build.version);
     }
     json_close(&out, '}');
     json_key(&out, SPAN("contracts"));
@@ -85,7 +85,7 @@ static void parts_format(const struct version_snapshot *snapshot, const struct b
     json_open(&out, '{');
     for (unsigned i = 0; i < parts->n_releases; i++) {
         json_key(&out, parts->releases[i]->app);
-        json_string(&out, parts->releases[i]->version);
+        json_text(&out, parts->releases[i]->version);
     }
     json_close(&out, '}');
     json_close(&out, '}');

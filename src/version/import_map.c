@@ -47,7 +47,7 @@ const char *import_map_format(struct arena *arena, const struct snapshot_release
     for (unsigned i = 0; i < release->n_entries; i++) {
         put_url(&url, release, release->entries[i].path);
         json_key(&out, span_of(release->entries[i].name));
-        json_string(&out, buf_span(&url));
+        json_text(&out, buf_span(&url));
     }
     json_close(&out, '}');
     json_key(&out, SPAN("integrity"));
@@ -57,7 +57,7 @@ const char *import_map_format(struct arena *arena, const struct snapshot_release
             continue;
         put_url(&url, release, release->entries[i].path);
         json_key(&out, buf_span(&url));
-        json_string(&out, span_of(release->entries[i].integrity));
+        json_text(&out, span_of(release->entries[i].integrity));
     }
     json_close(&out, '}');
     json_close(&out, '}');
