@@ -72,7 +72,7 @@ static void put_policies(struct buf *body, const struct command *command)
         if (span_is(value, "true") || span_is(value, "false"))
             json_bool(&out, span_is(value, "true"));
         else
-            json_string(&out, value);
+            json_text(&out, value);
     }
     json_close(&out, '}');
 }
@@ -120,7 +120,7 @@ static void put_member(struct json_out *out, const char *key, const char *value)
     if (!value)
         return;
     json_key(out, span_of(key));
-    json_string(out, span_of(value));
+    json_text(out, span_of(value));
 }
 
 static int instance_register(struct command *command)

@@ -68,7 +68,7 @@ static bool put_steps(struct json_out *out, const char *text)
         out->needs_comma = true;
         if (hold.data) {
             json_key(out, SPAN("for"));
-            json_string(out, hold);
+            json_text(out, hold);
         }
         json_close(out, '}');
     }
@@ -81,7 +81,7 @@ static void put_member(struct json_out *out, const char *key, const char *value)
     if (!value)
         return;
     json_key(out, span_of(key));
-    json_string(out, span_of(value));
+    json_text(out, span_of(value));
 }
 
 static int rollout_start(struct command *command)
@@ -92,7 +92,7 @@ static int rollout_start(struct command *command)
     json_key(&out, SPAN("members"));
     json_open(&out, '[');
     for (unsigned i = 0; i < command->n_operands; i++)
-        json_string(&out, span_of(command->operands[i]));
+        json_text(&out, span_of(command->operands[i]));
     json_close(&out, ']');
     if (command->options.steps && !put_steps(&out, command->options.steps)) {
         fprintf(stderr, "sarsen: --steps is \"%s\"; \"1,10:30s,50,100\" is accepted\n",

@@ -109,7 +109,7 @@ static int retire_change(struct command *command)
     json_open(&out, '{');
     if (command->options.why) {
         json_key(&out, SPAN("why"));
-        json_string(&out, span_of(command->options.why));
+        json_text(&out, span_of(command->options.why));
     }
     json_close(&out, '}');
     int r = command_call(command, "POST", path, &body, NULL);

@@ -138,7 +138,7 @@ static int put_call(struct command *command, char *path, const char *const *memb
         if (!members[i + 1])
             continue;
         json_key(&out, span_of(members[i]));
-        json_string(&out, span_of(members[i + 1]));
+        json_text(&out, span_of(members[i + 1]));
     }
     json_close(&out, '}');
     int r = command_call(command, "PUT", path, &body, NULL);
@@ -182,7 +182,7 @@ static int customer_set(struct command *command)
     for (unsigned i = 1; i < command->n_operands; i++) {
         struct span value = span_of(command->operands[i]), key = span_cut(&value, '=');
         json_key(&out, key);
-        json_string(&out, value);
+        json_text(&out, value);
     }
     json_close(&out, '}');
     json_close(&out, '}');

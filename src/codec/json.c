@@ -96,7 +96,7 @@ void json_key(struct json_out *out, struct span key)
     out->needs_comma = false;
 }
 
-void json_string(struct json_out *out, struct span text)
+void json_text(struct json_out *out, struct span text)
 {
     start_value(out);
     put_string(out, text);
@@ -120,7 +120,7 @@ void json_bool(struct json_out *out, bool value)
     buf_puts(out->buf, value ? "true" : "false");
 }
 
-void json_null(struct json_out *out)
+void json_none(struct json_out *out)
 {
     start_value(out);
     buf_puts(out->buf, "null");
@@ -130,13 +130,13 @@ void json_problem_open(struct json_out *out, unsigned status, struct span detail
 {
     json_open(out, '{');
     json_key(out, SPAN("type"));
-    json_string(out, SPAN("about:blank"));
+    json_text(out, SPAN("about:blank"));
     json_key(out, SPAN("title"));
-    json_string(out, span_of(http_status_reason(status)));
+    json_text(out, span_of(http_status_reason(status)));
     json_key(out, SPAN("status"));
     json_uint(out, status);
     if (detail.size) {
         json_key(out, SPAN("detail"));
-        json_string(out, detail);
+        json_text(out, detail);
     }
 }

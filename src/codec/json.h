@@ -8,7 +8,7 @@
  *
  *   json_open(&out, '{'); json_key(&out, "status"); json_uint(&out, 410); json_close(&out, '}');
  *
- * Commas are put by the writer. No white space: with sorted keys the result is canonical
+ * The names are none of jansson's, which some programs link too. Commas are put by the writer. No white space: with sorted keys the result is canonical
  * (RFC 8785 for the strings and integers we use).
  */
 
@@ -26,12 +26,11 @@ struct json_out {
 void json_open(struct json_out *out, char bracket);  /* '{' or '[' */
 void json_close(struct json_out *out, char bracket); /* '}' or ']' */
 void json_key(struct json_out *out, struct span key);
-void json_string(struct json_out *out,
-                 struct span text); /* bytes that are no UTF-8 become U+FFFD */
+void json_text(struct json_out *out, struct span text); /* bytes that are no UTF-8 become U+FFFD */
 void json_uint(struct json_out *out, uint64_t value);
 void json_int(struct json_out *out, int64_t value);
 void json_bool(struct json_out *out, bool value);
-void json_null(struct json_out *out);
+void json_none(struct json_out *out);
 
 /* A whole problem document (RFC 9457): type about:blank, title from the status. The object stays
  * open for members of the caller, who ends it with json_close(). */

@@ -518,19 +518,19 @@ static void write_leaf(struct json_out *out, const struct setting *setting)
 {
     json_open(out, '{');
     json_key(out, SPAN("description"));
-    json_string(out, span_of(setting->help));
+    json_text(out, span_of(setting->help));
     json_key(out, SPAN("type"));
     if (setting->kind == KIND_BOOL) {
-        json_string(out, SPAN("boolean"));
+        json_text(out, SPAN("boolean"));
     } else if (setting->kind == KIND_COUNT) {
-        json_string(out, SPAN("integer"));
+        json_text(out, SPAN("integer"));
     } else if (setting->kind == KIND_LISTENERS) {
         json_open(out, '[');
-        json_string(out, SPAN("string"));
-        json_string(out, SPAN("array"));
+        json_text(out, SPAN("string"));
+        json_text(out, SPAN("array"));
         json_close(out, ']');
     } else {
-        json_string(out, SPAN("string"));
+        json_text(out, SPAN("string"));
     }
     json_close(out, '}');
 }
@@ -542,7 +542,7 @@ static void write_section(struct json_out *out, const char *section)
     struct span last = SPAN_NULL;
     json_open(out, '{');
     json_key(out, SPAN("type"));
-    json_string(out, SPAN("object"));
+    json_text(out, SPAN("object"));
     json_key(out, SPAN("additionalProperties"));
     json_bool(out, false);
     json_key(out, SPAN("properties"));
@@ -566,7 +566,7 @@ static void write_section(struct json_out *out, const char *section)
         json_key(out, SPAN("routes"));
         json_open(out, '{');
         json_key(out, SPAN("type"));
-        json_string(out, SPAN("array"));
+        json_text(out, SPAN("array"));
         json_close(out, '}');
     }
     json_close(out, '}');

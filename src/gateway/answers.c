@@ -25,7 +25,7 @@ static void begin(struct problem_answer *problem, unsigned status, struct span d
 static void member(struct problem_answer *problem, struct span key, struct span value)
 {
     json_key(&problem->json, key);
-    json_string(&problem->json, value);
+    json_text(&problem->json, value);
 }
 
 static void finish(struct problem_answer *problem, struct request *request)
@@ -138,7 +138,7 @@ static void put_waiting(struct problem_answer *problem, const struct request *re
     for (uint32_t i = 0; i < group->n; i++) {
         uint32_t build = endpoints->providers[group->first + i];
         if (build != request->build)
-            json_string(&problem->json, snapshot_build_at(snapshot_of(request), build)->version);
+            json_text(&problem->json, snapshot_build_at(snapshot_of(request), build)->version);
     }
     json_close(&problem->json, ']');
 }

@@ -71,7 +71,7 @@ static void put_start(struct buf *page, const struct snapshot_release *release)
 {
     CLEANUP(buf_fini) struct buf name = { .limit = PAGE_MAX };
     struct json_out json = { .buf = &name };
-    json_string(&json, span_of(release->entries[0].name));
+    json_text(&json, span_of(release->entries[0].name));
     buf_puts(page, "import ");
     for (size_t i = 0; i < name.size; i++) {
         if (name.data[i] == '<')

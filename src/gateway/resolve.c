@@ -42,21 +42,21 @@ static void put_resolution(struct buf *body, const struct request *request,
     struct json_out json = { .buf = body };
     json_open(&json, '{');
     json_key(&json, SPAN("bom"));
-    json_string(&json, span_of(request->bom->id));
+    json_text(&json, span_of(request->bom->id));
     json_key(&json, SPAN("reason"));
-    json_string(&json, span_of(reason_name(request->reason)));
+    json_text(&json, span_of(reason_name(request->reason)));
     put_contracts(&json, request);
     CLEANUP(buf_fini) struct buf map = { .limit = 512 };
     buf_printf(&map, "/.sarsen/bom/%s/importmap.json", request->bom->id);
     if (release) {
         json_key(&json, SPAN("app"));
-        json_string(&json, release->app);
+        json_text(&json, release->app);
         json_key(&json, SPAN("release"));
-        json_string(&json, release->version);
+        json_text(&json, release->version);
         buf_printf(&map, "?app=%.*s", SPAN_ARG(release->app));
     }
     json_key(&json, SPAN("importmap"));
-    json_string(&json, buf_span(&map));
+    json_text(&json, buf_span(&map));
     json_close(&json, '}');
 }
 
@@ -118,7 +118,7 @@ static void put_entries(struct json_out *json, const struct bom *bom, bool is_in
                 continue;
             put_url(&url, release, entry->path);
             json_key(json, is_integrity ? buf_span(&url) : span_of(entry->name));
-            json_string(json, is_integrity ? span_of(entry->integrity) : buf_span(&url));
+            json_text(json, is_integrity ? span_of(entry->integrity) : buf_span(&url));
         }
     }
 }

@@ -34,7 +34,7 @@ TEST(commas)
     json_bool(&out, false);
     json_close(&out, ']');
     json_key(&out, SPAN(""));
-    json_null(&out);
+    json_none(&out);
     json_close(&out, '}');
     CHECK_STR(take(&buf),
               "{\"a\":[],\"b\":[18446744073709551615,-9223372036854775808,{},"
@@ -73,7 +73,7 @@ TEST(strings)
         struct buf buf = { .limit = 4096 };
         struct json_out out = { .buf = &buf };
         char want[128];
-        json_string(&out, rows[i].text);
+        json_text(&out, rows[i].text);
         snprintf(want, sizeof(want), "\"%s\"", rows[i].want);
         CHECK_STR(take(&buf), want);
     }
@@ -99,9 +99,9 @@ TEST(limit)
 {
     struct buf buf = { .limit = 8 };
     struct json_out out = { .buf = &buf };
-    json_string(&out, SPAN("123456"));
+    json_text(&out, SPAN("123456"));
     CHECK(!buf.is_full);
-    json_null(&out);
+    json_none(&out);
     CHECK(buf.is_full);
     buf_fini(&buf);
 }
