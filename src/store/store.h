@@ -17,7 +17,7 @@
  * Owns:     the database and the writer thread; keys and values are copied.
  * Borrows:  the loop.
  * Threads:  all calls on the control loop; the writer thread is inside.
- * Cost:     get O(1), range O(log n + k), a transaction one fsync shared by the group.
+ * Cost:     get O(1), range O(log n + k), a transaction two fsyncs shared by the group.
  * Promises: G1 to G4, G6 to G8 of docs/protocols/store.md.
  */
 
@@ -158,8 +158,8 @@ void store_watch_stop(struct store_watch *watch);
 /* --- the ledger: rows that are appended or added up, in a file of their own ---
  *
  * A table is described by its room: key columns, then columns that aggregate. Rows submitted go to
- * the writer and are on disk within a second; a crash loses at most that second. Rows of a table
- * with `is_synchronous` are acknowledged like writes.
+ * the writer and are on disk within a second; a crash loses at most that second. Rows submitted with
+ * a ledger_write are acknowledged like writes.
  */
 
 enum ledger_column_kind {
@@ -176,6 +176,8 @@ struct ledger_column {
     enum ledger_column_kind kind;
 };
 
+/* A table that adds up has at least one key column. An appended one may name a key column "seq":
+ * it then reads the row's number, and what is written to it is ignored. */
 struct ledger_table {
     const char *name;
     const struct ledger_column *columns;
