@@ -3,9 +3,9 @@
 #include "codec/baggage.h"
 
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "codec/escape.h"
 #include "codec/http1_scan.h"
-#include "codec/utf8.h"
 
 static const struct span prefix = SPAN("sarsen.");
 

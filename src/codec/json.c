@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "codec/http1.h"
-#include "codec/utf8.h"
 
 static const struct span replacement = SPAN("\xef\xbf\xbd"); /* U+FFFD */
 

@@ -7,9 +7,9 @@
 
 #include "codec/uri.h"
 
+#include "base/utf8.h"
 #include "codec/escape.h"
 #include "codec/http1_scan.h"
-#include "codec/utf8.h"
 
 static int refuse(const char *reason, const char **ret_reason)
 {

@@ -4,10 +4,11 @@
 
 /*
  * UTF-8 checked byte by byte (Unicode 15, table 3-7): overlong forms, surrogates and what lies
- * beyond U+10FFFF are refused at the first byte that shows it. Private to codec.
+ * beyond U+10FFFF are refused at the first byte that shows it.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct utf8 {
@@ -33,4 +34,17 @@ static inline bool utf8_take(struct utf8 *utf8, uint8_t byte)
     uint8_t high = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
     *utf8 = (struct utf8){ n_left, low, high };
     return true;
+}
+
+/* Bytes of the first character of a text that ends with NUL; 0 when that is no character. */
+static inline size_t utf8_size(const char *text)
+{
+    struct utf8 utf8 = { 0 };
+    size_t size = 0;
+    do {
+        if (!utf8_take(&utf8, (uint8_t)text[size]))
+            return 0;
+        size++;
+    } while (utf8.n_left);
+    return size;
 }
