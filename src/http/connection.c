@@ -19,9 +19,6 @@
 #include <sys/socket.h>
 
 #define READS_PER_RUN 4u /* then it is the others' turn */
-#define DISCARD_MAX 262144u
-#define DISCARD_TIME (5 * NSEC_PER_SEC)
-#define LINGER_TIME (2 * NSEC_PER_SEC)
 
 static nsec earlier(nsec a, nsec b)
 {
@@ -99,10 +96,10 @@ void http_connection_leave_body(struct connection *connection)
 {
     if (connection->input != INPUT_BODY)
         return;
-    if (connection->exchange->keeps_alive)
-        start_discard(connection, INPUT_DISCARD, DISCARD_TIME);
-    else
-        start_discard(connection, INPUT_LINGER, DISCARD_TIME);
+    struct exchange *exchange = connection->exchange;
+    exchange->keeps_alive = exchange->keeps_alive && !http_body_is_long(&exchange->body);
+    enum input next = exchange->keeps_alive ? INPUT_DISCARD : INPUT_LINGER;
+    start_discard(connection, next, DISCARD_TIME);
 }
 
 /* Answers for the handler, which does not see this request, or has been told that it is over. */

@@ -39,6 +39,11 @@
 #define SPARE_EXCHANGES_MAX 64u
 #define KEPT_HEAD_SPARE 8192u
 
+/* What is read and dropped of a body that nobody wants, for the sake of the connection. */
+#define DISCARD_MAX 262144u
+#define DISCARD_TIME (5 * NSEC_PER_SEC)
+#define LINGER_TIME (2 * NSEC_PER_SEC)
+
 struct exchange;
 
 struct http_server {
@@ -134,6 +139,12 @@ struct exchange {
 static inline struct exchange *exchange_of(struct http_exchange *public)
 {
     return container_of(public, struct exchange, public);
+}
+
+/* Whether so much of it is known to come that reading it is worth less than the connection. */
+static inline bool http_body_is_long(const struct http_body *body)
+{
+    return body->framing == HTTP_BODY_LENGTH && body->left > DISCARD_MAX;
 }
 
 /* server.c */

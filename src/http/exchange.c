@@ -16,7 +16,6 @@
 #define SEND_NOW 16384u      /* from here on sending by reference is cheaper than copying */
 #define READ_FILE_MAX 16384u /* up to here a copy of the file is cheaper than a second send */
 #define HEAD_OVERHEAD 256u   /* status line, framing, Date */
-#define DISCARD_WORTH 262144u
 
 static struct spares *spares_of(struct exchange *self)
 {
@@ -114,18 +113,14 @@ static enum sending choose_sending(const struct exchange *self, const struct htt
     return self->is_http_1_0 ? SENDING_UNTIL_CLOSE : SENDING_CHUNKED;
 }
 
-/* A client that waits for 100 may or may not send its body after a final answer, and a long body
- * is not worth reading to the end: the connection is not used again. */
+/* A client that waits for 100 may or may not send its body after a final answer, so nobody could
+ * say where the next request starts. */
 static bool keeps_alive_after(const struct exchange *self)
 {
     const struct connection *connection = self->connection;
-    if (!self->keeps_alive || connection->server->is_draining ||
-        self->sending == SENDING_UNTIL_CLOSE)
-        return false;
-    if (connection->input != INPUT_BODY)
-        return true;
-    bool is_long = self->body.framing == HTTP_BODY_LENGTH && self->body.left > DISCARD_WORTH;
-    return !self->needs_continue && !is_long;
+    bool is_unsure = connection->input == INPUT_BODY && self->needs_continue;
+    return self->keeps_alive && !is_unsure && !connection->server->is_draining &&
+           self->sending != SENDING_UNTIL_CLOSE;
 }
 
 static void put_framing(struct http1_out *out, const struct exchange *self,
@@ -307,8 +302,8 @@ static void exchange_end(struct exchange *self)
         return;
     }
     if (connection->input == INPUT_DONE) {
-        self->discard_left = DISCARD_WORTH;
-        self->discard_until = loop_now(server->loop) + 2 * NSEC_PER_SEC;
+        self->discard_left = DISCARD_MAX;
+        self->discard_until = loop_now(server->loop) + LINGER_TIME;
     }
     connection->input = INPUT_LINGER;
     if (!self->is_shut)
@@ -395,6 +390,10 @@ void http_reply(struct http_exchange *exchange, unsigned status,
         .body = HTTP_SEND_LENGTH,
         .content_length = body.size,
     };
+    /* The body will not be read. When that ends the connection, the answer can still say so. */
+    struct exchange *self = exchange_of(exchange);
+    if (self->connection->input == INPUT_BODY && http_body_is_long(&self->body))
+        self->keeps_alive = false;
     http_respond(exchange, &response);
     http_send(exchange, body);
     http_finish(exchange);
