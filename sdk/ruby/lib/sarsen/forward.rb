@@ -67,7 +67,7 @@ module Sarsen
       cookie = RackAnswer.name("set-cookie")
       fields.each do |name, value|
         # Rails' own cookies are added to these later on; one that an action set before must not be lost either.
-        value = [headers[name], value].compact.join("\n") if name == cookie && !value.is_a?(Array)
+        value = [*headers[name], *value].inject { |before, one| RackAnswer.cookies(before, one) } if name == cookie
         headers[name] = value
       end
       self.response_body = body

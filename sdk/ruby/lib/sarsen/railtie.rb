@@ -25,10 +25,14 @@ module Sarsen
       end
     end
 
+    # GraphQL's query and variables fill the Parameters: line and hold what users typed. Not later than this, because the
+    # application remembers the list with its first request.
+    initializer "sarsen.filter_parameters", after: :load_config_initializers do |app|
+      app.config.filter_parameters += %i[query variables] if Sarsen.config.filter_parameters
+    end
+
     config.after_initialize do |app|
       Sarsen.config.logger ||= ::Rails.logger
-      # GraphQL's query and variables fill the Parameters: line and hold what users typed.
-      app.config.filter_parameters += %i[query variables] if Sarsen.config.filter_parameters
       Railtie.warn_of_lock(app)
     end
 

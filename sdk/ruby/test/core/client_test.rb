@@ -192,6 +192,28 @@ class ClientTest < SarsenTest
     assert_equal 0, pool.idle_count
   end
 
+  def test_a_connection_whose_request_was_cut_short_is_not_used_again
+    gateway do |peer|
+      peer.socket.readpartial(100)
+      peer.write(OK)
+      peer.closed_by_client?
+    end
+    2.times { assert_equal "ok", Sarsen.call("orders", :post, "/", body: "x" * 8_000_000).text }
+    assert_equal 2, @gateways.last.connections
+  end
+
+  def test_a_failed_request_closes_its_connection
+    gone = Queue.new
+    gateway { |peer| peer.request && gone << peer.closed_by_client? }
+    error = assert_raises(Sarsen::Timeout) { get("/", timeout: 0.1) }
+    assert Timeout.timeout(5) { gone.pop }, error.message
+  end
+
+  def test_the_deadline_bounds_a_silence
+    gateway { |peer| peer.serve { nil } }
+    assert_in_delta(0.2, seconds { assert_raises(Sarsen::Timeout) { get("/", timeout: 0.2) } }, 0.15)
+  end
+
   def test_a_deadline_that_has_passed_sends_nothing
     server = gateway
     context = Sarsen::Context.new(deadline: Sarsen::Deadline.after(0))

@@ -252,6 +252,17 @@ class ForwardCoreTest < SarsenTest
     assert_equal [504, "GATEWAY_TIMEOUT"], [answer.status, JSON.parse(answer.body)["errors"][0]["extensions"]["code"]]
   end
 
+  def test_an_answer_that_breaks_gives_its_place_back
+    Sarsen.config.concurrency = 1
+    gateway_of("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort")
+    2.times { assert_equal 502, Rack::MockRequest.new(endpoint).get("/").status }
+    streaming_gateway << "x" * 2_000_000
+    _, _, body = endpoint.call(Rack::MockRequest.env_for("/"))
+    @gateways.pop.stop
+    assert_raises(Sarsen::BadGateway) { body.enum_for(:each).to_a }
+    pool.enter("orders").leave
+  end
+
   def test_a_busy_service_is_503_with_retry_after
     Sarsen.config.concurrency = 0
     answer = Rack::MockRequest.new(endpoint).post("/")
