@@ -19,6 +19,9 @@
  * pipelining, draining or closing after an unread body, refusing malformed requests with the
  * status of the codec, Date.
  *
+ * A client that closes only its sending side still gets its answer; one that resets, or closes a
+ * unix socket, is an abort at once.
+ *
  * Owns:     connections and exchanges. Everything handed to http_respond is copied.
  * Borrows:  the loop, the handler, the settings.
  * Threads:  one server per loop, on that loop's thread.
@@ -108,6 +111,8 @@ void http_send(struct http_exchange *exchange, struct span bytes);
  * descriptor is closed when they have left. */
 void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size);
 
+/* Bytes that wait for the client or for the end of the turn. Stopping whenever there are any is
+ * correct too: on_drained comes for each time they are gone. */
 size_t http_unsent(const struct http_exchange *exchange);
 
 /* The answer is complete; the exchange is the connection's again and must not be touched. */

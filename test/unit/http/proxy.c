@@ -233,45 +233,50 @@ static void client_send(struct client *client)
     client->n_sent += n > 0 ? (size_t)n : 0;
 }
 
-/* Whether the answer is complete; it is checked then. */
-static bool client_receive(struct client *client)
+/* Whether the whole body is there; what is there is compared with what was sent. */
+static bool is_chunked_body(struct span rest, struct span want)
+{
+    struct http1_chunked chunked = { 0 };
+    struct span data;
+    int r;
+    while ((r = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA) {
+        CHECK(span_equals(data, span_first(want, data.size)));
+        want = span_from(want, data.size);
+    }
+    CHECK(r != HTTP1_CHUNK_BAD);
+    if (r == HTTP1_CHUNK_END)
+        CHECK_INT(rest.size + want.size, 0);
+    return r == HTTP1_CHUNK_END;
+}
+
+static bool is_whole_answer(const struct client *client)
 {
     static const struct http1_limits limits = { .head = 65536, .line = 8192 };
+    struct http_head head;
+    struct http1_error error;
+    struct span rest = buf_span(&client->answer), want = buf_span(&client->body);
+    int r = http1_parse_response(rest, SPAN("POST"), &limits, &head, &error);
+    CHECK(r != HTTP1_BAD);
+    if (r == HTTP1_MORE)
+        return false;
+
+    rest = span_from(rest, head.size);
+    CHECK_INT(head.framing, client->is_chunked ? HTTP_BODY_CHUNKED : HTTP_BODY_LENGTH);
+    if (client->is_chunked)
+        return is_chunked_body(rest, want);
+    CHECK_INT(head.content_length, want.size);
+    CHECK(span_equals(rest, span_first(want, rest.size)));
+    return rest.size == want.size;
+}
+
+static bool client_receive(struct client *client)
+{
     if (random_below(50) == 0) { /* a slow reader */
         CHECK_INT(peer_receive(client->peer), 1);
         buf_put(&client->answer, (struct span){ client->peer->got, client->peer->n_got });
         client->peer->n_got = 0;
     }
-
-    struct http_head head;
-    struct http1_error error;
-    struct span rest = buf_span(&client->answer), data;
-    int r = http1_parse_response(rest, SPAN("POST"), &limits, &head, &error);
-    CHECK(r != HTTP1_BAD);
-    if (r == HTTP1_MORE)
-        return false;
-    rest = span_from(rest, head.size);
-    if (head.framing == HTTP_BODY_LENGTH) {
-        CHECK_INT(head.content_length, client->body.size);
-        if (rest.size < head.content_length)
-            return false;
-        CHECK(span_equals(rest, buf_span(&client->body)));
-        return true;
-    }
-    CHECK_INT(head.framing, HTTP_BODY_CHUNKED);
-    struct http1_chunked chunked = { 0 };
-    size_t n_body = 0;
-    while ((r = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA) {
-        CHECK(n_body + data.size <= client->body.size);
-        CHECK(memcmp(client->body.data + n_body, data.data, data.size) == 0);
-        n_body += data.size;
-    }
-    CHECK(r != HTTP1_CHUNK_BAD);
-    if (r != HTTP1_CHUNK_END)
-        return false;
-    CHECK_INT(n_body, client->body.size);
-    CHECK_INT(rest.size, 0);
-    return true;
+    return is_whole_answer(client);
 }
 
 static bool client_step(struct client *client)
@@ -314,7 +319,7 @@ TEST(bodies_of_all_kinds_pass_through_unchanged_and_memory_stays_bounded)
         clients[i].peer = peer_connect(proxy.loop, &address);
         client_make_request(&clients[i]);
     }
-    time_t until = time(NULL) + 3 * PEER_PATIENCE;
+    time_t until = time(NULL) + 15;
     for (size_t n_done = 0; n_done < N_CLIENTS;) {
         CHECK(time(NULL) < until);
         n_done = 0;
