@@ -130,6 +130,12 @@ static const struct release_file *file_find(const struct release *release, struc
     return release ? map_find_as(&release->files, path, struct release_file, node) : NULL;
 }
 
+/* Of a manifest that was checked. */
+static const struct release_file *file_get(const struct release *release, struct span path)
+{
+    return container_of(map_find(&release->files, path), struct release_file, node);
+}
+
 int release_file_put(const struct version *version, const struct file_spec *spec, struct txn *txn,
                      struct problem *problem)
 {
@@ -340,7 +346,7 @@ static void manifest_encode(const struct release_spec *spec, const struct releas
     record.n_entries = spec->n_entries;
     record.entries = arena_new_array(&txn->arena, Version__Entry *, spec->n_entries);
     for (unsigned i = 0; i < spec->n_entries; i++) {
-        const struct release_file *file = file_find(release, spec->entries[i].path);
+        const struct release_file *file = file_get(release, spec->entries[i].path);
         record.entries[i] = arena_new(&txn->arena, Version__Entry);
         version__entry__init(record.entries[i]);
         record.entries[i]->name = version_text(txn, spec->entries[i].name);
@@ -352,7 +358,7 @@ static void manifest_encode(const struct release_spec *spec, const struct releas
     record.n_styles = spec->n_styles;
     record.styles = arena_new_array(&txn->arena, char *, spec->n_styles);
     for (unsigned i = 0; i < spec->n_styles; i++) {
-        const struct release_file *file = file_find(release, spec->styles[i]);
+        const struct release_file *file = file_get(release, spec->styles[i]);
         record.styles[i] = version_text(txn, spec->styles[i]);
         txn_expect(txn, file_key(txn, spec->app, spec->release, spec->styles[i]),
                    file->mod_revision);

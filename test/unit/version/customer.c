@@ -36,10 +36,12 @@ TEST(a_customer_without_a_record_can_be_pinned)
                              .expires = WORLD_WALL + 1000 };
     DO(&world, pin_put(world.version, &spec, world.wall, &world.txn, &world.problem));
     CHECK_INT(customer(&world, "acme/eu")->mod_revision, 0);
-    CHECK_STR(pin(&world, "acme/eu", "shop")->release, "4.1.0");
-    CHECK_STR(pin(&world, "acme/eu", "shop")->why, "month end");
-    CHECK_STR(pin(&world, "acme/eu", "shop")->by, "ann");
-    CHECK_INT(pin(&world, "acme/eu", "shop")->expires, WORLD_WALL + 1000);
+    const struct pin *found = pin(&world, "acme/eu", "shop");
+    CHECK(found);
+    CHECK_STR(found->release, "4.1.0");
+    CHECK_STR(found->why, "month end");
+    CHECK_STR(found->by, "ann");
+    CHECK_INT(found->expires, WORLD_WALL + 1000);
     CHECK_INT(version_next_expiry(world.version, WORLD_WALL), WORLD_WALL + 1000);
     CHECK_INT(version_next_expiry(world.version, WORLD_WALL + 1000), 0);
 

@@ -7,7 +7,9 @@
 static const struct release *release(struct world *world, const char *app, const char *version)
 {
     const struct app *owner = app_find(world->version, span_of(app));
-    return owner ? release_find(owner, span_of(version)) : NULL;
+    const struct release *found = owner ? release_find(owner, span_of(version)) : NULL;
+    CHECK(found);
+    return found;
 }
 
 static struct file_spec file_spec(const char *path)
