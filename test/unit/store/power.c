@@ -161,10 +161,10 @@ TEST(every_acknowledged_write_survives_a_power_cut)
     /* About 100 pages of log a write, so that checkpoints come often. */
     static char filler[200000];
     hash_random(filler, sizeof(filler));
-    static struct fixture_write writes[3 * 60];
+    static struct fixture_write writes[3 * 30];
     char dir[128];
     snprintf(dir, sizeof(dir), "%s/cut", f.dir);
-    for (int n = 1; n <= 3 * 60; n += 3) {
+    for (int n = 1; n <= 3 * 30; n += 3) {
         for (int i = 0; i < 3; i++) {
             struct txn txn = { 0 };
             size_t size = (size_t)random() % sizeof(filler);
