@@ -204,7 +204,7 @@ class ClientTest < SarsenTest
 
   def test_a_failed_request_closes_its_connection
     gone = Queue.new
-    gateway { |peer| peer.request && gone << peer.closed_by_client? }
+    gateway { |peer| peer.request && gone.push(peer.closed_by_client?) }
     error = assert_raises(Sarsen::Timeout) { get("/", timeout: 0.1) }
     assert Timeout.timeout(5) { gone.pop }, error.message
   end

@@ -256,7 +256,7 @@ class ForwardCoreTest < SarsenTest
     Sarsen.config.concurrency = 1
     gateway_of("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort")
     2.times { assert_equal 502, Rack::MockRequest.new(endpoint).get("/").status }
-    streaming_gateway << "x" * 2_000_000
+    streaming_gateway.push("x" * 2_000_000)
     _, _, body = endpoint.call(Rack::MockRequest.env_for("/"))
     @gateways.pop.stop
     assert_raises(Sarsen::BadGateway) { body.enum_for(:each).to_a }

@@ -94,7 +94,8 @@ class RailsTest < Minitest::Test
   end
 
   def test_the_services_headers_win_over_rails_own
-    answering("HTTP/1.1 200 OK\r\ncontent-type: image/x-odd; b=2\r\ncache-control: no-cache, max-age=0, immutable\r\netag: \"a\"\r\n" \
+    answering("HTTP/1.1 200 OK\r\ncontent-type: image/x-odd; b=2\r\ncache-control: no-cache, max-age=0, immutable\r\n" \
+              "etag: \"a\"\r\n" \
               "x-frame-options: DENY\r\nsarsen-bom: b7k2q\r\nContent-Length: 2\r\n\r\nok")
     get "/graphql"
     values = %w[Content-Type Cache-Control X-Frame-Options Sarsen-Bom].map { |name| last_response[name] }
