@@ -29,7 +29,11 @@ int err_report_(int r, const char *step, const char *func, const char *file, int
 #define err_trace(r) err_at_((r), "via")
 
 /* err_fold(r): an answer this caller did not expect is a fault too. */
-#define err_fold(r) err_at_((r) > 0 ? -ENOTRECOVERABLE : (r), "via")
+#define err_fold(r)                                                                                \
+    ({                                                                                             \
+        int fold_ = (r);                                                                           \
+        err_at_(fold_ > 0 ? -ENOTRECOVERABLE : fold_, "via");                                      \
+    })
 
 #define err_at_(r, step)                                                                           \
     ({                                                                                             \
