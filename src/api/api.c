@@ -216,8 +216,9 @@ static void refuse_caller(struct api_call *call, unsigned status)
                                     "loopback, and Origin, where sent, the same");
 }
 
-/* A blob is opened as soon as the route is known, so that the body can stream into it. */
-static void start_call(struct api_call *call)
+/* A blob is opened as soon as the route is known, so that the body can stream into it.
+ * False when the call is answered, and gone. */
+static bool start_call(struct api_call *call)
 {
     struct span path = SPAN_NULL;
     const char *reason = NULL;
@@ -225,7 +226,7 @@ static void start_call(struct api_call *call)
     char *memory = arena_alloc(&call->arena, target.size + 1, 1);
     if (uri_normalise(target, memory, target.size, &path, &call->query, &reason)) {
         api_refuse_text(call, 400, reason);
-        return;
+        return false;
     }
     path = arena_span_dup(&call->arena, path);
     call->query = arena_span_dup(&call->arena, call->query);
@@ -234,23 +235,33 @@ static void start_call(struct api_call *call)
     call->route = find_route(call, call->exchange->head->method, path, &is_path_known);
     if (!call->route) {
         refuse_route(call, path, is_path_known);
-        return;
+        return false;
     }
     unsigned status = check_caller(call);
     if (status) {
         refuse_caller(call, status);
-        return;
+        return false;
     }
     if (!decode_params(call)) {
         api_refuse_text(call, 400, "the path has a malformed escape");
-        return;
+        return false;
     }
     call->if_match =
         arena_span_dup(&call->arena, http_head_value(call->exchange->head, HTTP_IF_MATCH));
     struct span dry_run = api_query(call, "dry_run");
     call->is_dry_run = dry_run.data && !span_is(dry_run, "0") && !span_is(dry_run, "false");
-    if (call->route->is_raw && blob_create(call->rooms->store, &call->blob))
+    if (call->route->is_raw && blob_create(call->rooms->store, &call->blob)) {
         api_refuse_text(call, 503, "the disk takes no more");
+        return false;
+    }
+    return true;
+}
+
+/* http/ tells of the end of a body only where there is one. */
+static bool has_body(const struct http_head *head)
+{
+    return head->framing != HTTP_BODY_NONE &&
+           (head->framing != HTTP_BODY_LENGTH || head->content_length > 0);
 }
 
 static void on_request(struct http_handler *handler, struct http_exchange *exchange)
@@ -265,7 +276,9 @@ static void on_request(struct http_handler *handler, struct http_exchange *excha
     list_add_last(&api->calls, &call->link);
     exchange->owner = call;
     exchange->ops = &call_ops;
-    start_call(call);
+    bool is_complete = !has_body(exchange->head);
+    if (start_call(call) && is_complete)
+        on_body_end(exchange);
 }
 
 /* --- life --- */
