@@ -25,8 +25,10 @@ static bool advance(const struct rollout_context *context, const struct rollout 
         return true;
     }
     txn_clear(txn);
-    r = rollout_move(context, rollout, ROLLOUT_PAUSE, BY_ITSELF, span_of(problem.text), txn, NULL);
-    log_warn("rollout", "paused", "rollout", rollout->id, "why", problem.text);
+    char text[sizeof(problem.path) + sizeof(problem.text)];
+    snprintf(text, sizeof(text), "%s%s%s", problem.path, problem.path[0] ? " " : "", problem.text);
+    r = rollout_move(context, rollout, ROLLOUT_PAUSE, BY_ITSELF, span_of(text), txn, NULL);
+    log_warn("rollout", "paused", "rollout", rollout->id, "why", text);
     return !r;
 }
 
