@@ -303,14 +303,18 @@ static bool try_again(struct request *request, enum http_fault fault)
     case HTTP_FAULT_INVALID:
     case HTTP_FAULT_TIMEOUT: return false;
     }
-    if (request->was_sent_again || !http_is_idempotent(request->exchange->head->method))
+    if (!http_is_idempotent(request->exchange->head->method))
         return false;
-    request->was_sent_again = true;
-    /* A kept connection that was closed says nothing about its instance. */
-    if (fault == HTTP_FAULT_STALE) {
+    /* One kept connection that was closed says nothing about its instance. A second one does: when
+     * a process dies, all its kept connections go, and the pool may give us more than one. */
+    if (fault == HTTP_FAULT_STALE && !request->was_stale) {
+        request->was_stale = true;
         call_endpoint(request);
         return true;
     }
+    if (request->was_sent_again)
+        return false;
+    request->was_sent_again = true;
     return call_next(request);
 }
 
