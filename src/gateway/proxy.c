@@ -303,18 +303,18 @@ static bool try_again(struct request *request, enum http_fault fault)
     case HTTP_FAULT_INVALID:
     case HTTP_FAULT_TIMEOUT: return false;
     }
-    if (!http_is_idempotent(request->exchange->head->method))
+    if (request->was_sent_again || !http_is_idempotent(request->exchange->head->method))
         return false;
-    /* One kept connection that was closed says nothing about its instance. A second one does: when
-     * a process dies, all its kept connections go, and the pool may give us more than one. */
-    if (fault == HTTP_FAULT_STALE && !request->was_stale) {
-        request->was_stale = true;
+    request->was_sent_again = true;
+    /* A kept connection that was closed says little about its instance, but much about the others
+     * kept beside it: the second try goes to the same instance over a new one. If it is dead, that
+     * one is refused, and the next instance is asked. */
+    if (fault == HTTP_FAULT_STALE) {
+        http_pool_forget(request->worker->pool,
+                         &request->epoch->view->endpoints->endpoints[request->endpoint].address);
         call_endpoint(request);
         return true;
     }
-    if (request->was_sent_again)
-        return false;
-    request->was_sent_again = true;
     return call_next(request);
 }
 

@@ -58,8 +58,7 @@ struct request {
     bool is_body_paused, is_response_paused;
     bool is_replayable; /* `body` is all of the request's body so far */
     bool was_sent_again;
-    bool was_stale; /* a kept connection was closed under it */
-    bool is_error;  /* what answered was a 5xx */
+    bool is_error; /* what answered was a 5xx */
     struct buf body;
 };
 
