@@ -60,7 +60,16 @@ def arguments():
                         help="the binary (default: build/sarsen)")
     parser.add_argument("--parts", type=Path, default=REPO / "build" / "shop",
                         help="where the built parts are, or go (default: build/shop)")
+    parser.add_argument("--ports", type=three_ports, metavar="EDGE,INTERNAL,API",
+                        help="default: 8000,8001,7000; with --check any free ones")
     return parser.parse_args()
+
+
+def three_ports(text):
+    numbers = [int(word) for word in text.split(",")]
+    if len(numbers) != 3:
+        raise ValueError(text)
+    return Ports(*numbers)
 
 
 def prepare(options):
@@ -74,11 +83,12 @@ def prepare(options):
             raise DemoError(f"{step[0].name} did not succeed.")
 
 
-def choose_ports(is_check):
-    if is_check:  # beside whatever runs here
+def choose_ports(options):
+    if options.check and not options.ports:  # beside whatever runs here
         return Ports(*free_ports(3))
-    ports = Ports(edge=8000, internal=8001, api=7000)
-    refuse_taken({8000: "gateway, edge", 8001: "gateway, internal", 7000: "management API"})
+    ports = options.ports or Ports(edge=8000, internal=8001, api=7000)
+    refuse_taken({ports.edge: "gateway, edge", ports.internal: "gateway, internal",
+                  ports.api: "management API"})
     return ports
 
 
@@ -122,7 +132,7 @@ def demonstrate(runner, shop):
 
 
 def run(options):
-    ports = choose_ports(options.check)
+    ports = choose_ports(options)
     prepare(options)
     runner = Runner()
     result = 1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The browser of the check: one Node process, JSON lines in and out."""
 
+import contextlib
 import json
 import subprocess
 
@@ -31,7 +32,5 @@ class Browser:
 
     def close(self):
         self.process.popen.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.popen.wait(10)
-        except subprocess.TimeoutExpired:
-            pass

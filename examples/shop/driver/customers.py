@@ -24,9 +24,9 @@ def builds_of_all(port):
             )
             if answer.status != 200:
                 raise RuntimeError(f"{customer} asked orders: {answer}")
-            build = answer.json()["data"]["build"]
-            if build != answer.header("Sarsen-Build"):
-                raise RuntimeError(f"{build} answered, Sarsen-Build {answer.header('Sarsen-Build')}")
+            build, said = answer.json()["data"]["build"], answer.header("Sarsen-Build")
+            if build != said:
+                raise RuntimeError(f"{build} answered, and Sarsen-Build is {said}")
             builds[customer] = build
         caller.close()
         return builds

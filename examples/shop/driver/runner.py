@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes: who they run as, where, and that none of them is left behind."""
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -72,7 +73,8 @@ def refuse_taken(ports):
     if taken:
         ports = ", ".join(taken)
         raise DemoError(
-            f"port taken on 127.0.0.1: {ports}. `ss -ltnp` shows by whom; end that first."
+            f"port taken on 127.0.0.1: {ports}. `ss -ltnp` shows by whom; end that first, or "
+            "choose others with --ports EDGE,INTERNAL,API."
         )
 
 
@@ -174,15 +176,11 @@ class Runner:
         """Asks one process to end, and sees to it."""
         if process.is_running():
             process.popen.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.popen.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
         # Whatever it started and left is in its group.
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.popen.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.popen.wait()
 
     def stop_all(self):

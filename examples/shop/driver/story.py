@@ -198,7 +198,8 @@ class Story:
         facts.equal((seen["release"], (seen["graphql"] or {}).get("contract")),
                     ("4.2.0", "orders@3"), "acme sees 4.2.0 with orders@3 after a reload")
         # What acme's last page used counts until the window has passed.
-        once(self.internal, "GET", f"/api/orders@2{BUILD_QUERY}", headers={"Sarsen-Customer": "acme"})
+        as_acme = {"Sarsen-Customer": "acme"}
+        once(self.internal, "GET", f"/api/orders@2{BUILD_QUERY}", headers=as_acme)
         self.refused_for_use()
         accepted = wait_until("the retirement goes through", sarsen.window + 10,
                               lambda: self.offline_accepted(), pause=0.5)
