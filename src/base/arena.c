@@ -60,9 +60,8 @@ struct span arena_span_dup(struct arena *arena, struct span span)
 
 char *arena_strdup(struct arena *arena, const char *text)
 {
-    char *copy = arena_alloc(arena, strlen(text) + 1, 1);
-    memcpy(copy, text, strlen(text));
-    return copy;
+    size_t size = strlen(text) + 1;
+    return memcpy(arena_alloc(arena, size, 1), text, size);
 }
 
 char *arena_format(struct arena *arena, const char *format, ...)

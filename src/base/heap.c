@@ -44,21 +44,28 @@ static void heap_sink(struct heap *heap, struct heap_node *node, size_t index)
     heap_place(heap, node, index);
 }
 
+static void heap_add(struct heap *heap, struct heap_node *node, nsec at)
+{
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
+    mem_grow(heap->nodes, heap->n_nodes, heap->capacity);
+    node->at = at;
+    heap_rise(heap, node, heap->n_nodes++);
+}
+
 void heap_set(struct heap *heap, struct heap_node *node, nsec at)
 {
     if (!heap_has(node)) {
-        mem_grow(heap->nodes, heap->n_nodes, heap->capacity);
-        node->at = at;
-        heap_rise(heap, node, heap->n_nodes++);
+        heap_add(heap, node, at);
         return;
     }
 
     bool is_earlier = at < node->at;
     node->at = at;
-    if (is_earlier)
+    if (is_earlier) {
         heap_rise(heap, node, node->position - 1);
-    else
+    } else {
         heap_sink(heap, node, node->position - 1);
+    }
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
@@ -71,8 +78,9 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     node->position = 0;
     if (last == node)
         return;
-    if (index > 0 && heap->nodes[(index - 1) / 2]->at > last->at)
+    if (index > 0 && heap->nodes[(index - 1) / 2]->at > last->at) {
         heap_rise(heap, last, index);
-    else
+    } else {
         heap_sink(heap, last, index);
+    }
 }

@@ -59,14 +59,15 @@ static void line_character(struct line *line, const char *text, size_t size)
 {
     unsigned char byte = (unsigned char)*text;
     char escape[8] = { '\\', *text };
-    if (size == 0)
+    if (size == 0) {
         line_text(line, "\\ufffd");
-    else if (byte == '"' || byte == '\\')
+    } else if (byte == '"' || byte == '\\') {
         line_bytes(line, escape, 2);
-    else if (byte < 0x20 || byte == 0x7f)
+    } else if (byte < 0x20 || byte == 0x7f) {
         line_bytes(line, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", byte));
-    else
+    } else {
         line_bytes(line, text, size);
+    }
 }
 
 static void line_quoted(struct line *line, const char *text)

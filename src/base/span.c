@@ -4,7 +4,8 @@
 
 static char lower(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+    bool is_capital = byte >= 'A' && byte <= 'Z';
+    return (char)(is_capital ? byte | 0x20 : byte);
 }
 
 bool span_equals_nocase(struct span a, struct span b)
@@ -48,10 +49,11 @@ struct span span_cut(struct span *rest, char separator)
 {
     size_t at = span_find(*rest, separator);
     struct span part = span_first(*rest, at);
-    if (at == rest->size)
+    if (at == rest->size) {
         *rest = SPAN_NULL;
-    else
+    } else {
         *rest = (struct span){ rest->data + at + 1, rest->size - at - 1 };
+    }
     return part;
 }
 

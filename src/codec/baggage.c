@@ -58,7 +58,7 @@ static bool decode(struct span value, char *memory, size_t capacity, size_t *ret
     struct utf8 utf8 = { 0 };
     size_t size = 0;
     for (size_t i = 0; i < value.size; i++) {
-        int byte = value.data[i];
+        int byte = (uint8_t)value.data[i];
         if (byte == '%') {
             byte = escape_read(value, i);
             i += 2;
@@ -105,10 +105,11 @@ void baggage_read(const struct http_head *head, struct baggage *ret_baggage)
                         decode(span_trim(value), memory, sizeof(ret_baggage->memory) - used, &size);
         struct span decoded = { memory, is_valid ? size : 0 };
         /* Whom to believe when a member comes twice nobody can say: then it is absent. */
-        if (!is_valid || (slot->data && !span_equals(*slot, decoded)))
+        if (!is_valid || (slot->data && !span_equals(*slot, decoded))) {
             *slot = (struct span){ refused, 0 };
-        else if (!slot->data)
+        } else if (!slot->data) {
             used += (*slot = decoded).size;
+        }
     }
     struct span *slots[] = { &ret_baggage->bom, &ret_baggage->customer, &ret_baggage->lane };
     for (size_t i = 0; i < 3; i++) {
@@ -212,7 +213,8 @@ bool traceparent_is_valid(struct span value)
 
 void traceparent_format(const uint8_t random[24], char ret_text[TRACEPARENT_SIZE + 1])
 {
-    memcpy(ret_text, "00-", 3);
+    ret_text[0] = ret_text[1] = '0';
+    ret_text[2] = '-';
     hash_hex(random, 16, ret_text + 3);
     ret_text[35] = '-';
     hash_hex(random + 16, 8, ret_text + 36);
@@ -221,5 +223,7 @@ void traceparent_format(const uint8_t random[24], char ret_text[TRACEPARENT_SIZE
         ret_text[34] = '1';
     if (!is_hex((struct span){ ret_text + 36, 16 }, false))
         ret_text[51] = '1';
-    memcpy(ret_text + 52, "-00", 4);
+    ret_text[52] = '-';
+    ret_text[53] = ret_text[54] = '0';
+    ret_text[TRACEPARENT_SIZE] = '\0';
 }

@@ -38,10 +38,10 @@ enum http_same_site {
 struct http_set_cookie {
     struct span name, value;
     struct span path; /* empty: the directory of the request */
-    bool has_max_age; /* without one it ends with the browser's session */
-    uint64_t max_age; /* seconds; 0 deletes the cookie */
-    bool is_secure, is_http_only;
+    uint64_t max_age; /* seconds, if has_max_age; 0 deletes the cookie */
     enum http_same_site same_site;
+    bool has_max_age; /* without one it ends with the browser's session */
+    bool is_secure, is_http_only;
 };
 
 /* Writes the value of a Set-Cookie field. A name, value or path that section 4.1.1 does not allow

@@ -147,10 +147,11 @@ static int parse_status_line(struct parser *parser, struct http_head *head)
     /* A status line that ends right after the code is not by the grammar, but many servers send
      * it and there is only one way to read it. */
     const char *reason = code + 3;
-    if (*reason == ' ')
+    if (*reason == ' ') {
         reason++;
-    else if (*reason != '\r')
+    } else if (*reason != '\r') {
         return refuse(parser, 502, "the status is malformed");
+    }
     const char *stop = scan_value(version, reason, parser->end);
     head->reason = (struct span){ reason, (size_t)(stop - reason) };
     return end_line(parser, stop);
@@ -160,14 +161,15 @@ static int parse_status_line(struct parser *parser, struct http_head *head)
 static int refuse_name(struct parser *parser, const char *at)
 {
     const char *text = "a field name holds a forbidden byte";
-    if (at == parser->line && byte_is_blank(*at))
+    if (at == parser->line && byte_is_blank(*at)) {
         text = "a field line starts with white space";
-    else if (byte_is_blank(*at))
+    } else if (byte_is_blank(*at)) {
         text = "white space stands before a colon";
-    else if (*at == ':')
+    } else if (*at == ':') {
         text = "a field name is empty";
-    else if (*at == '\r' || *at == '\n')
+    } else if (*at == '\r' || *at == '\n') {
         text = "a field line has no colon";
+    }
     return refuse_at(parser, at, 400, text);
 }
 
@@ -246,10 +248,11 @@ static int parse_field(struct parser *parser, struct http_head *head, struct htt
     field->is_hop_by_hop = http1_is_hop_by_hop(id);
 
     uint64_t bit = http1_bit(id);
-    if (!(seen->names & bit))
+    if (!(seen->names & bit)) {
         head->by_name[id] = (uint16_t)head->n_fields;
-    else
+    } else {
         seen->repeated |= bit;
+    }
     seen->names |= bit;
     return HTTP1_OK;
 }

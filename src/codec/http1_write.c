@@ -185,10 +185,11 @@ const char *http_status_reason(unsigned status)
         size_t middle = (low + high) / 2;
         if (reasons[middle].status == status)
             return reasons[middle].reason;
-        if (reasons[middle].status < status)
+        if (reasons[middle].status < status) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return "";
 }

@@ -42,10 +42,11 @@ static void put_escape(struct json_out *out, uint8_t byte)
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
     };
     char text[8] = { '\\', (char)byte };
-    if (byte < 0x20 && letters[byte])
+    if (byte < 0x20 && letters[byte]) {
         text[1] = letters[byte];
-    else if (byte < 0x20)
+    } else if (byte < 0x20) {
         snprintf(text, sizeof(text), "\\u%04x", byte);
+    }
     buf_puts(out->buf, text);
 }
 

@@ -89,10 +89,11 @@ void time_format(unix_msec time, char ret_text[TIME_TEXT_MAX])
     int size = snprintf(ret_text, TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u",
                         short_of(at.date.year, 10000), short_of(at.date.month, 100),
                         short_of(at.date.day, 100), at.hour % 100, at.minute, at.second);
-    if (at.msec)
+    if (at.msec) {
         snprintf(ret_text + size, TIME_TEXT_MAX - (size_t)size, ".%03uZ", at.msec);
-    else
+    } else {
         memcpy(ret_text + size, "Z", 2);
+    }
 }
 
 void time_format_http(unix_msec time, char ret_text[TIME_TEXT_MAX])
@@ -102,7 +103,7 @@ void time_format_http(unix_msec time, char ret_text[TIME_TEXT_MAX])
     struct instant at = instant_of(time);
     int64_t weekday = (at.days % 7 + 7) % 7;
     snprintf(ret_text, TIME_TEXT_MAX, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * weekday,
-             short_of(at.date.day, 100), months + 3 * (at.date.month - 1),
+             short_of(at.date.day, 100), months + 3 * (ptrdiff_t)(at.date.month - 1),
              short_of(at.date.year, 10000), at.hour % 100, at.minute, at.second);
 }
 
@@ -179,8 +180,8 @@ int time_parse(struct span text, unix_msec *ret_time)
     if (!read_offset(text, &offset))
         return TIME_BAD;
 
-    int64_t seconds = days_of_date(date) * 86400 + hour * 3600 + minute * 60 + second - offset * 60;
-    *ret_time = seconds * 1000 + msec;
+    int64_t minutes = days_of_date(date) * 1440 + hour * INT64_C(60) + minute - offset;
+    *ret_time = (minutes * 60 + second) * 1000 + msec;
     return TIME_OK;
 }
 
@@ -264,7 +265,8 @@ void duration_format(nsec duration, char ret_text[TIME_TEXT_MAX])
     }
     int size = snprintf(ret_text, TIME_TEXT_MAX, "%" PRIu64 "%s", duration / units[unit].size,
                         units[unit].name.data);
-    if (rest)
+    if (rest) {
         snprintf(ret_text + size, TIME_TEXT_MAX - (size_t)size, "%" PRIu64 "%s",
                  rest / units[lower].size, units[lower].name.data);
+    }
 }

@@ -139,7 +139,8 @@ int uri_normalise(struct span path_and_query, char *memory, size_t capacity, str
         return refuse("the path does not start with a slash", ret_reason);
 
     if (!is_plainly_canonical(path)) {
-        struct output output = { .data = memory };
+        struct output output = { .size = 0 };
+        output.data = memory;
         if (path.size > capacity)
             return URI_FULL;
         const char *reason = normalise(path, &output);

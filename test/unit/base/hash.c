@@ -69,28 +69,27 @@ TEST(streams)
     CHECK(!hash_stream_free(NULL));
 }
 
-/* RFC 4648 section 10. */
+/* RFC 4648 section 10: the beginnings of one word. */
 TEST(text_forms)
 {
+    static const uint8_t word[] = { 'f', 'o', 'o', 'b', 'a', 'r' };
     static const struct {
-        const char *bytes, *base32, *base64;
+        const char *base32, *base64;
     } rows[] = {
-        { "", "", "" },
-        { "f", "my", "Zg==" },
-        { "fo", "mzxq", "Zm8=" },
-        { "foo", "mzxw6", "Zm9v" },
-        { "foob", "mzxw6yq", "Zm9vYg==" },
-        { "fooba", "mzxw6ytb", "Zm9vYmE=" },
-        { "foobar", "mzxw6ytboi", "Zm9vYmFy" },
+        { "", "" },
+        { "my", "Zg==" },
+        { "mzxq", "Zm8=" },
+        { "mzxw6", "Zm9v" },
+        { "mzxw6yq", "Zm9vYg==" },
+        { "mzxw6ytb", "Zm9vYmE=" },
+        { "mzxw6ytboi", "Zm9vYmFy" },
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const uint8_t *bytes = (const uint8_t *)rows[i].bytes;
-        size_t size = strlen(rows[i].bytes);
-        char text[32];
-        CHECK_INT(hash_base32(bytes, size, text), strlen(rows[i].base32));
-        CHECK_STR(text, rows[i].base32);
-        CHECK_INT(hash_base64(bytes, size, text), strlen(rows[i].base64));
-        CHECK_STR(text, rows[i].base64);
+    for (size_t size = 0; size < sizeof(rows) / sizeof(rows[0]); size++) {
+        char short_text[32];
+        CHECK_INT(hash_base32(word, size, short_text), strlen(rows[size].base32));
+        CHECK_STR(short_text, rows[size].base32);
+        CHECK_INT(hash_base64(word, size, short_text), strlen(rows[size].base64));
+        CHECK_STR(short_text, rows[size].base64);
     }
     uint8_t all[10];
     char text[17];

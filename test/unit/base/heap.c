@@ -25,10 +25,11 @@ TEST(earliest_comes_first)
     for (int i = 0; i < 20000; i++) {
         random = random * 1103515245 + 12345;
         struct heap_node *node = &nodes[random / 65536 % N_NODES];
-        if (random % 7 == 0)
+        if (random % 7 == 0) {
             heap_remove(&heap, node);
-        else
+        } else {
             heap_set(&heap, node, random / 1024 % 1000); /* adds, moves up, moves down, ties */
+        }
         check_invariants(&heap);
     }
     nsec last = 0;

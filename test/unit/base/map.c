@@ -49,10 +49,11 @@ TEST(adding_finding_removing)
     for (int i = 0; i < 20000; i++) {
         random = random * 1103515245 + 12345;
         struct item *item = &items[random / 65536 % N_ITEMS];
-        if (item->is_in)
+        if (item->is_in) {
             map_remove(&map, &item->node);
-        else
+        } else {
             map_add(&map, &item->node, span_of(item->name));
+        }
         item->is_in = !item->is_in;
         if (i % 1000 == 0)
             check_against(&map, items);

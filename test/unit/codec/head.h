@@ -84,15 +84,16 @@ static inline const char *describe(const struct verdict *verdict)
     }
     describe_framing(head, framing, sizeof(framing));
     const char *keep = head->is_keep_alive ? "keep" : "close";
-    if (head->method.size)
+    if (head->method.size) {
         snprintf(text, sizeof(text), "%.*s %.*s host %.*s%s, 1.%u %s, %s%s%s",
                  SPAN_ARG(head->method), SPAN_ARG(head->path_and_query), SPAN_ARG(head->authority),
                  forms[head->form], head->minor_version, keep, framing,
                  head->expects_continue ? ", expects" : "",
                  head->accepts_trailers ? ", trailers" : "");
-    else
+    } else {
         snprintf(text, sizeof(text), "%u %.*s, 1.%u %s, %s", head->status, SPAN_ARG(head->reason),
                  head->minor_version, keep, framing);
+    }
     return text;
 }
 

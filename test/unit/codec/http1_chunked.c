@@ -25,10 +25,11 @@ static const char *decode(struct span bytes, size_t step, char *text, size_t siz
         free(block);
         if (answer == HTTP1_CHUNK_MORE)
             continue;
-        if (answer == HTTP1_CHUNK_END)
+        if (answer == HTTP1_CHUNK_END) {
             snprintf(text + n, size - n, "|end+%zu", bytes.size - used);
-        else
+        } else {
             snprintf(text + n, size - n, "|bad@%zu", used);
+        }
         /* The answer stays. */
         CHECK_INT(http1_chunked_decode(&chunked, &rest, &data), answer);
         return text;

@@ -14,11 +14,12 @@ static const char *normalise(struct span text)
     const char *reason;
     int r =
         uri_normalise((struct span){ input, text.size }, memory, text.size, &path, &query, &reason);
-    if (r == URI_BAD)
+    if (r == URI_BAD) {
         snprintf(result, sizeof(result), "%s", reason);
-    else
+    } else {
         snprintf(result, sizeof(result), "%.*s%s%.*s", SPAN_ARG(path), query.data ? "?" : "",
                  SPAN_ARG(query));
+    }
     free(input);
     free(memory);
     return result;
