@@ -161,12 +161,13 @@ void answer_unavailable(struct request *request)
 {
     CLEANUP(buf_fini) struct buf text = { .limit = 2048 };
     struct span build = build_version(request);
-    if (build.size)
+    if (build.size) {
         buf_printf(&text, "%.*s is served by %.*s %.*s, which has no ready instance",
                    SPAN_ARG(contract_name(request)), SPAN_ARG(service_name(request)),
                    SPAN_ARG(build));
-    else
+    } else {
         buf_printf(&text, "%.*s has no ready instance", SPAN_ARG(contract_name(request)));
+    }
     describe_waiting(&text, request);
 
     struct problem_answer problem;

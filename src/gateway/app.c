@@ -13,7 +13,7 @@
 #include "codec/uri.h"
 #include "gateway/answers.h"
 
-#define PAGE_MAX (1024u * 1024u)
+#define PAGE_MAX 1048576u
 #define BASE64_SHA256_SIZE 44u
 
 /* --- the page --- */
@@ -37,18 +37,19 @@ static void put_url_path(struct buf *page, struct span path)
     for (size_t i = 0; i < path.size; i++) {
         unsigned char c = (unsigned char)path.data[i];
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || memchr("-._~/!$()*+,@", c, 13);
-        if (is_plain)
+                        (c >= '0' && c <= '9') || span_find(SPAN("-._~/!$()*+,@"), (char)c) < 13;
+        if (is_plain) {
             buf_put(page, (struct span){ &path.data[i], 1 });
-        else
+        } else {
             buf_printf(page, "%%%02X", c);
+        }
     }
 }
 
-static void put_file_url(struct buf *page, const struct snapshot_release *release, struct span path)
+void app_put_file_url(struct buf *text, const struct snapshot_release *release, struct span path)
 {
-    buf_printf(page, "/apps/%.*s/%.*s/", SPAN_ARG(release->app), SPAN_ARG(release->version));
-    put_url_path(page, path);
+    buf_printf(text, "/apps/%.*s/%.*s/", SPAN_ARG(release->app), SPAN_ARG(release->version));
+    put_url_path(text, path);
 }
 
 /* A link to a file of the release, held to the bytes that were published. */
@@ -56,7 +57,7 @@ static void put_link(struct buf *page, const char *relation, const struct snapsh
                      struct span path, struct span integrity)
 {
     buf_printf(page, "<link rel=\"%s\" href=\"", relation);
-    put_file_url(page, release, path);
+    app_put_file_url(page, release, path);
     buf_puts(page, "\"");
     if (integrity.size) {
         buf_puts(page, " integrity=\"");
@@ -74,10 +75,11 @@ static void put_start(struct buf *page, const struct snapshot_release *release)
     json_text(&json, span_of(release->entries[0].name));
     buf_puts(page, "import ");
     for (size_t i = 0; i < name.size; i++) {
-        if (name.data[i] == '<')
+        if (name.data[i] == '<') {
             buf_puts(page, "\\u003c");
-        else
+        } else {
             buf_put(page, (struct span){ &name.data[i], 1 });
+        }
     }
     buf_puts(page, ";");
 }
@@ -248,10 +250,11 @@ static void find_file(struct request *request, const struct snapshot_release *re
     const struct release_file *file = NULL;
     if (!uri_decode(encoded, memory.data, &path))
         file = snapshot_file(request->epoch->view->snapshot, release->app, release->version, path);
-    if (file)
+    if (file) {
         answer_file(request, file);
-    else
+    } else {
         answer_problem(request, 404, "this release has no such file");
+    }
 }
 
 static void redirect_to_page(struct request *request)
@@ -285,8 +288,9 @@ void app_answer(struct request *request, struct span rest)
     const struct snapshot_release *release = NULL;
     if (below.data)
         release = snapshot_release(request->epoch->view->snapshot, app, version);
-    if (release)
+    if (release) {
         find_file(request, release, below);
-    else
+    } else {
         answer_page(request, app);
+    }
 }

@@ -15,5 +15,8 @@
 
 #include "gateway/request.h"
 
+/* Puts the address of a file of the release, escaped as a URL. */
+void app_put_file_url(struct buf *text, const struct snapshot_release *release, struct span path);
+
 /* `rest` is the path behind "/apps/". */
 void app_answer(struct request *request, struct span rest);

@@ -139,10 +139,11 @@ size_t cookie_strip(struct span field, char *ret_text)
         struct span pair = span_trim(part);
         if (span_is_empty(pair) || span_is(span_first(pair, span_find(pair, '=')), COOKIE_NAME))
             continue;
-        if (size)
+        if (size) {
             ret_text[size++] = ';';
-        else
+        } else {
             part = pair;
+        }
         memcpy(ret_text + size, part.data, part.size);
         size += part.size;
     }

@@ -116,12 +116,13 @@ static struct span peer_text(struct forward *forward, const struct address *peer
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer->storage;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer->storage;
     const char *text = NULL;
-    if (peer->any.sa_family == AF_INET)
+    if (peer->any.sa_family == AF_INET) {
         text = inet_ntop(AF_INET, &v4->sin_addr, memory, INET6_ADDRSTRLEN);
-    else if (peer->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+    } else if (peer->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
         text = inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], memory, INET6_ADDRSTRLEN);
-    else if (peer->any.sa_family == AF_INET6)
+    } else if (peer->any.sa_family == AF_INET6) {
         text = inet_ntop(AF_INET6, &v6->sin6_addr, memory, INET6_ADDRSTRLEN);
+    }
     return span_of(text);
 }
 

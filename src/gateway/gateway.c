@@ -283,10 +283,11 @@ static void take_usage(struct gateway *gateway, struct note_collect *note)
     struct usage_table *table = steal(note->table);
     if (table) {
         gateway->hooks.on_usage(gateway->hooks.owner, table);
-        if (usage_table_is_empty(table) && !note->spare)
+        if (usage_table_is_empty(table) && !note->spare) {
             note->spare = table;
-        else
+        } else {
             usage_table_free(table);
+        }
     }
     if (gateway->n_collecting && --gateway->n_collecting == 0)
         end_round(gateway);

@@ -6,7 +6,7 @@
 #include "gateway/answers.h"
 #include "gateway/forward_headers.h"
 
-#define DEADLINE_MAX_MS (24u * 3600u * 1000u)
+#define DEADLINE_MAX_MS 86400000u /* a day */
 
 /* --- counting --- */
 
@@ -216,12 +216,12 @@ static struct span named_customer(const struct request *request, const struct ht
 static void respond(struct request *request, const struct http_head *head)
 {
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    char memory[SET_COOKIE_MAX];
+    struct set_cookie memory;
     struct forward_answer ours = {
         .bom = span_of(request->bom->id),
         .contract = snapshot_contract_at(snapshot, request->contract)->name,
         .build = snapshot_build_at(snapshot, request->build)->version,
-        .set_cookie = request_cookie(request, false, named_customer(request, head), memory),
+        .set_cookie = request_cookie(request, false, named_customer(request, head), &memory),
     };
     struct forward forward;
     forward_response(head, &ours, &forward);
@@ -340,10 +340,11 @@ static void on_fault(struct http_call *call, enum http_fault fault)
     struct request *request = container_of(call, struct request, call);
     request_enter(request);
     request->is_calling = false;
-    if (request->is_answering)
+    if (request->is_answering) {
         end_broken(request);
-    else if (!try_again(request, fault))
+    } else if (!try_again(request, fault)) {
         answer_fault(request, fault);
+    }
     request_leave(request);
 }
 

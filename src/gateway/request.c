@@ -134,7 +134,7 @@ void request_resolve(struct request *request)
 }
 
 struct span request_cookie(struct request *request, bool is_page, struct span customer,
-                           char memory[SET_COOKIE_MAX])
+                           struct set_cookie *memory)
 {
     const struct identity *identity = &request->identity;
     const struct gateway_limits *limits = &request->epoch->view->limits;
@@ -150,13 +150,14 @@ struct span request_cookie(struct request *request, bool is_page, struct span cu
         return SPAN_NULL;
 
     struct cookie cookie = { 0 };
-    if (identity->has_cookie)
+    if (identity->has_cookie) {
         cookie = identity->cookie;
-    else if (identity->device.size == DEVICE_ID_SIZE)
+    } else if (identity->device.size == DEVICE_ID_SIZE) {
         memcpy(cookie.device, identity->device.data, DEVICE_ID_SIZE);
-    else
+    } else {
         hash_base32(worker_random(request->worker, DEVICE_RANDOM_SIZE), DEVICE_RANDOM_SIZE,
                     cookie.device);
+    }
     if (request->bom && (is_page || !identity->has_cookie))
         memcpy(cookie.bom, request->bom->id, sizeof(cookie.bom));
     if (customer.data) {
@@ -177,7 +178,7 @@ struct span request_cookie(struct request *request, bool is_page, struct span cu
         .is_http_only = true,
         .same_site = HTTP_SAME_SITE_LAX,
     };
-    struct http1_out out = { .data = memory, .capacity = SET_COOKIE_MAX };
+    struct http1_out out = { .data = memory->text, .capacity = sizeof(memory->text) };
     http_put_set_cookie(&out, &set);
     return (struct span){ out.data, out.size };
 }
@@ -191,18 +192,20 @@ void answer_put(struct answer *answer, struct span name, struct span value)
 }
 
 /* What every answer of a gateway says of itself. */
-static void put_context(struct request *request, struct answer *answer, char memory[SET_COOKIE_MAX])
+static void put_context(struct request *request, struct answer *answer, struct set_cookie *memory)
 {
     if (answer->is_public || !request->bom)
         return;
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
     answer_put(answer, SPAN("Sarsen-Bom"), span_of(request->bom->id));
-    if (request->contract != NO_INDEX)
+    if (request->contract != NO_INDEX) {
         answer_put(answer, SPAN("Sarsen-Contract"),
                    snapshot_contract_at(snapshot, request->contract)->name);
-    if (request->build != NO_INDEX)
+    }
+    if (request->build != NO_INDEX) {
         answer_put(answer, SPAN("Sarsen-Build"),
                    snapshot_build_at(snapshot, request->build)->version);
+    }
     struct span cookie = request_cookie(request, answer->is_page, SPAN_NULL, memory);
     if (cookie.size)
         answer_put(answer, SPAN("Set-Cookie"), cookie);
@@ -210,8 +213,8 @@ static void put_context(struct request *request, struct answer *answer, char mem
 
 void request_answer(struct request *request, struct answer *answer, struct span body)
 {
-    char memory[SET_COOKIE_MAX];
-    put_context(request, answer, memory);
+    struct set_cookie memory;
+    put_context(request, answer, &memory);
     struct http_exchange *exchange = request->exchange;
     exchange->ops = &ops_none;
     http_reply(exchange, answer->status, answer->fields, answer->n_fields, body);
@@ -382,8 +385,9 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
     }
     const struct view *view = request->epoch->view;
     uint32_t route = route_match(view->routes, exchange->head, request->path);
-    if (route != NO_ROUTE)
+    if (route != NO_ROUTE) {
         go_to_route(request, route);
-    else
+    } else {
         go_to_reserved(request);
+    }
 }

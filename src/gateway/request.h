@@ -96,9 +96,11 @@ void request_answer_file(struct request *request, struct answer *answer, int fd,
 
 /* The value of Set-Cookie that this answer needs, empty for none. `customer` is what an identity
  * service named, data NULL when it said nothing. */
-#define SET_COOKIE_MAX (COOKIE_VALUE_MAX + 128u)
+struct set_cookie {
+    char text[COOKIE_VALUE_MAX + 128];
+};
 struct span request_cookie(struct request *request, bool is_page, struct span customer,
-                           char memory[SET_COOKIE_MAX]);
+                           struct set_cookie *memory);
 
 /* The ETag matches If-None-Match: the client has it already. */
 bool request_has_etag(const struct request *request, struct span etag);

@@ -7,6 +7,9 @@
 #include "codec/json.h"
 #include "codec/uri.h"
 #include "gateway/answers.h"
+#include "gateway/app.h"
+
+#define RESOLVE_BODY_MAX 1048576u
 
 static const char *reason_name(enum resolve_reason reason)
 {
@@ -81,16 +84,10 @@ static void answer_resolve(struct request *request)
     answer_put(&answer, SPAN("ETag"), tag);
     if (!is_known)
         answer_put(&answer, SPAN("Content-Type"), SPAN("application/json"));
-    CLEANUP(buf_fini) struct buf body = { .limit = 1024u * 1024u };
+    CLEANUP(buf_fini) struct buf body = { .limit = RESOLVE_BODY_MAX };
     if (!is_known)
         put_resolution(&body, request, release);
     request_answer(request, &answer, buf_span(&body));
-}
-
-static void put_url(struct buf *url, const struct snapshot_release *release, const char *path)
-{
-    buf_clear(url);
-    buf_printf(url, "/apps/%.*s/%.*s/%s", SPAN_ARG(release->app), SPAN_ARG(release->version), path);
 }
 
 /* An import map of several releases; where two of them name the same module, the first one's
@@ -116,7 +113,8 @@ static void put_entries(struct json_out *json, const struct bom *bom, bool is_in
             bool has_integrity = entry->integrity && entry->integrity[0];
             if (is_named_before(bom, i, entry->name) || (is_integrity && !has_integrity))
                 continue;
-            put_url(&url, release, entry->path);
+            buf_clear(&url);
+            app_put_file_url(&url, release, span_of(entry->path));
             json_key(json, is_integrity ? buf_span(&url) : span_of(entry->name));
             json_text(json, is_integrity ? span_of(entry->integrity) : buf_span(&url));
         }
@@ -162,13 +160,14 @@ static void answer_import_map(struct request *request, struct span id)
     struct answer answer = { .status = 200, .is_public = true };
     answer_put(&answer, SPAN("Cache-Control"), SPAN("public, max-age=31536000, immutable"));
     answer_put(&answer, SPAN("Content-Type"), SPAN("application/importmap+json"));
-    CLEANUP(buf_fini) struct buf body = { .limit = 1024u * 1024u };
-    if (!release && bom->n_releases == 1)
-        release = bom->releases[0];
-    if (release)
+    CLEANUP(buf_fini) struct buf body = { .limit = RESOLVE_BODY_MAX };
+    if (app.size) {
         buf_puts(&body, release->import_map);
-    else
+    } else if (bom->n_releases == 1) {
+        buf_puts(&body, bom->releases[0]->import_map);
+    } else {
         put_merged_map(&body, bom);
+    }
     request_answer(request, &answer, buf_span(&body));
 }
 
@@ -186,8 +185,9 @@ void resolve_answer(struct request *request)
     }
     struct span kind = span_cut(&rest, '/');
     struct span id = span_cut(&rest, '/');
-    if (span_is(kind, "bom") && span_is(rest, "importmap.json"))
+    if (span_is(kind, "bom") && span_is(rest, "importmap.json")) {
         answer_import_map(request, id);
-    else
+    } else {
         answer_problem(request, 404, "nothing of Sarsen answers here");
+    }
 }

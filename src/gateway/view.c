@@ -20,6 +20,12 @@ struct collection {
     size_t n_providers, providers_capacity;
 };
 
+static void add_provider(struct collection *into, struct found provider)
+{
+    mem_grow(into->providers, into->n_providers, into->providers_capacity);
+    into->providers[into->n_providers++] = provider;
+}
+
 static void collect_instance(struct collection *into, const struct instance *instance,
                              uint32_t build)
 {
@@ -43,10 +49,8 @@ static void collect_build(struct collection *into, uint32_t service, const struc
         return;
     for (unsigned i = 0; i < build->n_provides; i++) {
         uint32_t contract = snapshot_contract(into->snapshot, service, build->provides[i]);
-        if (contract == NO_INDEX)
-            continue;
-        mem_grow(into->providers, into->n_providers, into->providers_capacity);
-        into->providers[into->n_providers++] = (struct found){ contract, index };
+        if (contract != NO_INDEX)
+            add_provider(into, (struct found){ contract, index });
     }
 }
 
@@ -68,9 +72,9 @@ static void collect_service(struct collection *into, const struct service *servi
     }
 }
 
-/* Lays out runs for `n_groups` from the counts of what was found; returns the end. */
-static uint32_t lay_out(const struct found *found, size_t n_found, struct endpoint_group *groups,
-                        uint32_t n_groups)
+/* Lays out runs for `n_groups` from the counts of what was found. */
+static void lay_out(const struct found *found, size_t n_found, struct endpoint_group *groups,
+                    uint32_t n_groups)
 {
     for (size_t i = 0; i < n_found; i++)
         groups[found[i].group].n++;
@@ -80,7 +84,6 @@ static uint32_t lay_out(const struct found *found, size_t n_found, struct endpoi
         end += groups[i].n;
         groups[i].n = 0; /* counted up again while filling */
     }
-    return end;
 }
 
 static void fill_providers(struct endpoints *endpoints, const struct collection *from)
@@ -101,6 +104,41 @@ static bool is_shared(const struct version_snapshot *snapshot, uint32_t contract
     return snapshot_service_at(snapshot, service)->shares_builds;
 }
 
+static void fill_builds(struct endpoints *endpoints, const struct collection *from)
+{
+    uint32_t n_builds = snapshot_n_builds(from->snapshot);
+    lay_out(from->instances, from->n_instances, endpoints->groups, n_builds);
+    endpoints->endpoints = mem_new_array(struct endpoint, from->n_instances + 1);
+    endpoints->n_endpoints = (uint32_t)from->n_instances;
+    for (size_t i = 0; i < from->n_instances; i++) {
+        const struct found *found = &from->instances[i];
+        struct endpoint_group *group = &endpoints->groups[found->group];
+        endpoints->endpoints[group->first + group->n++] =
+            (struct endpoint){ from->addresses[found->value], found->group };
+    }
+}
+
+/* Copies the instances of all builds that provide the contract behind what is there. */
+static void fill_shared(struct endpoints *endpoints, uint32_t contract,
+                        struct endpoint_group *ret_shared)
+{
+    const struct endpoint_group *providers = &endpoints->provider_groups[contract];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < providers->n; i++)
+        n += endpoints->groups[endpoints->providers[providers->first + i]].n;
+
+    *ret_shared = (struct endpoint_group){ endpoints->n_endpoints, n };
+    endpoints->endpoints = mem_resize(endpoints->endpoints, endpoints->n_endpoints + n + 1,
+                                      sizeof(endpoints->endpoints[0]));
+    for (uint32_t i = 0; i < providers->n; i++) {
+        uint32_t build = endpoints->providers[providers->first + i];
+        const struct endpoint_group *group = &endpoints->groups[build];
+        memcpy(&endpoints->endpoints[endpoints->n_endpoints], &endpoints->endpoints[group->first],
+               group->n * sizeof(endpoints->endpoints[0]));
+        endpoints->n_endpoints += group->n;
+    }
+}
+
 /* The groups of builds, and behind them those of contracts whose builds share traffic. */
 static void fill_endpoints(struct endpoints *endpoints, const struct collection *from)
 {
@@ -108,34 +146,11 @@ static void fill_endpoints(struct endpoints *endpoints, const struct collection 
     uint32_t n_contracts = snapshot_n_contracts(from->snapshot);
     endpoints->n_groups = n_builds + n_contracts;
     endpoints->groups = mem_new_array(struct endpoint_group, endpoints->n_groups + 1);
-    uint32_t end = lay_out(from->instances, from->n_instances, endpoints->groups, n_builds);
-    size_t capacity = end;
-    endpoints->endpoints = mem_new_array(struct endpoint, capacity + 1);
-    for (size_t i = 0; i < from->n_instances; i++) {
-        struct endpoint_group *group = &endpoints->groups[from->instances[i].group];
-        endpoints->endpoints[group->first + group->n++] =
-            (struct endpoint){ from->addresses[from->instances[i].value],
-                               from->instances[i].group };
-    }
-
+    fill_builds(endpoints, from);
     for (uint32_t contract = 0; contract < n_contracts; contract++) {
-        if (!is_shared(from->snapshot, contract))
-            continue;
-        struct endpoint_group *shared = &endpoints->groups[n_builds + contract];
-        const struct endpoint_group *providers = &endpoints->provider_groups[contract];
-        shared->first = end;
-        for (uint32_t i = 0; i < providers->n; i++) {
-            const struct endpoint_group *group =
-                &endpoints->groups[endpoints->providers[providers->first + i]];
-            for (uint32_t k = 0; k < group->n; k++) {
-                mem_grow(endpoints->endpoints, end, capacity);
-                endpoints->endpoints[end] = endpoints->endpoints[group->first + k];
-                end++;
-            }
-        }
-        shared->n = end - shared->first;
+        if (is_shared(from->snapshot, contract))
+            fill_shared(endpoints, contract, &endpoints->groups[n_builds + contract]);
     }
-    endpoints->n_endpoints = end;
 }
 
 struct known_address {

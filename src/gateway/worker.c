@@ -65,11 +65,11 @@ void epoch_release(struct epoch *epoch)
 
 void epoch_report(struct epoch *epoch, const struct bom *bom)
 {
-    if (map_find(&epoch->reported, span_of(bom->id)))
+    if (map_find(&epoch->reported, (struct span){ bom->id, BOM_ID_SIZE }))
         return;
     struct reported_bom *reported = mem_new(struct reported_bom);
     memcpy(reported->id, bom->id, sizeof(reported->id));
-    map_add(&epoch->reported, &reported->node, span_of(reported->id));
+    map_add(&epoch->reported, &reported->node, (struct span){ reported->id, BOM_ID_SIZE });
 
     struct note_bom *note = mem_zalloc(1, sizeof(*note) + bom->json.size);
     note->note.kind = NOTE_BOM;
@@ -204,10 +204,11 @@ static void take_stop(struct worker *worker, struct note_stop *note)
 /* A worker that has ended takes nothing any more: what comes goes back as it is. */
 static void return_note(struct worker *worker, struct note *note)
 {
-    if (note->kind == NOTE_LISTEN)
+    if (note->kind == NOTE_LISTEN) {
         free(container_of(note, struct note_listener, note));
-    else
+    } else {
         mailbox_post(worker->context.control, &note->letter);
+    }
 }
 
 static void on_letter(void *owner, struct letter *letter)
