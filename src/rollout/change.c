@@ -39,9 +39,10 @@ static int transition_refuse(const struct rollout *rollout, enum rollout_verb ve
     char accepted[64] = "";
     for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
         size_t used = strlen(accepted);
-        if (transitions[i].from == rollout->state)
+        if (transitions[i].from == rollout->state) {
             snprintf(accepted + used, sizeof(accepted) - used, "%s%s", used ? ", " : "",
                      verb_names[transitions[i].verb]);
+        }
     }
     problem_set(problem, "verb", "is %s, but rollout %s is %s%s%s", verb_names[verb], rollout->id,
                 rollout_state_name(rollout->state), accepted[0] ? "; accepted: " : "", accepted);
@@ -94,11 +95,12 @@ static int promote(const struct rollout_context *context, const struct rollout *
     for (unsigned i = 0; i < rollout->n_members; i++) {
         const struct rollout_member *member = &rollout->members[i];
         int r;
-        if (member->is_release)
+        if (member->is_release) {
             r = app_set_default(context->version, span_of(member->owner), span_of(member->version),
                                 txn, problem);
-        else
+        } else {
             r = promote_build(context, member, txn, problem);
+        }
         if (r)
             return r > 0 ? ROLLOUT_REFUSED : err_trace(r);
     }
@@ -126,7 +128,7 @@ static void rollout_turn(struct rollout *rollout, enum rollout_state to, enum ro
 }
 
 int rollout_move(const struct rollout_context *context, const struct rollout *rollout,
-                 enum rollout_verb verb, struct span by, struct span why, struct txn *txn,
+                 enum rollout_verb verb, const struct rollout_cause *cause, struct txn *txn,
                  struct problem *problem)
 {
     if (verb == ROLLOUT_STEP && rollout->state == ROLLOUT_RUNNING &&
@@ -143,8 +145,8 @@ int rollout_move(const struct rollout_context *context, const struct rollout *ro
 
     struct rollout changed = *rollout;
     rollout_turn(&changed, transition->to, verb, context->wall);
-    changed.by = arena_format(&txn->arena, "%.*s", SPAN_ARG(by));
-    changed.why = arena_format(&txn->arena, "%.*s", SPAN_ARG(why));
+    changed.by = arena_format(&txn->arena, "%.*s", SPAN_ARG(cause->by));
+    changed.why = arena_format(&txn->arena, "%.*s", SPAN_ARG(cause->why));
     changed.epoch++;
     rollout_expect(rollout, txn);
     rollout_put(&changed, txn);
@@ -153,6 +155,7 @@ int rollout_move(const struct rollout_context *context, const struct rollout *ro
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): each is a part of the operator's decision */
 int rollout_change(const struct rollout_context *context, struct span id, enum rollout_verb verb,
                    struct span by, struct span why, struct txn *txn, struct problem *problem)
 {
@@ -167,5 +170,6 @@ int rollout_change(const struct rollout_context *context, struct span id, enum r
                     ROLLOUT_TEXT_MAX);
         return ROLLOUT_INVALID;
     }
-    return rollout_move(context, rollout, verb, by, why, txn, problem);
+    struct rollout_cause cause = { by, why };
+    return rollout_move(context, rollout, verb, &cause, txn, problem);
 }

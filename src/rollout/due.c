@@ -19,7 +19,8 @@ static bool advance(const struct rollout_context *context, const struct rollout 
                     enum rollout_verb verb, const char *why, struct txn *txn)
 {
     struct problem problem = { 0 };
-    int r = rollout_move(context, rollout, verb, BY_ITSELF, span_of(why), txn, &problem);
+    struct rollout_cause cause = { BY_ITSELF, span_of(why) };
+    int r = rollout_move(context, rollout, verb, &cause, txn, &problem);
     if (!r) {
         log_info("rollout", "moved", "rollout", rollout->id, "why", why);
         return true;
@@ -27,7 +28,8 @@ static bool advance(const struct rollout_context *context, const struct rollout 
     txn_clear(txn);
     char text[sizeof(problem.path) + sizeof(problem.text)];
     snprintf(text, sizeof(text), "%s%s%s", problem.path, problem.path[0] ? " " : "", problem.text);
-    r = rollout_move(context, rollout, ROLLOUT_PAUSE, BY_ITSELF, span_of(text), txn, NULL);
+    cause.why = span_of(text);
+    r = rollout_move(context, rollout, ROLLOUT_PAUSE, &cause, txn, NULL);
     log_warn("rollout", "paused", "rollout", rollout->id, "why", text);
     return !r;
 }

@@ -309,14 +309,16 @@ static void each_target(const struct rollout *rollout, struct txn *txn,
 {
     for (unsigned i = 0; i < rollout->n_members; i++) {
         const struct rollout_member *member = &rollout->members[i];
-        if (member->is_release)
+        if (member->is_release) {
             each(txn, span_of(arena_format(&txn->arena, ROLLOUT_PREFIX "active/%s", member->owner)),
                  rollout->id);
-        for (unsigned j = 0; j < member->n_provides; j++)
+        }
+        for (unsigned j = 0; j < member->n_provides; j++) {
             each(txn,
                  span_of(arena_format(&txn->arena, ROLLOUT_PREFIX "active/%s@%u", member->owner,
                                       member->provides[j])),
                  rollout->id);
+        }
     }
 }
 

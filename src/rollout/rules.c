@@ -81,10 +81,11 @@ static void rules_add(struct rollouts *rollouts, const struct version *version,
     uint32_t pct_milli = 0;
     for (unsigned i = 0; i <= rollout->step; i++) {
         const struct rollout_step *step = &rollout->steps[i];
-        if (step->cohort[0])
+        if (step->cohort[0]) {
             rule_add(rollouts, version, rollout, step->cohort, PCT_ALL);
-        else
+        } else {
             pct_milli = step->pct_milli;
+        }
     }
     rule_add(rollouts, version, rollout, "", pct_milli);
 }

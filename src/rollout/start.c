@@ -7,7 +7,7 @@
 #include "rollout/rollout.h"
 #include "rollout/state.h"
 
-#define MINUTES(n) ((n)*60 * NSEC_PER_SEC)
+#define MINUTES(n) ((n)*60ull * NSEC_PER_SEC)
 
 /* When nobody says otherwise: small shares limit the damage, the half is where proof comes from,
  * and the last word is a person's. */
@@ -114,133 +114,150 @@ static int spec_check(const struct rollout_context *context, const struct rollou
 
 /* --- members --- */
 
-static int target_taken(const struct rollout *other, const char *path, const char *target,
-                        struct problem *problem)
+/* One member of a rollout under construction. */
+struct taking {
+    const struct rollout_context *context;
+    struct rollout *rollout;
+    struct rollout_member *member;
+    char path[32]; /* of the member, for problems */
+    struct txn *txn;
+    struct problem *problem;
+};
+
+static int target_taken(const struct taking *taking, const struct rollout *other,
+                        const char *target)
 {
-    problem_set(problem, path, "moves %s, as rollout %s does; promote or abort that first", target,
-                other->id);
+    problem_set(taking->problem, taking->path,
+                "moves %s, as rollout %s does; promote or abort that first", target, other->id);
     return ROLLOUT_REFUSED;
 }
 
+static int target_twice(const struct taking *taking, const char *target)
+{
+    problem_set(taking->problem, taking->path, "moves %s, as another member does", target);
+    return ROLLOUT_INVALID;
+}
+
 /* Adds the contract to what the member moves, unless there is nothing to move. */
-static int contract_take(const struct rollout_context *context, struct rollout *rollout,
-                         struct rollout_member *member, const struct contract *contract,
-                         const char *path, struct txn *txn, struct problem *problem)
+static int contract_take(const struct taking *taking, const struct contract *contract)
 {
     const struct rollout *other =
-        rollout_on_contract(context->rollouts, contract->service, contract->major);
+        rollout_on_contract(taking->context->rollouts, contract->service, contract->major);
     if (other)
-        return target_taken(other, path, contract->name, problem);
-    if (rollout_member_of(rollout, contract->service, contract->major)) {
-        problem_set(problem, path, "moves %s, as another member does", contract->name);
-        return ROLLOUT_INVALID;
-    }
+        return target_taken(taking, other, contract->name);
+    if (rollout_member_of(taking->rollout, contract->service, contract->major))
+        return target_twice(taking, contract->name);
 
-    contract_expect(contract, txn);
+    struct rollout_member *member = taking->member;
+    contract_expect(contract, taking->txn);
     if (!member->n_provides)
-        member->from = arena_strdup(&txn->arena, contract->baseline);
+        member->from = arena_strdup(&taking->txn->arena, contract->baseline);
     member->provides[member->n_provides++] = contract->major;
     return 0;
 }
 
-static int nothing_to_move(const struct build *build, const struct contract *offline,
-                           const char *path, struct problem *problem)
+static int nothing_to_move(const struct taking *taking, const struct contract *offline)
 {
-    if (offline)
-        problem_set(problem, path, "is %s %s, but %s is offline", build->service->name,
-                    build->version, offline->name);
-    else
-        problem_set(problem, path, "is %s %s, which is the baseline already", build->service->name,
-                    build->version);
+    const struct rollout_member *member = taking->member;
+    if (offline) {
+        problem_set(taking->problem, taking->path, "is %s %s, but %s is offline", member->owner,
+                    member->version, offline->name);
+    } else {
+        problem_set(taking->problem, taking->path, "is %s %s, which is the baseline already",
+                    member->owner, member->version);
+    }
     return ROLLOUT_REFUSED;
 }
 
-static int build_take(const struct rollout_context *context, struct rollout *rollout,
-                      struct rollout_member *member, const char *path, struct txn *txn,
-                      struct problem *problem)
+/* The contracts of the build that have another baseline. */
+static int contracts_take(const struct taking *taking, const struct build *build)
 {
-    const struct service *service = service_find(context->registry, span_of(member->owner));
-    const struct build *build = service ? build_find(service, span_of(member->version)) : NULL;
-    if (!build) {
-        problem_set(problem, path, "is %s %s, which is not registered", member->owner,
-                    member->version);
-        return ROLLOUT_NOT_FOUND;
-    }
-    if (service->shares_builds) {
-        problem_set(problem, path, "is a build of %s, whose builds share its traffic (gray: off)",
-                    member->owner);
-        return ROLLOUT_REFUSED;
-    }
-
     const struct contract *offline = NULL;
     for (unsigned i = 0; i < build->n_provides; i++) {
-        const struct contract *contract =
-            contract_find(context->version, span_of(member->owner), build->provides[i]);
+        const struct contract *contract = contract_find(
+            taking->context->version, span_of(taking->member->owner), build->provides[i]);
         if (!contract || strcmp(contract->baseline, build->version) == 0)
             continue;
         if (contract->state == CONTRACT_OFFLINE) {
             offline = contract;
             continue;
         }
-        int r = contract_take(context, rollout, member, contract, path, txn, problem);
+        int r = contract_take(taking, contract);
         if (r)
             return r;
     }
-    if (!member->n_provides)
-        return nothing_to_move(build, offline, path, problem);
+    return taking->member->n_provides ? 0 : nothing_to_move(taking, offline);
+}
+
+static int build_take(const struct taking *taking)
+{
+    const struct rollout_member *member = taking->member;
+    const struct service *service = service_find(taking->context->registry, span_of(member->owner));
+    const struct build *build = service ? build_find(service, span_of(member->version)) : NULL;
+    if (!build) {
+        problem_set(taking->problem, taking->path, "is %s %s, which is not registered",
+                    member->owner, member->version);
+        return ROLLOUT_NOT_FOUND;
+    }
+    if (service->shares_builds) {
+        problem_set(taking->problem, taking->path,
+                    "is a build of %s, whose builds share its traffic (gray: off)", member->owner);
+        return ROLLOUT_REFUSED;
+    }
+    struct txn *txn = taking->txn;
     txn_expect(txn,
                span_of(arena_format(&txn->arena, REGISTRY_PREFIX "build/%s/%s", service->name,
                                     build->version)),
                build->mod_revision);
-    return 0;
+    return contracts_take(taking, build);
 }
 
-static int release_take(const struct rollout_context *context, const struct rollout *rollout,
-                        struct rollout_member *member, const char *path, struct txn *txn,
-                        struct problem *problem)
+static int release_take(const struct taking *taking)
 {
+    struct rollout_member *member = taking->member;
     struct problem why = { 0 };
-    int r = release_expect_routable(context->version, span_of(member->owner),
-                                    span_of(member->version), txn, &why);
+    int r = release_expect_routable(taking->context->version, span_of(member->owner),
+                                    span_of(member->version), taking->txn, &why);
     if (r > 0) {
-        problem_set(problem, path, "%s", why.text);
+        problem_set(taking->problem, taking->path, "%s", why.text);
         return r == VERSION_NOT_FOUND ? ROLLOUT_NOT_FOUND : ROLLOUT_REFUSED;
     }
     if (r)
         return err_trace(r);
 
-    const struct app *app = app_find(context->version, span_of(member->owner));
-    const struct rollout *other = rollout_on_app(context->rollouts, app->name);
+    const struct app *app = app_find(taking->context->version, span_of(member->owner));
+    const struct rollout *other = rollout_on_app(taking->context->rollouts, app->name);
     if (other)
-        return target_taken(other, path, app->name, problem);
+        return target_taken(taking, other, app->name);
     if (strcmp(app->default_release, member->version) == 0) {
-        problem_set(problem, path, "is %s %s, which is the default already", app->name,
-                    member->version);
+        problem_set(taking->problem, taking->path, "is %s %s, which is the default already",
+                    app->name, member->version);
         return ROLLOUT_REFUSED;
     }
-    for (const struct rollout_member *before = rollout->members; before < member; before++) {
-        if (before->is_release && strcmp(before->owner, member->owner) == 0) {
-            problem_set(problem, path, "moves %s, as another member does", app->name);
-            return ROLLOUT_INVALID;
-        }
+    for (const struct rollout_member *before = taking->rollout->members; before < member;
+         before++) {
+        if (before->is_release && strcmp(before->owner, member->owner) == 0)
+            return target_twice(taking, app->name);
     }
-    app_expect(app, txn);
-    member->from = arena_strdup(&txn->arena, app->default_release);
+    app_expect(app, taking->txn);
+    member->from = arena_strdup(&taking->txn->arena, app->default_release);
     return 0;
 }
 
 static int members_take(const struct rollout_context *context, const struct rollout_spec *spec,
                         struct rollout *rollout, struct txn *txn, struct problem *problem)
 {
+    struct taking taking = {
+        .context = context, .rollout = rollout, .txn = txn, .problem = problem
+    };
     for (unsigned i = 0; i < spec->n_members; i++) {
-        char path[32];
-        snprintf(path, sizeof(path), "members[%u]", i);
         struct rollout_member *member = &rollout->members[i];
         member->is_release = spec->members[i].is_release;
         member->owner = arena_format(&txn->arena, "%.*s", SPAN_ARG(spec->members[i].owner));
         member->version = arena_format(&txn->arena, "%.*s", SPAN_ARG(spec->members[i].version));
-        int r = member->is_release ? release_take(context, rollout, member, path, txn, problem)
-                                   : build_take(context, rollout, member, path, txn, problem);
+        taking.member = member;
+        snprintf(taking.path, sizeof(taking.path), "members[%u]", i);
+        int r = member->is_release ? release_take(&taking) : build_take(&taking);
         if (r)
             return r;
         rollout->n_members++;

@@ -45,9 +45,13 @@ const struct rollout_member *rollout_member_of(const struct rollout *rollout, co
 const struct rollout_member *rollout_unready(const struct rollout_context *context,
                                              const struct rollout *rollout);
 
+struct rollout_cause {
+    struct span by, why;
+};
+
 /* As rollout_change(), for one that was found. */
 int rollout_move(const struct rollout_context *context, const struct rollout *rollout,
-                 enum rollout_verb verb, struct span by, struct span why, struct txn *txn,
+                 enum rollout_verb verb, const struct rollout_cause *cause, struct txn *txn,
                  struct problem *problem) MUST_CHECK;
 
 /* The most rules it contributes at any of its steps. */

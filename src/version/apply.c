@@ -51,13 +51,13 @@ int version_apply(struct version *version, const struct store_event *event)
         return 0;
 
     struct span name = span_from(event->entry.key, prefix.size);
-    for (size_t i = 0; i < N_RECORD_KINDS; i++) {
-        if (span_starts_with(name, record_kinds[i].prefix))
-            return err_trace(record_kinds[i].apply(
-                version, span_from(name, record_kinds[i].prefix.size), event));
-    }
-    /* A kind of record that a newer release of ours has added; it is left alone. */
-    return 0;
+    size_t kind = 0;
+    while (kind < N_RECORD_KINDS && !span_starts_with(name, record_kinds[kind].prefix))
+        kind++;
+    if (kind == N_RECORD_KINDS)
+        return 0; /* a newer release of ours has added the kind; it is left alone */
+    name = span_from(name, record_kinds[kind].prefix.size);
+    return err_trace(record_kinds[kind].apply(version, name, event));
 }
 
 const struct map *version_contracts(const struct version *version)

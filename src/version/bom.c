@@ -52,11 +52,12 @@ struct bom_cache *bom_cache_free(struct bom_cache *cache)
     return NULL;
 }
 
-static int by_contract_name(const void *a, const void *b, void *snapshot)
+static int by_contract_name(const void *a, const void *b, void *owner)
 {
     const struct bom_build *x = a, *y = b;
-    return span_compare(snapshot_contract_at(snapshot, x->contract)->name,
-                        snapshot_contract_at(snapshot, y->contract)->name);
+    const struct bom_cache *cache = owner;
+    return span_compare(snapshot_contract_at(cache->snapshot, x->contract)->name,
+                        snapshot_contract_at(cache->snapshot, y->contract)->name);
 }
 
 static void parts_format(const struct version_snapshot *snapshot, const struct bom_parts *parts,
@@ -125,8 +126,8 @@ static const struct bom *bom_add(struct bom_cache *cache, struct span json, cons
 
     bom->releases =
         arena_new_array(&cache->arena, const struct snapshot_release *, parts->n_releases);
-    if (parts->n_releases)
-        memcpy(bom->releases, parts->releases, parts->n_releases * sizeof(parts->releases[0]));
+    for (unsigned i = 0; i < parts->n_releases; i++)
+        bom->releases[i] = parts->releases[i];
     bom->n_releases = parts->n_releases;
     struct bom_build *builds = arena_new_array(&cache->arena, struct bom_build, parts->n_builds);
     if (parts->n_builds)
@@ -140,9 +141,9 @@ static const struct bom *bom_add(struct bom_cache *cache, struct span json, cons
 
 const struct bom *bom_of_parts(struct bom_cache *cache, struct bom_parts *parts)
 {
-    if (parts->n_builds)
-        qsort_r(parts->builds, parts->n_builds, sizeof(parts->builds[0]), by_contract_name,
-                (void *)(uintptr_t)cache->snapshot);
+    if (parts->n_builds) {
+        qsort_r(parts->builds, parts->n_builds, sizeof(parts->builds[0]), by_contract_name, cache);
+    }
     CLEANUP(buf_fini) struct buf json = { 0 };
     parts_format(cache->snapshot, parts, &json);
     char id[BOM_ID_SIZE + 1];
@@ -157,13 +158,12 @@ struct bom_reading {
     const struct version_snapshot *snapshot;
     struct arena arena;
     struct bom_parts parts;
-    unsigned releases_capacity, builds_capacity;
+    unsigned builds_capacity;
 };
 
 static void reading_fini(struct bom_reading *reading)
 {
     arena_fini(&reading->arena);
-    free(reading->parts.releases);
     free(reading->parts.builds);
 }
 
@@ -200,9 +200,8 @@ static void on_bom_release(struct bom_text *text, struct span app, struct span r
 {
     struct bom_reading *reading = text->owner;
     const struct snapshot_release *found = snapshot_release(reading->snapshot, app, release);
-    if (!found)
+    if (!found || reading->parts.n_releases == reading->snapshot->n_apps)
         return;
-    mem_grow(reading->parts.releases, reading->parts.n_releases, reading->releases_capacity);
     reading->parts.releases[reading->parts.n_releases++] = found;
 }
 
@@ -223,6 +222,8 @@ const struct bom *version_bom(struct bom_cache *cache, struct span id)
 
     CLEANUP(reading_fini) struct bom_reading reading = { .snapshot = cache->snapshot };
     unsigned n_services = cache->snapshot->n_services;
+    reading.parts.releases =
+        arena_new_array(&reading.arena, const struct snapshot_release *, cache->snapshot->n_apps);
     reading.parts.contract_of = arena_new_array(&reading.arena, uint32_t, n_services);
     memset(reading.parts.contract_of, 0xff, n_services * sizeof(uint32_t));
     struct bom_text text = {

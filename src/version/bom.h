@@ -13,7 +13,7 @@
 #include "version/version.h"
 
 /* A kept BOM is kept again when it is still assigned a day later, so that it stays young. */
-#define BOM_FRESH_MSEC (24 * 3600 * 1000ll)
+#define BOM_FRESH_MSEC (24ll * 3600 * 1000)
 
 /* base32 of the first 80 bits of SHA-256. */
 void bom_id_format(struct span json, char ret_id[BOM_ID_SIZE + 1]);

@@ -67,17 +67,18 @@ static void skip_space(struct cohort_parser *parser)
 static int refuse(struct cohort_parser *parser, const char *accepted)
 {
     skip_space(parser);
-    if (parser->at >= parser->text.size)
+    if (parser->at >= parser->text.size) {
         problem_set(parser->problem, "expression", "ends at position %zu; %s is accepted there",
                     parser->at + 1, accepted);
-    else if (parser->text.data[parser->at] > ' ' && parser->text.data[parser->at] <= '~')
+    } else if (parser->text.data[parser->at] > ' ' && parser->text.data[parser->at] <= '~') {
         problem_set(parser->problem, "expression",
                     "has \"%c\" at position %zu; %s is accepted there",
                     parser->text.data[parser->at], parser->at + 1, accepted);
-    else
+    } else {
         problem_set(
             parser->problem, "expression", "has byte 0x%02x at position %zu; %s is accepted there",
             (unsigned)(unsigned char)parser->text.data[parser->at], parser->at + 1, accepted);
+    }
     return VERSION_INVALID;
 }
 
@@ -149,10 +150,11 @@ static struct span pool_text(const char *pool, unsigned at)
 static int parse_text(struct cohort_parser *parser)
 {
     skip_space(parser);
-    char quote = parser->at < parser->text.size ? parser->text.data[parser->at] : '\0';
-    if (quote != '\'' && quote != '"')
+    struct span rest = span_from(parser->text, parser->at);
+    if (!rest.size || (rest.data[0] != '\'' && rest.data[0] != '"'))
         return refuse(parser, "a text in quotes");
 
+    char quote = rest.data[0];
     uint16_t start = pool_start(parser);
     for (parser->at++; parser->at < parser->text.size; parser->at++) {
         char byte = parser->text.data[parser->at];
@@ -275,10 +277,9 @@ static int parse_rule(struct cohort_parser *parser, uint16_t *ret_node)
     return r;
 }
 
-static char *rule_pool(const struct cohort_rule *rule)
+static const char *rule_pool(const struct cohort_rule *rule)
 {
-    const struct cohort_node *end = rule->nodes + rule->n_nodes;
-    return (char *)(uintptr_t)end;
+    return (const char *)(rule->nodes + rule->n_nodes);
 }
 
 static struct cohort_rule *rule_pack(const struct cohort_parser *parser)
@@ -290,7 +291,7 @@ static struct cohort_rule *rule_pack(const struct cohort_parser *parser)
     rule->n_nodes = (uint16_t)parser->n_nodes;
     rule->pool_size = (uint16_t)parser->pool_size;
     memcpy(rule->nodes, parser->nodes, parser->n_nodes * sizeof(struct cohort_node));
-    memcpy(rule_pool(rule), parser->pool, parser->pool_size);
+    memcpy((char *)(rule->nodes + rule->n_nodes), parser->pool, parser->pool_size);
     return rule;
 }
 

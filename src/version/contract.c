@@ -153,10 +153,11 @@ struct contract *contract_for(const struct version *version, struct span service
         struct contract *contract = container_of(node, struct contract, node);
         if (!span_is(service, contract->service) || !major_range_has(range, contract->major))
             continue;
-        if (contract->state == CONTRACT_OFFLINE)
+        if (contract->state == CONTRACT_OFFLINE) {
             offline = contract;
-        else if (contract_is_routable(contract) && (!best || contract->major > best->major))
+        } else if (contract_is_routable(contract) && (!best || contract->major > best->major)) {
             best = contract;
+        }
     }
     if (!best)
         *ret_offline = offline;
@@ -381,6 +382,7 @@ int contract_put(const struct version *version, const struct contract_spec *spec
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): each is a part of the operator's decision */
 int contract_set_baseline(const struct version *version, const struct registry *registry,
                           struct span service, uint32_t major, struct span build, struct txn *txn,
                           struct problem *problem)
@@ -426,6 +428,7 @@ static const struct contract *next_active(const struct version *version,
     return next;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): each is a part of the operator's decision */
 int contract_set_state(const struct version *version, struct span service, uint32_t major,
                        enum contract_state state, struct span why, unix_msec wall, struct txn *txn,
                        struct problem *problem)

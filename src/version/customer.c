@@ -267,6 +267,7 @@ static int attribute_check(const struct instance_meta *attributes, unsigned i,
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): each is a part of the operator's decision */
 int customer_put(const struct version *version, struct span id,
                  const struct instance_meta *attributes, unsigned n_attributes, unix_msec wall,
                  struct txn *txn, struct problem *problem)

@@ -77,9 +77,10 @@ static struct wish wish_of(struct draft *draft, uint32_t index)
             return (struct wish){ release, rule_reason(rule) };
         }
     }
-    if (app->default_release)
+    if (app->default_release) {
         trace_add(draft->trace, "default", app->name, "%.*s %.*s: the default of the app",
                   SPAN_ARG(app->name), SPAN_ARG(app->default_release->release.version));
+    }
     return (struct wish){ app->default_release, RESOLVE_DEFAULT };
 }
 

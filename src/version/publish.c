@@ -180,38 +180,46 @@ int release_file_put(const struct version *version, const struct file_spec *spec
 
 /* --- publishing --- */
 
+static int requirement_check(const struct version *version, const struct release_spec *spec,
+                             unsigned i, const char *path, struct problem *problem)
+{
+    struct span service = spec->requires[i].service, range_text = spec->requires[i].range;
+    struct major_range range;
+    if (!service_name_is_valid(service)) {
+        problem_set(problem, path, "is no name of a service");
+        return VERSION_INVALID;
+    }
+    if (range_text.size > DIGEST_TEXT_MAX || major_range_parse(range_text, &range)) {
+        problem_set(problem, path, "is \"%.*s\"; majors such as \"3\" or \">=2 <4\" are accepted",
+                    SPAN_ARG(span_first(range_text, 80)));
+        return VERSION_INVALID;
+    }
+    for (unsigned j = 0; j < i; j++) {
+        if (span_equals(spec->requires[j].service, service)) {
+            problem_set(problem, path, "is there twice");
+            return VERSION_INVALID;
+        }
+    }
+    struct contract *offline = NULL;
+    if (!contract_for(version, service, &range, &offline) && offline) {
+        problem_set(problem, path, "is \"%.*s\", but %s is offline%s%s",
+                    SPAN_ARG(span_first(range_text, 80)), offline->name,
+                    offline->successor[0] ? "; its successor is " : "", offline->successor);
+        return VERSION_REFUSED;
+    }
+    return 0;
+}
+
 static int requires_check(const struct version *version, const struct release_spec *spec,
                           struct problem *problem)
 {
     for (unsigned i = 0; i < spec->n_requires; i++) {
         char path[96];
-        struct span service = spec->requires[i].service;
-        snprintf(path, sizeof(path), "requires.%.*s", SPAN_ARG(span_first(service, 70)));
-        struct major_range range;
-        if (!service_name_is_valid(service)) {
-            problem_set(problem, path, "is no name of a service");
-            return VERSION_INVALID;
-        }
-        if (spec->requires[i].range.size > DIGEST_TEXT_MAX ||
-            major_range_parse(spec->requires[i].range, &range)) {
-            problem_set(problem, path,
-                        "is \"%.*s\"; majors such as \"3\" or \">=2 <4\" are accepted",
-                        SPAN_ARG(span_first(spec->requires[i].range, 80)));
-            return VERSION_INVALID;
-        }
-        for (unsigned j = 0; j < i; j++) {
-            if (span_equals(spec->requires[j].service, service)) {
-                problem_set(problem, path, "is there twice");
-                return VERSION_INVALID;
-            }
-        }
-        struct contract *offline = NULL;
-        if (!contract_for(version, service, &range, &offline) && offline) {
-            problem_set(problem, path, "is \"%.*s\", but %s is offline%s%s",
-                        SPAN_ARG(span_first(spec->requires[i].range, 80)), offline->name,
-                        offline->successor[0] ? "; its successor is " : "", offline->successor);
-            return VERSION_REFUSED;
-        }
+        snprintf(path, sizeof(path), "requires.%.*s",
+                 SPAN_ARG(span_first(spec->requires[i].service, 70)));
+        int r = requirement_check(version, spec, i, path, problem);
+        if (r)
+            return r;
     }
     return 0;
 }
@@ -423,14 +431,15 @@ static int requirement_expect(const struct version *version, const struct releas
         return 0;
     }
 
-    if (offline)
+    if (offline) {
         problem_set(problem, "release", "is %s %s, which requires %s, and that is offline%s%s",
                     release->app->name, release->version, offline->name,
                     offline->successor[0] ? "; its successor is " : "", offline->successor);
-    else
+    } else {
         problem_set(
             problem, "release", "is %s %s, which requires %s %s, and no build provides that yet",
             release->app->name, release->version, requirement->service, requirement->range_text);
+    }
     return VERSION_REFUSED;
 }
 

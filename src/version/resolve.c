@@ -53,20 +53,21 @@ static void trace_rule(struct resolve_trace *trace, const struct known_rule *rul
     struct span id = span_of(rule->rollout), subject = rule_subject_of(rule, request);
     char pct[PCT_TEXT_MAX];
     pct_format(rule->pct_milli, pct);
-    if (rule->suspended)
+    if (rule->suspended) {
         trace_add(trace, "rollout", id, "suspended: %s", rule->suspended);
-    else if (!cohort_holds(rule, request, customer))
+    } else if (!cohort_holds(rule, request, customer)) {
         trace_add(trace, "rollout", id, "not in: its cohort does not hold for this customer");
-    else if (rule->pct_milli >= PCT_ALL)
+    } else if (rule->pct_milli >= PCT_ALL) {
         trace_add(trace, "rollout", id, "in: %s", rule->cohort ? "its cohort holds" : "at 100 %");
-    else if (!subject.size)
+    } else if (!subject.size) {
         trace_add(trace, "rollout", id, "not in: a caller without a name is in no share");
-    else
+    } else {
         trace_add(trace, "rollout", id, "%s: bucket %u of %u is %s %u (%s)",
                   rule_share_has(rule->salt, rule->pct_milli, subject) ? "in" : "not in",
                   rule_bucket(rule->salt, subject), PCT_ALL,
                   rule_share_has(rule->salt, rule->pct_milli, subject) ? "below" : "not below",
                   rule->pct_milli, pct);
+    }
 }
 
 static const struct choice *choice_make(struct bom_cache *cache, const struct choice_key *key,

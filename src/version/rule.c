@@ -41,8 +41,9 @@ void pct_format(uint32_t pct_milli, char ret_text[PCT_TEXT_MAX])
         fraction /= 10;
         n_digits--;
     }
-    if (fraction)
+    if (fraction) {
         snprintf(ret_text, PCT_TEXT_MAX, "%u.%0*u %%", pct_milli / 1000, (int)n_digits, fraction);
-    else
+    } else {
         snprintf(ret_text, PCT_TEXT_MAX, "%u %%", pct_milli / 1000);
+    }
 }

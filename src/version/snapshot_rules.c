@@ -16,17 +16,19 @@ static const char *release_member_add(struct version_snapshot *snapshot, struct 
 {
     const struct known_release *release =
         snapshot_release_known(snapshot, span_of(member->owner), span_of(member->version));
-    if (!release)
+    if (!release) {
         return arena_format(&snapshot->arena, "%s %s is not published", member->owner,
                             member->version);
+    }
 
     known->releases[known->n_releases++] = release;
     for (unsigned i = 0; i < release->n_needs; i++) {
-        if (snapshot_need_contract(snapshot, &release->needs[i]) == NO_INDEX)
+        if (snapshot_need_contract(snapshot, &release->needs[i]) == NO_INDEX) {
             return arena_format(&snapshot->arena,
                                 "%s %s requires %s %s, and no active contract is that",
                                 member->owner, member->version, release->needs[i].service_name,
                                 release->needs[i].range_text);
+        }
     }
     return NULL;
 }
@@ -36,9 +38,10 @@ static const char *build_member_add(struct version_snapshot *snapshot, struct bo
 {
     uint32_t service = snapshot_service(snapshot, span_of(member->owner));
     uint32_t build = snapshot_build(snapshot, span_of(member->owner), span_of(member->version));
-    if (build == NO_INDEX || !snapshot->builds[build].is_ready)
+    if (build == NO_INDEX || !snapshot->builds[build].is_ready) {
         return arena_format(&snapshot->arena, "%s %s has no ready instance", member->owner,
                             member->version);
+    }
 
     for (unsigned i = 0; i < member->n_provides; i++) {
         uint32_t contract = snapshot_contract(snapshot, service, member->provides[i]);
@@ -133,9 +136,10 @@ static void customer_add_pins(struct version_snapshot *snapshot, struct known_cu
         const struct pin *pin = container_of(node, struct pin, node);
         const struct known_release *release =
             snapshot_release_known(snapshot, span_of(pin->app), span_of(pin->release));
-        if (n < APPS_MAX && release && (!pin->expires || pin->expires > snapshot->wall))
+        if (n < APPS_MAX && release && (!pin->expires || pin->expires > snapshot->wall)) {
             pins[n++] = (struct known_pin){ snapshot_app(snapshot, span_of(pin->app)), release,
                                             pin->expires };
+        }
     }
     qsort(pins, n, sizeof(pins[0]), by_app);
 
