@@ -225,7 +225,8 @@ static void add_rest(struct verdict_maker *maker)
         [BLOCKER_USED] = "customers and callers used",
         [BLOCKER_UNKNOWN] = "releases and callers of unnamed customers used",
     };
-    for (unsigned kind = 0; kind < N_BLOCKER_KINDS; kind++) {
+    /* A service has one default contract, so there is never more of that kind. */
+    for (unsigned kind = BLOCKER_RELEASE; kind < N_BLOCKER_KINDS; kind++) {
         if (maker->n_found[kind] <= BLOCKERS_NAMED_MAX)
             continue;
         size_t n = maker->n_found[kind] - BLOCKERS_NAMED_MAX;
