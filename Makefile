@@ -7,7 +7,7 @@ BUILD ?= asan
 
 all:
 	@tools/install build
-	@tools/build release
+	@tools/build release src/daemon/sarsen
 	@ln -sf release/src/daemon/sarsen build/sarsen
 
 test: all
