@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Moving a rollout from state to state, by hand or by due.c. What each change needs of the other
+ * rooms, baselines and defaults, is in the same transaction, so no crash can part them.
+ */
+
 #include <stdio.h>
 
 #include "rollout/rollout.h"
@@ -83,6 +88,7 @@ static int promote_build(const struct rollout_context *context, const struct rol
     return 0;
 }
 
+/* Refused while a member build is down: from then on it would be all that serves. */
 static int promote(const struct rollout_context *context, const struct rollout *rollout,
                    struct txn *txn, struct problem *problem)
 {

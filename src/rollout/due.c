@@ -84,6 +84,7 @@ static const struct service *service_of(const struct rollout_context *context,
     return service && !service->shares_builds ? service : NULL;
 }
 
+/* The build that customers are being moved to anyway comes before one that nobody has tried. */
 static bool baseline_replace(const struct rollout_context *context, const struct service *service,
                              const struct contract *contract, struct txn *txn)
 {
@@ -124,6 +125,7 @@ static bool baseline_due(const struct rollout_context *context, struct txn *txn)
     return false;
 }
 
+/* Aborted: somebody has seen why. Promoted: somebody went back since. Either way it is theirs. */
 static bool was_rolled_out(const struct rollout_context *context, const struct build *build)
 {
     map_each (node, &context->rollouts->all) {
@@ -161,6 +163,7 @@ static bool start(const struct rollout_context *context, const struct build *bui
     return true;
 }
 
+/* Only the highest waiting build: one below it that was passed over is not what anybody wants. */
 static bool start_due(const struct rollout_context *context, struct txn *txn)
 {
     map_each (node, version_contracts(context->version)) {

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * The fold over rollouts and their records. A record is replaced whole with every change, so an
+ * object is made anew and no half of two epochs is ever seen.
+ */
+
 #include "rollout/rollout.h"
 
 #include <stdio.h>
@@ -251,6 +256,7 @@ void rollout_delete(const struct rollout *rollout, struct txn *txn)
     txn_delete(txn, rollout_key(rollout, txn));
 }
 
+/* The record borrows the texts and lives in the transaction. */
 static Rollout__Member *member_record(const struct rollout_member *member, struct arena *arena)
 {
     Rollout__Member *record = arena_new(arena, Rollout__Member);
@@ -304,6 +310,7 @@ void rollout_put(const struct rollout *rollout, struct txn *txn)
 
 /* --- targets --- */
 
+/* A target is what at most one rollout may move: a contract or an app. */
 static void each_target(const struct rollout *rollout, struct txn *txn,
                         void (*each)(struct txn *txn, struct span key, const char *id))
 {

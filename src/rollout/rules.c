@@ -75,6 +75,7 @@ static void rule_add(struct rollouts *rollouts, const struct version *version,
     }
 }
 
+/* The share has a rule even at 0 %, for `explain` and retirement to see. */
 static void rules_add(struct rollouts *rollouts, const struct version *version,
                       const struct rollout *rollout)
 {

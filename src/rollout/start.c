@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Starting a rollout: everything its later steps rest on is checked now, and what cannot be known
+ * yet (instances come and go, contracts go offline) is asked again when it matters.
+ */
+
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -66,6 +71,7 @@ static int cohort_check(const struct rollout_context *context, struct span all, 
     return r;
 }
 
+/* Cohorts may stand anywhere between the shares: they add, and take nothing away. */
 static int steps_check(const struct rollout_context *context, const struct rollout_spec *spec,
                        struct problem *problem)
 {
@@ -212,6 +218,7 @@ static int build_take(const struct taking *taking)
     return contracts_take(taking, build);
 }
 
+/* Here the default counts as the baseline does for builds. */
 static int release_take(const struct taking *taking)
 {
     struct rollout_member *member = taking->member;
@@ -301,6 +308,8 @@ static void id_format(const struct rollout_context *context, const struct rollou
     hash_base32(digest, 6, ret_id); /* 48 bits are 10 characters */
 }
 
+/* Resolving has one bit for each rule. A rollout counts with the most rules it will ever need, or
+ * one that goes on would crowd out another. */
 static int room_check(const struct rollout_context *context, const struct rollout *rollout,
                       struct problem *problem)
 {

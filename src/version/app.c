@@ -108,6 +108,7 @@ static struct release *release_make(struct version *version, struct span app_nam
     return release;
 }
 
+/* Drops what has neither a record nor anything below it. */
 static void app_tidy(struct version *version, struct app *app)
 {
     if (!app->mod_revision && !app->releases.n_nodes)
@@ -180,6 +181,7 @@ static void release_fill(struct release *release, const Version__ReleaseRecord *
     release->created = record->created;
 }
 
+/* A range was checked when the release was published: one that does not parse is a fault. */
 int release_apply(struct version *version, struct span name, const struct store_event *event)
 {
     struct span release_name = name;

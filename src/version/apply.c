@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * The fold: a record's kind stands in its key, and each kind has its own function. Nothing else
+ * changes the room, so what a restart loads is what was there before.
+ */
+
 #include "version/version.h"
 
 #include "base/mem.h"

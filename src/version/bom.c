@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * BOMs of one cache. Equal content is one object: whatever leads to it, by a choice or by an id from
+ * the store, the canonical JSON is made or taken, hashed, and found again by its id.
+ */
+
 #include "version/bom.h"
 
 #include "base/buf.h"
@@ -60,6 +65,7 @@ static int by_contract_name(const void *a, const void *b, void *owner)
                         snapshot_contract_at(cache->snapshot, y->contract)->name);
 }
 
+/* Canonical: builds were sorted, services are gone through by name, apps come in order. */
 static void parts_format(const struct version_snapshot *snapshot, const struct bom_parts *parts,
                          struct buf *text)
 {
@@ -108,12 +114,14 @@ static const uint32_t *contract_array_intern(struct bom_cache *cache, const uint
     return array->contract_of;
 }
 
+/* What the store knew when the snapshot was made. */
 static const struct known_bom *known_bom_find(const struct version_snapshot *snapshot,
                                               struct span id)
 {
     return map_find_as(&snapshot->boms, id, struct known_bom, node);
 }
 
+/* Copies everything: the parts are scratch memory of the caller. */
 static const struct bom *bom_add(struct bom_cache *cache, struct span json, const char *id,
                                  const struct bom_parts *parts)
 {
@@ -205,6 +213,8 @@ static void on_bom_release(struct bom_text *text, struct span app, struct span r
     reading->parts.releases[reading->parts.n_releases++] = found;
 }
 
+/* The previous hop, or the page a browser shows, was under this BOM: it must mean the same here,
+ * even when nobody would be given it now. */
 const struct bom *version_bom(struct bom_cache *cache, struct span id)
 {
     struct cached_bom *cached = map_find_as(&cache->boms, id, struct cached_bom, node);

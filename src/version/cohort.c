@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Cohorts: named rules. Their expression is checked when it is put, so that applying one that does
+ * not parse is a fault and not a surprise at resolving.
+ */
+
 #include "version/cohort.h"
 
 #include "base/mem.h"

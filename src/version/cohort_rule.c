@@ -114,6 +114,7 @@ static bool take_word(struct cohort_parser *parser, const char *word)
     return false;
 }
 
+/* Nodes hold indices and offsets instead of pointers, so that the rule can be copied as bytes. */
 static int node_add(struct cohort_parser *parser, struct cohort_node node, uint16_t *ret_node)
 {
     if (parser->n_nodes == COHORT_NODES_MAX) {
@@ -228,6 +229,7 @@ static int parse_comparison(struct cohort_parser *parser, uint16_t *ret_node)
     return 0;
 }
 
+/* Both ways of nesting, "!" and "(", come through here and are counted. */
 static int parse_term(struct cohort_parser *parser, uint16_t *ret_node)
 {
     if (++parser->depth > COHORT_DEPTH_MAX) {
@@ -282,6 +284,7 @@ static const char *rule_pool(const struct cohort_rule *rule)
     return (const char *)(rule->nodes + rule->n_nodes);
 }
 
+/* The pool needs no alignment, so it can follow the nodes directly. */
 static struct cohort_rule *rule_pack(const struct cohort_parser *parser)
 {
     size_t size = sizeof(struct cohort_rule) + parser->n_nodes * sizeof(struct cohort_node) +
@@ -341,6 +344,7 @@ struct cohort_subject {
     unsigned n_attributes;
 };
 
+/* `id` cannot be hidden by an attribute: customer_put() refuses one of that name. */
 static struct span subject_value(const struct cohort_subject *subject, struct span name)
 {
     if (span_equals(name, SPAN("id")))

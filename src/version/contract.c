@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Contracts come into being by themselves: with the first build that provides them, which is then
+ * their baseline. From there on only an operator, a rollout or a retirement changes one. None is
+ * ever deleted: an offline contract still has to say where its callers should go.
+ */
+
 #include "version/version.h"
 
 #include <stdio.h>
@@ -194,6 +200,7 @@ static Version__ContractRecord contract_record(const struct contract *contract)
     return record;
 }
 
+/* Every change rests on the whole record as it was. */
 static void contract_change(struct txn *txn, const struct contract *contract,
                             const Version__ContractRecord *record)
 {
@@ -211,6 +218,8 @@ static void contract_create(struct txn *txn, struct span service, uint32_t major
     version_record_put(txn, key, &record->base);
 }
 
+/* No compare where the contract has its baseline: that can change, but not become absent, so the
+ * decision to do nothing holds. */
 static void observe_contract(const struct version *version, const struct build_spec *build,
                              uint32_t major, unix_msec wall, struct txn *txn)
 {
@@ -236,6 +245,8 @@ static void observe_contract(const struct version *version, const struct build_s
     contract_create(txn, build->service, major, &record);
 }
 
+/* The first contract that appears is what callers without a BOM get, until somebody says otherwise:
+ * a later major must not change under them. */
 static void observe_default(const struct version *version, struct span service, uint32_t major,
                             struct txn *txn)
 {
@@ -312,6 +323,7 @@ static bool contract_kind_is_valid(struct span kind)
     return kind.size == 0;
 }
 
+/* A successor may be announced before it exists, so only the form is judged. */
 static bool contract_name_is_valid(struct span name)
 {
     struct span major = name;
@@ -414,6 +426,7 @@ int contract_set_baseline(const struct version *version, const struct registry *
     return 0;
 }
 
+/* Where callers of a contract that goes offline should go. A lower major is no successor. */
 static const struct contract *next_active(const struct version *version,
                                           const struct contract *contract)
 {

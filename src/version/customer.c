@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Customers and their pins. Nobody has to be announced: a customer that the room does not know is
+ * served like everybody, and a pin alone makes one known.
+ */
+
 #include "version/version.h"
 
 #include <stdio.h>
@@ -237,6 +242,7 @@ int pin_delete(const struct version *version, struct span customer, struct span 
     return 0;
 }
 
+/* What is accepted is what a cohort's expression can name. */
 static int attribute_check(const struct instance_meta *attributes, unsigned i,
                            struct problem *problem)
 {
@@ -305,6 +311,8 @@ int customer_put(const struct version *version, struct span id,
     return 0;
 }
 
+/* A customer of pins alone expects its record to stay absent, so one that is put meanwhile is not
+ * left without the pins its author saw. */
 int customer_delete(const struct version *version, struct span id, struct txn *txn)
 {
     const struct customer *customer = customer_find(version, id);

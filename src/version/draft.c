@@ -58,6 +58,7 @@ static void trace_pin(struct draft *draft, const struct known_pin *pin)
               expires);
 }
 
+/* A pin, else the first rule that moves the app, else the default. */
 static struct wish wish_of(struct draft *draft, uint32_t index)
 {
     const struct version_snapshot *snapshot = draft->cache->snapshot;
@@ -84,6 +85,7 @@ static struct wish wish_of(struct draft *draft, uint32_t index)
     return (struct wish){ app->default_release, RESOLVE_DEFAULT };
 }
 
+/* Chains are short: as many links as apps that require the service. */
 static bool all_accept(const struct draft *draft, uint32_t service, uint32_t major)
 {
     for (uint32_t i = draft->first_accepted[service]; i != NO_INDEX; i = draft->accepted[i].next) {
@@ -149,6 +151,7 @@ static bool release_accept(struct draft *draft, const struct known_release *rele
     return true;
 }
 
+/* Previous and default are tried in this order, because staying where one is surprises least. */
 static void draft_app(struct draft *draft, uint32_t index)
 {
     const struct known_app *app = &draft->cache->snapshot->apps[index];
@@ -206,6 +209,7 @@ static bool is_moved(const struct draft *draft, uint32_t contract)
     return false;
 }
 
+/* The first rule that moves a contract wins, as it does for releases. */
 static void draft_rule(struct draft *draft, const struct known_rule *rule)
 {
     const struct version_snapshot *snapshot = draft->cache->snapshot;

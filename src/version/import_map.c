@@ -35,6 +35,7 @@ static bool path_was_seen(const struct snapshot_release *release, unsigned i)
     return false;
 }
 
+/* Keys stand in the order of the manifest, so the same release gives the same bytes. */
 const char *import_map_format(struct arena *arena, const struct snapshot_release *release)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };

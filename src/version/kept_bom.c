@@ -67,6 +67,7 @@ static int older_first(const void *a, const void *b)
     return span_compare((*x)->node.key, (*y)->node.key);
 }
 
+/* Two calls in one transaction may pick the same one; the next call makes up for it. */
 static void oldest_delete(const struct version *version, size_t n_surplus, struct txn *txn)
 {
     const struct kept_bom **boms =

@@ -38,6 +38,7 @@ void app_expect(const struct app *app, struct txn *txn)
     txn_expect(txn, app_key(txn, span_of(app->name)), app->mod_revision);
 }
 
+/* Checked before anything is looked up, since both names become parts of keys and URLs. */
 static int release_name_check(const struct version *version, struct span app, struct span release,
                               struct problem *problem)
 {
@@ -232,6 +233,7 @@ static int file_missing(const struct release_spec *spec, const char *where, stru
     return VERSION_REFUSED;
 }
 
+/* The integrity kept is always that of the bytes we hold; one in the manifest only has to agree. */
 static int entry_check(const struct release_spec *spec, const struct release *release, unsigned i,
                        struct problem *problem)
 {
@@ -264,6 +266,7 @@ static int entry_check(const struct release_spec *spec, const struct release *re
     return 0;
 }
 
+/* The one kind there is may be left out. */
 static struct span manifest_kind(const struct release_spec *spec)
 {
     return spec->kind.size ? spec->kind : SPAN("importmap");
@@ -377,6 +380,7 @@ static void manifest_encode(const struct release_spec *spec, const struct releas
     version_record_put(txn, key, &record.base);
 }
 
+/* Rests on the app as it was: of two first releases one becomes the default. */
 static void app_put_default(const struct app *app, struct span name, struct span release,
                             unix_msec wall, struct txn *txn)
 {
@@ -419,6 +423,7 @@ int release_publish(const struct version *version, const struct release_spec *sp
 
 /* --- choosing --- */
 
+/* Rests on the contract that would serve it: when that goes offline meanwhile, the store refuses. */
 static int requirement_expect(const struct version *version, const struct release *release,
                               const struct requirement *requirement, struct txn *txn,
                               struct problem *problem)

@@ -18,6 +18,7 @@
 #include "version/snapshot.h"
 #include "version/trace.h"
 
+/* Without a device, as in calls between services, a rule by device falls back on the customer. */
 static struct span rule_subject_of(const struct known_rule *rule,
                                    const struct resolve_request *request)
 {
@@ -33,6 +34,7 @@ static bool cohort_holds(const struct known_rule *rule, const struct resolve_req
                                                   customer ? customer->n_attributes : 0);
 }
 
+/* The hot path: one hash for each rule with a share between none and all. */
 static uint64_t rules_of(const struct version_snapshot *snapshot,
                          const struct resolve_request *request,
                          const struct known_customer *customer)
@@ -70,6 +72,7 @@ static void trace_rule(struct resolve_trace *trace, const struct known_rule *rul
     }
 }
 
+/* `previous` belongs to the key: the same choice after another BOM may fall back elsewhere. */
 static const struct choice *choice_make(struct bom_cache *cache, const struct choice_key *key,
                                         const struct known_customer *customer,
                                         const struct bom *previous)

@@ -30,6 +30,7 @@ static struct known_service *service_add(struct version_snapshot *snapshot, cons
     return known;
 }
 
+/* In order of appearance, as the registry lists them; those of contracts alone follow. */
 static void add_registered(struct version_snapshot *snapshot, const struct registry *registry)
 {
     map_each (node, registry_services(registry)) {
@@ -70,6 +71,7 @@ static struct sorted_contract *sort_contracts(struct version_snapshot *snapshot,
     return sorted;
 }
 
+/* A build that is there already keeps what was known of it. */
 static uint32_t build_add(struct version_snapshot *snapshot, struct known_service *service,
                           const char *version, bool is_ready)
 {

@@ -28,6 +28,7 @@ static void release_add_needs(struct version_snapshot *snapshot, struct known_re
     }
 }
 
+/* Pages may go on loading files of any release, so all of them come along. */
 static void release_add_files(struct version_snapshot *snapshot, struct known_release *known,
                               const struct release *release)
 {
@@ -76,6 +77,8 @@ static void release_add(struct version_snapshot *snapshot, struct known_app *app
     map_add(&app->releases, &known->node, known->release.version);
 }
 
+/* The order decides which of two apps that exclude each other steps back, so it must be the same
+ * in every process. */
 static int app_by_name(const void *a, const void *b)
 {
     const struct app *const *x = a, *const *y = b;

@@ -11,6 +11,8 @@
 #include "version/cohort.h"
 #include "version/state.h"
 
+/* Each returns why the rule must be suspended, or NULL. A release of a suspended rule is added all
+ * the same: it can be assigned again at any time, which retirement has to know. */
 static const char *release_member_add(struct version_snapshot *snapshot, struct known_rule *known,
                                       const struct rule_member *member)
 {
@@ -163,6 +165,7 @@ static void customer_add_attributes(struct version_snapshot *snapshot, struct kn
     known->n_attributes = customer->n_attributes;
 }
 
+/* Attributes matter only to cohorts; without any, customers without pins need no entry. */
 static bool has_cohorts(const struct version_snapshot *snapshot)
 {
     for (unsigned i = 0; i < snapshot->n_rules; i++) {
