@@ -303,18 +303,23 @@ static bool try_again(struct request *request, enum http_fault fault)
     case HTTP_FAULT_INVALID:
     case HTTP_FAULT_TIMEOUT: return false;
     }
-    if (request->was_sent_again || !http_is_idempotent(request->exchange->head->method))
+    if (!http_is_idempotent(request->exchange->head->method))
         return false;
-    request->was_sent_again = true;
     /* A kept connection that was closed says little about its instance, but much about the others
      * kept beside it: the second try goes to the same instance over a new one. If it is dead, that
      * one is refused, and the next instance is asked. */
-    if (fault == HTTP_FAULT_STALE) {
+    if (fault == HTTP_FAULT_STALE && !request->was_stale) {
+        request->was_stale = true;
         http_pool_forget(request->worker->pool,
                          &request->epoch->view->endpoints->endpoints[request->endpoint].address);
         call_endpoint(request);
         return true;
     }
+    /* A new connection that breaks can be a dying instance: its kernel still accepts. Once only, so
+     * that a request that kills whoever reads it does not go round. */
+    if (request->was_broken)
+        return false;
+    request->was_broken = true;
     return call_next(request);
 }
 

@@ -91,7 +91,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->is_calling = request->is_answering = request->is_error = false;
     request->is_body_paused = request->is_response_paused = false;
     request->has_body = request->has_body_ended = false;
-    request->was_sent_again = false;
+    request->was_stale = request->was_broken = false;
     buf_clear(&request->body);
     buf_clear(&request->target_memory);
     buf_clear(&request->path_memory);
