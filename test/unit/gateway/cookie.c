@@ -30,8 +30,8 @@ TEST(what_was_signed_is_read_again)
 
 TEST(any_customer_id_survives)
 {
-    static const char *const ids[] = { "",    "a",    "Ünïcode ✓", "a.b.c", "a;b,c\"d\\e",
-                                       "%41", "100%", "with space" };
+    static const char *const ids[] = { "",    "a",    "a.b.c", "a;b,c\"d\\e",
+                                       "%41", "100%", "a=b",   "x@example.com" };
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         struct cookie cookie = acme;
         strcpy(cookie.customer, ids[i]);
@@ -48,7 +48,7 @@ TEST(any_customer_id_survives)
 TEST(the_longest_customer_id_fits)
 {
     struct cookie cookie = acme;
-    memset(cookie.customer, '\xc3', CUSTOMER_ID_MAX); /* each byte becomes three */
+    memset(cookie.customer, '%', CUSTOMER_ID_MAX); /* each byte becomes three */
     char value[COOKIE_VALUE_MAX];
     size_t size = cookie_format(&keys, &cookie, value);
     CHECK(size < COOKIE_VALUE_MAX);
@@ -143,6 +143,8 @@ TEST(customer_ids_that_may_be_named)
     CHECK(!customer_id_is_valid((struct span){ longest, CUSTOMER_ID_MAX + 1 }));
     CHECK(!customer_id_is_valid(SPAN("")));
     CHECK(!customer_id_is_valid(SPAN("~acme")));
+    CHECK(!customer_id_is_valid(SPAN("a b")));
+    CHECK(!customer_id_is_valid(SPAN("a\xc3")));
     CHECK(!customer_id_is_valid(SPAN("a\nb")));
     CHECK(!customer_id_is_valid(SPAN("a\x7f")));
 }
