@@ -108,7 +108,15 @@ def check(runner, shop):
     facts = Facts()
     browser = Browser(runner, runner.folder / "check", f"http://127.0.0.1:{shop.sarsen.ports.edge}")
     Story(shop, browser, facts).tell()
-    browser.close()
+
+    def ending():
+        browser.close()
+        runner.stop_all()
+        status = shop.sarsen.process.popen.returncode
+        facts.equal(status, 0, "Sarsen ends when asked, with status 0")
+        facts.equal(runner.left_behind(), [], "no process is left behind")
+
+    facts.chapter("At the end", ending)
     return facts.summary()
 
 

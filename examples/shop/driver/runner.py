@@ -189,5 +189,16 @@ class Runner:
             self.stop(self.processes[-1])
             self.processes.pop()
 
+    def left_behind(self):
+        """Command lines of processes that still work in the folder: children of children too."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if (entry / "cwd").readlink().is_relative_to(self.folder):
+                    found.append((entry / "cmdline").read_text().replace("\0", " "))
+            except OSError:  # it ended meanwhile, is a zombie, or somebody else's
+                continue
+        return found
+
     def remove_folder(self):
         shutil.rmtree(self.folder, ignore_errors=True)
