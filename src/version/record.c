@@ -2,9 +2,6 @@
 
 #include "version/record.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "base/mem.h"
 
 int version_record_decode(const struct store_event *event,
@@ -33,16 +30,6 @@ void version_record_put(struct txn *txn, struct span key, const ProtobufCMessage
     CLEANUP(mem_freep) uint8_t *bytes = mem_zalloc(size, 1);
     protobuf_c_message_pack(message, bytes);
     txn_put(txn, key, (struct span){ (const char *)bytes, size });
-}
-
-struct span version_key(struct txn *txn, const char *format, ...)
-{
-    char text[STORE_KEY_MAX + 1];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    return span_of(arena_strdup(&txn->arena, text));
 }
 
 char *version_text(struct txn *txn, struct span text)

@@ -26,7 +26,7 @@ DEFINE_CLEANUP(ProtobufCMessage *, version_record_free);
 void version_record_put(struct txn *txn, struct span key, const ProtobufCMessage *message);
 
 /* Room for a key, from the transaction's arena. */
-struct span version_key(struct txn *txn, const char *format, ...) PRINTF_LIKE(2, 3);
+#define version_key(txn, ...) span_of(arena_format(&(txn)->arena, __VA_ARGS__))
 
 /* A NUL-ended copy for a message under construction; it lives as long as the transaction. */
 char *version_text(struct txn *txn, struct span text);

@@ -132,24 +132,22 @@ static int by_app(const void *a, const void *b)
 static void customer_add_pins(struct version_snapshot *snapshot, struct known_customer *known,
                               const struct customer *customer)
 {
-    struct known_pin pins[APPS_MAX];
+    struct known_pin *pins =
+        arena_new_array(&snapshot->arena, struct known_pin, customer->pins.n_nodes);
     unsigned n = 0;
     map_each (node, &customer->pins) {
         const struct pin *pin = container_of(node, struct pin, node);
         const struct known_release *release =
             snapshot_release_known(snapshot, span_of(pin->app), span_of(pin->release));
-        if (n < APPS_MAX && release && (!pin->expires || pin->expires > snapshot->wall)) {
-            pins[n++] = (struct known_pin){ snapshot_app(snapshot, span_of(pin->app)), release,
-                                            pin->expires };
-        }
+        if (n == APPS_MAX || !release || (pin->expires && pin->expires <= snapshot->wall))
+            continue;
+        uint32_t app = snapshot_app(snapshot, span_of(pin->app));
+        pins[n++] = (struct known_pin){ app, release, pin->expires };
     }
     qsort(pins, n, sizeof(pins[0]), by_app);
-
-    struct known_pin *copy = arena_new_array(&snapshot->arena, struct known_pin, n);
-    memcpy(copy, pins, n * sizeof(pins[0]));
-    known->pins = copy;
+    known->pins = pins;
     known->n_pins = n;
-    known->pin_set = pin_set_intern(snapshot, copy, n);
+    known->pin_set = pin_set_intern(snapshot, pins, n);
 }
 
 static void customer_add_attributes(struct version_snapshot *snapshot, struct known_customer *known,

@@ -110,10 +110,11 @@ static inline void world_stop(struct world *world, const char *service, const ch
     struct service *owner = service_find(world->registry, span_of(service));
     map_each (node, &owner->instances) {
         struct instance *instance = container_of(node, struct instance, node);
-        if (strcmp(instance->build->version, version) == 0)
-            CHECK_INT(instance_delete(world->registry, span_of(service), span_of(instance->id),
-                                      &world->txn),
-                      0);
+        if (strcmp(instance->build->version, version) != 0)
+            continue;
+        CHECK_INT(
+            instance_delete(world->registry, span_of(service), span_of(instance->id), &world->txn),
+            0);
     }
     CHECK_INT(fake_commit(&world->store, &world->txn), 0);
 }

@@ -5,7 +5,7 @@
 #include "fake/rollouts.h"
 
 #define MINUTE (60 * NSEC_PER_SEC)
-#define MINUTE_MSEC 60000
+#define MINUTE_MSEC 60000ll
 
 static void service_says(struct gray *gray, bool auto_start, bool promote)
 {

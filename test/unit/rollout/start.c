@@ -43,7 +43,7 @@ TEST(without_steps_there_are_four_and_the_last_is_by_hand)
     CHECK_INT(rollout->n_steps, 4);
     for (unsigned i = 0; i < 4; i++) {
         CHECK_INT(rollout->steps[i].pct_milli, steps[i].pct_milli);
-        CHECK_INT(rollout->steps[i].hold, steps[i].minutes * 60 * NSEC_PER_SEC);
+        CHECK_INT(rollout->steps[i].hold, steps[i].minutes * 60ull * NSEC_PER_SEC);
     }
     gray_fini(&gray);
 }

@@ -143,7 +143,7 @@ TEST(limits_of_expressions_are_answers)
     CHECK_INT(cohort_rule_parse((struct span){ text, COHORT_EXPRESSION_MAX }, &rule, NULL),
               VERSION_INVALID);
     memset(text, ' ', sizeof(text));
-    memcpy(text, "a==''", 5);
+    text[sprintf(text, "a==''")] = ' ';
     CHECK_INT(cohort_rule_parse((struct span){ text, sizeof(text) - 1 }, &rule, NULL),
               VERSION_INVALID);
     CHECK_INT(cohort_rule_parse((struct span){ text, COHORT_EXPRESSION_MAX }, &rule, NULL), 0);

@@ -87,6 +87,16 @@ TEST(nobody_is_in_a_share_of_0_and_everybody_in_one_of_100)
     world_fini(&world);
 }
 
+/* Everybody who was moved before still is. */
+static void check_nobody_left(const bool *before, const bool *after, uint64_t seed, uint32_t pct)
+{
+    for (unsigned i = 0; i < N_CUSTOMERS; i++) {
+        if (before[i] && !after[i])
+            printf("# seed %" PRIu64 ", customer %u at %u\n", seed, i, pct);
+        CHECK(after[i] || !before[i]);
+    }
+}
+
 TEST(a_growing_share_removes_nobody)
 {
     static bool before[N_CUSTOMERS], after[N_CUSTOMERS];
@@ -100,11 +110,7 @@ TEST(a_growing_share_removes_nobody)
         for (uint32_t pct = 0; pct < PCT_ALL; pct += 1 + (uint32_t)random_below(&state, 25000)) {
             world.rules[0].pct_milli = pct;
             moved(&world, after);
-            for (unsigned i = 0; i < N_CUSTOMERS; i++) {
-                if (before[i] && !after[i])
-                    printf("# seed %" PRIu64 ", customer %u at %u\n", seed, i, pct);
-                CHECK(after[i] || !before[i]);
-            }
+            check_nobody_left(before, after, seed, pct);
             memcpy(before, after, sizeof(before));
         }
         world_fini(&world);
@@ -206,10 +212,10 @@ TEST(customers_spread_evenly)
     static unsigned counts[BUCKETS];
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
         /* The size of a bucket is the difference of two shares. */
-        struct version_rule upto = { .salt = "salt",
-                                     .pct_milli = (bucket + 1) * (PCT_ALL / BUCKETS) };
+        struct version_rule share = { .salt = "salt",
+                                      .pct_milli = (bucket + 1) * (PCT_ALL / BUCKETS) };
         for (unsigned i = 0; i < N / 10; i++)
-            counts[bucket] += rule_includes(&upto, subject(i));
+            counts[bucket] += rule_includes(&share, subject(i));
     }
     double chi_square = 0, expected = N / 10.0 / BUCKETS;
     for (unsigned bucket = BUCKETS - 1; bucket > 0; bucket--)
