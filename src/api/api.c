@@ -6,6 +6,8 @@
 
 #include "api/api.h"
 
+#include <arpa/inet.h>
+
 #include "api/call.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -86,12 +88,20 @@ static const struct api_route *find_route(struct api_call *call, struct span met
     return NULL;
 }
 
+/* A query that cannot be read must not pass for one that says nothing: ?dry_run=%zz. */
+static bool is_query_readable(struct api_call *call)
+{
+    struct span decoded;
+    char *memory = arena_alloc(&call->arena, call->query.size + 1, 1);
+    return !uri_decode(call->query, memory, &decoded) && api_is_text(decoded);
+}
+
 static bool decode_params(struct api_call *call)
 {
     for (unsigned i = 0; i < API_PARAMS_MAX; i++) {
         struct span raw = call->params[i];
         char *memory = arena_alloc(&call->arena, raw.size + 1, 1);
-        if (uri_decode(raw, memory, &call->params[i]))
+        if (uri_decode(raw, memory, &call->params[i]) || !api_is_text(call->params[i]))
             return false;
     }
     return true;
@@ -107,10 +117,18 @@ static struct span host_name(struct span authority)
     return span_first(authority, span_find(authority, ':'));
 }
 
+/* "127.0.0.1.example.com" is a name that anybody can point at us, not an address. */
 static bool is_loopback_name(struct span name)
 {
-    return span_equals_nocase(name, SPAN("localhost")) || span_is(name, "[::1]") ||
-           span_starts_with(name, SPAN("127."));
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (span_equals_nocase(name, SPAN("localhost")) || span_is(name, "[::1]"))
+        return true;
+    if (name.size >= sizeof(text))
+        return false;
+    memcpy(text, name.data, name.size);
+    text[name.size] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 /* A page that a browser was lured to can aim at loopback by a DNS name of its own; then Host is
@@ -193,9 +211,23 @@ static const struct http_exchange_ops call_ops = {
     .on_abort = on_abort,
 };
 
+/* The methods a path takes, for Allow (RFC 9110 section 15.5.6). */
+static struct span name_methods(struct api_call *call, struct span path)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    for (unsigned i = 0; i < api_n_routes; i++) {
+        struct span params[API_PARAMS_MAX];
+        if (match_path(api_routes[i].pattern, path, params))
+            buf_printf(&text, "%s%s", text.size ? ", " : "", api_routes[i].method);
+    }
+    return arena_span_dup(&call->arena, buf_span(&text));
+}
+
 static void refuse_route(struct api_call *call, struct span path, bool is_path_known)
 {
     struct problem problem = { 0 };
+    if (is_path_known)
+        call->allow = name_methods(call, path);
     if (is_path_known)
         problem_set(&problem, "method", "%.*s is not accepted at %.*s",
                     SPAN_ARG(call->exchange->head->method), SPAN_ARG(path));
@@ -242,8 +274,10 @@ static bool start_call(struct api_call *call)
         refuse_caller(call, status);
         return false;
     }
-    if (!decode_params(call)) {
-        api_refuse_text(call, 400, "the path has a malformed escape");
+    if (!decode_params(call) || !is_query_readable(call)) {
+        api_refuse_text(call, 400,
+                        "the path or the query has a malformed escape, a control character, or is "
+                        "no UTF-8");
         return false;
     }
     call->if_match =
@@ -313,6 +347,11 @@ struct api *api_free(struct api *api)
 int api_listen(struct api *api, int listen_fd)
 {
     return err_trace(http_listen(api->server, listen_fd, 0));
+}
+
+void api_set_open(struct api *api, bool registration_is_open)
+{
+    api->settings.registration_is_open = registration_is_open;
 }
 
 void api_changed(struct api *api)

@@ -8,7 +8,8 @@
  * The routes, their parameters and the fields of their bodies are described below spec/; the
  * table that routes and validates and the OpenAPI document are generated from that. Problems are
  * RFC 9457 documents. Every write may carry ?dry_run, which answers with the changes and makes
- * none, and If-Match with the ETag of what it replaces.
+ * none, and If-Match with the ETag of what it replaces; where nothing with an ETag is replaced,
+ * If-Match is refused rather than ignored.
  *
  * A route marked open (registration and discovery) needs no token on loopback; all others need
  * "Authorization: Bearer <token>". Host and Origin are checked against DNS rebinding and
@@ -35,6 +36,9 @@ struct api *api_free(struct api *api);
 
 /* Serves a listening socket, which stays the caller's. */
 int api_listen(struct api *api, int listen_fd) MUST_CHECK;
+
+/* Whether open routes need no token, from the next request on. */
+void api_set_open(struct api *api, bool registration_is_open);
 
 /* Something was applied: answers the long polls that waited for it. */
 void api_changed(struct api *api);

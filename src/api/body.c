@@ -10,8 +10,6 @@
 
 #include "codec/uri.h"
 
-#define BODY_DEPTH_MAX 4u
-
 static const char *const kind_accepts[] = {
     [API_TEXT] = "a text",
     [API_BOOL] = "true or false",

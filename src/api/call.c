@@ -29,7 +29,7 @@ void api_call_end(struct api_call *call)
 
 static void send_answer(struct api_call *call, unsigned status, const char *type, struct span text)
 {
-    struct http_out_field fields[4];
+    struct http_out_field fields[5];
     unsigned n_fields = 0;
     char etag[32];
 
@@ -38,8 +38,12 @@ static void send_answer(struct api_call *call, unsigned status, const char *type
     fields[n_fields++] = (struct http_out_field){ SPAN("Cache-Control"), SPAN("no-store") };
     if (status == 401)
         fields[n_fields++] = (struct http_out_field){ SPAN("WWW-Authenticate"), SPAN("Bearer") };
-    if (status < 300 && call->route && call->route->revision) {
-        snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", call->route->revision(call));
+    if (status == 405)
+        fields[n_fields++] = (struct http_out_field){ SPAN("Allow"), call->allow };
+    int64_t revision =
+        status < 300 && call->route && call->route->revision ? call->route->revision(call) : 0;
+    if (revision) {
+        snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", revision);
         fields[n_fields++] = (struct http_out_field){ SPAN("ETag"), span_of(etag) };
     }
     if (call->exchange)
@@ -76,12 +80,13 @@ void api_refuse(struct api_call *call, unsigned status, const struct problem *pr
 {
     json_t *document = json_pack("{s:s, s:i, s:s}", "title", http_status_reason(status), "status",
                                  (int)status, "type", "about:blank");
-    if (problem && problem->path[0]) {
-        json_object_set_new(document, "detail",
-                            json_sprintf("%s %s", problem->path, problem->text));
-        json_object_set_new(document, "field", json_string(problem->path));
-    } else if (problem) {
-        json_object_set_new(document, "detail", json_string(problem->text));
+    if (problem) {
+        bool has_path = problem->path[0] != '\0';
+        char *detail = mem_format("%s%s%s", problem->path, has_path ? " " : "", problem->text);
+        json_object_set_new(document, "detail", api_json_sentence(detail));
+        if (has_path)
+            json_object_set_new(document, "field", api_json_sentence(problem->path));
+        free(detail);
     }
     if (members)
         json_object_update(document, members);
@@ -116,17 +121,36 @@ static json_t *plan_of(const struct txn *txn)
     return json_pack("{s:b, s:o}", "dry_run", 1, "changes", changes);
 }
 
+static bool names_etag(struct span list, const char *etag)
+{
+    while (list.data) {
+        if (span_is(span_trim(span_cut(&list, ',')), etag))
+            return true;
+    }
+    return false;
+}
+
+/* A list of ETags, or "*" for whatever is there now (RFC 9110 section 13.1.1). */
 static int check_if_match(struct api_call *call, struct problem *problem)
 {
-    if (!call->if_match.size || !call->route->revision || span_is(call->if_match, "*"))
+    if (!call->if_match.size)
         return 0;
+    if (!call->route->revision) {
+        problem_set(problem, "If-Match", "is not kept here: what this changes has no ETag");
+        return 412;
+    }
 
     char etag[32];
-    snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", call->route->revision(call));
-    if (span_is(call->if_match, etag))
+    int64_t revision = call->route->revision(call);
+    snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", revision);
+    if (revision && (span_is(call->if_match, "*") || names_etag(call->if_match, etag)))
         return 0;
-    problem_set(problem, "If-Match", "is %.*s; the resource is at %s now", SPAN_ARG(call->if_match),
-                etag);
+    if (revision)
+        problem_set(problem, "If-Match", "is %.*s; the resource is at %s now",
+                    SPAN_ARG(span_first(call->if_match, 80)), etag);
+    else
+        problem_set(problem, "If-Match", "is %.*s; there is no such resource",
+                    SPAN_ARG(span_first(call->if_match, 80)));
     return 412;
 }
 
@@ -138,6 +162,7 @@ static int on_build(struct store_command *command, struct txn *txn)
         status = call->route->write(call, txn, &call->problem);
     if (!status && call->is_dry_run) {
         call->plan = plan_of(txn);
+        call->is_created = false;
         return CALL_PLANNED;
     }
     return status;

@@ -70,9 +70,9 @@ struct api_call {
     struct http_exchange *exchange; /* NULL when the client is gone */
     const struct api_route *route;
     struct span params[API_PARAMS_MAX];
-    struct span query, if_match;
-    struct arena arena; /* lives as long as the call */
-    struct buf bytes;   /* of the body */
+    struct span query, if_match, allow; /* allow: the methods of a 405 */
+    struct arena arena;                 /* lives as long as the call */
+    struct buf bytes;                   /* of the body */
     json_t *body;
     bool is_dry_run;
     bool is_created;  /* a write made something new: 201 */
@@ -126,6 +126,9 @@ uint64_t api_uint(const json_t *object, const char *name);
 nsec api_duration(const json_t *object, const char *name);
 uint32_t api_pct_milli(const json_t *object, const char *name);
 
+/* Whether it is UTF-8 without control characters: fit for records, logs and JSON. */
+bool api_is_text(struct span text);
+
 /* A query parameter, percent-decoded into the call's arena; SPAN_NULL when absent. */
 struct span api_query(struct api_call *call, const char *name);
 
@@ -139,6 +142,9 @@ bool api_major(struct span text, uint32_t *ret_major);
 json_t *api_json_time(unix_msec time);
 json_t *api_json_duration(nsec duration);
 json_t *api_json_span(struct span span);
+
+/* For a person: bytes that are no UTF-8, as where a text was cut, are left out. */
+json_t *api_json_sentence(const char *text);
 
 /* One table per room turns answers into statuses; 0 for 0, 500 for faults. */
 int registry_status(int r);

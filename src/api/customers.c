@@ -98,6 +98,12 @@ static struct pin *call_pin(const struct api_call *call)
     return customer ? map_find_as(&customer->pins, call->params[1], struct pin, node) : NULL;
 }
 
+int64_t route_pin_revision(struct api_call *call)
+{
+    const struct pin *pin = call_pin(call);
+    return pin ? pin->mod_revision : 0;
+}
+
 void route_pin_get(struct api_call *call)
 {
     const struct pin *pin = call_pin(call);
@@ -175,6 +181,12 @@ void route_cohorts_list(struct api_call *call)
 static struct cohort *call_cohort(const struct api_call *call)
 {
     return map_find_as(version_cohorts(call->rooms->version), call->params[0], struct cohort, node);
+}
+
+int64_t route_cohort_revision(struct api_call *call)
+{
+    const struct cohort *cohort = call_cohort(call);
+    return cohort ? cohort->mod_revision : 0;
 }
 
 void route_cohort_get(struct api_call *call)

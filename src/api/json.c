@@ -2,6 +2,8 @@
 
 #include "api/call.h"
 
+#include "base/utf8.h"
+
 json_t *api_json_time(unix_msec time)
 {
     if (!time)
@@ -23,4 +25,26 @@ json_t *api_json_duration(nsec duration)
 json_t *api_json_span(struct span span)
 {
     return json_stringn(span.data ? span.data : "", span.size);
+}
+
+json_t *api_json_sentence(const char *text)
+{
+    CLEANUP(buf_fini) struct buf kept = { 0 };
+    while (*text) {
+        size_t size = utf8_size(text);
+        buf_put(&kept, (struct span){ text, size });
+        text += size ? size : 1;
+    }
+    return json_stringn(kept.size ? kept.data : "", kept.size);
+}
+
+bool api_is_text(struct span text)
+{
+    struct utf8 utf8 = { 0 };
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = (uint8_t)text.data[i];
+        if (byte < 0x20 || byte == 0x7f || !utf8_take(&utf8, byte))
+            return false;
+    }
+    return utf8.n_left == 0;
 }

@@ -243,9 +243,11 @@ void route_instances_list(struct api_call *call)
 
 void route_instance_beat(struct api_call *call)
 {
-    int r = instance_heartbeat(call->rooms->registry, call->params[0], call->params[1],
-                               loop_now(call->loop), loop_wall(call->loop));
-    if (r)
+    bool is_known = call_instance(call);
+    if (is_known && !call->is_dry_run)
+        is_known = !instance_heartbeat(call->rooms->registry, call->params[0], call->params[1],
+                                       loop_now(call->loop), loop_wall(call->loop));
+    if (!is_known)
         refuse_unknown(call, "instance", call->params[1]);
     else
         api_reply_empty(call, 204);
