@@ -39,6 +39,8 @@ struct control {
     struct timer expire, advance, pins, collect;
     struct store_command expire_command, advance_command;
     bool is_expiring, is_advancing, is_collecting, is_stopping;
+    struct timer drain_grace; /* of the API; the gateway keeps its own */
+    bool is_api_stopped, is_gateway_stopped;
     void (*on_stopped)(void *owner);
     void *on_stopped_owner;
 };
@@ -71,6 +73,7 @@ static void on_events(struct store_watch *watch, const struct store_event *event
     for (size_t i = 0; i < n_events; i++)
         apply(control, &events[i]);
     control->rooms.is_settled = false;
+    rooms_changed(&control->rooms); /* what is decided next in this turn must see it */
     task_defer(&control->publish, control->loop);
 }
 
@@ -198,8 +201,13 @@ static void publish(struct control *control)
 static void on_publish(struct task *task)
 {
     struct control *control = container_of(task, struct control, publish);
-    if (control->rooms.gateway && !control->is_stopping)
+    if (control->rooms.gateway && !control->is_stopping) {
         publish(control);
+    } else if (control->api) {
+        /* Workers that end take no view any more; whoever wrote last gets its answer. */
+        control->rooms.is_settled = true;
+        api_settled(control->api);
+    }
 }
 
 static void on_pin_expired(struct timer *timer)
@@ -432,14 +440,39 @@ int control_start(struct loop *loop, const struct settings *settings,
     return 0;
 }
 
+static int refuse_change(const char *key, const char *now, struct problem *problem)
+{
+    problem_set(problem, key, "cannot change while it serves and is %s; restart it for that", now);
+    return CONTROL_REFUSED;
+}
+
+static int check_change(const struct settings *old, const struct settings *new,
+                        struct problem *problem)
+{
+    char n_workers[16];
+    snprintf(n_workers, sizeof(n_workers), "%u", old->gateway.n_workers);
+    if (strcmp(old->data, new->data) != 0)
+        return refuse_change("data", old->data, problem);
+    if (strcmp(old->api_listen, new->api_listen) != 0)
+        return refuse_change("api.listen", old->api_listen, problem);
+    if (old->gateway.n_workers != new->gateway.n_workers)
+        return refuse_change("gateway.workers", n_workers, problem);
+    return 0;
+}
+
 int control_reload(struct control *control, const struct settings *settings,
                    struct problem *problem)
 {
-    int r = gateway_reload(control->rooms.gateway, &settings->gateway, problem);
+    int r = check_change(control->settings, settings, problem);
+    if (r)
+        return r;
+    r = gateway_reload(control->rooms.gateway, &settings->gateway, problem);
     if (r)
         return r > 0 ? CONTROL_REFUSED : err_trace(r);
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;
+    api_set_open(control->api, !settings->auth_required);
+    log_setup(settings->log_level, settings->log_is_json);
     return 0;
 }
 
@@ -451,15 +484,33 @@ static void on_last_usage(void *owner)
     control->on_stopped(control->on_stopped_owner);
 }
 
+static void end_when_stopped(struct control *control)
+{
+    if (!control->is_api_stopped || !control->is_gateway_stopped)
+        return;
+    timer_stop(&control->drain_grace);
+    gateway_collect_usage(control->rooms.gateway, on_last_usage, control);
+}
+
 static void on_gateway_stopped(void *owner)
 {
     struct control *control = owner;
-    gateway_collect_usage(control->rooms.gateway, on_last_usage, control);
+    control->is_gateway_stopped = true;
+    end_when_stopped(control);
 }
 
 static void on_api_drained(void *owner)
 {
-    (void)owner; /* the gateway, which takes longer, is who is waited for */
+    struct control *control = owner;
+    if (control->is_api_stopped)
+        return;
+    control->is_api_stopped = true;
+    end_when_stopped(control);
+}
+
+static void on_drain_grace(struct timer *timer)
+{
+    on_api_drained(container_of(timer, struct control, drain_grace));
 }
 
 void control_stop(struct control *control, void (*on_done)(void *owner), void *owner)
@@ -470,6 +521,9 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
     timer_stop(&control->collect);
     timer_stop(&control->expire);
     timer_stop(&control->advance);
+    control->drain_grace.on_due = on_drain_grace;
+    timer_start(&control->drain_grace, control->loop,
+                loop_now(control->loop) + control->settings->drain_grace);
     api_drain(control->api, on_api_drained, control);
     gateway_stop(control->rooms.gateway, control->settings->drain_grace, on_gateway_stopped,
                  control);
@@ -484,6 +538,7 @@ struct control *control_free(struct control *control)
     timer_stop(&control->expire);
     timer_stop(&control->advance);
     timer_stop(&control->pins);
+    timer_stop(&control->drain_grace);
     gateway_free(control->rooms.gateway);
     if (control->rooms.store)
         store_watch_stop(&control->watch);

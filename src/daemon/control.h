@@ -37,8 +37,8 @@ int control_start(struct loop *loop, const struct settings *settings,
                   const struct control_hooks *hooks, struct control **ret_control,
                   struct problem *problem) MUST_CHECK;
 
-/* Takes over new settings, which outlive it, as far as they can change at run time: routes and
- * limits. Answers: CONTROL_REFUSED, and nothing has changed. */
+/* Takes over new settings, which outlive it. Answers: CONTROL_REFUSED, when a listener cannot be
+ * had or something changes that cannot change at run time; then nothing has changed. */
 int control_reload(struct control *control, const struct settings *settings,
                    struct problem *problem) MUST_CHECK;
 

@@ -87,10 +87,14 @@ int secrets_cookie_keys(int dir_fd, struct cookie_keys *ret_keys, struct problem
 
     struct cookie_keys keys = { 0 };
     struct span rest = buf_span(&bytes);
-    while (rest.data && keys.n_keys < 2) {
+    while (rest.data) {
         struct span line = span_trim(span_cut(&rest, '\n'));
         if (!line.size)
             continue;
+        if (keys.n_keys == 2) {
+            problem_set(problem, "cookie.keys", "has more than two keys");
+            return SECRETS_REFUSED;
+        }
         if (!hex_decode(line, keys.keys[keys.n_keys++], COOKIE_KEY_SIZE)) {
             problem_set(problem, "cookie.keys", "has a line that is not 64 hex digits");
             return SECRETS_REFUSED;

@@ -52,7 +52,8 @@ struct server {
     char *const *child_argv; /* NULL: none */
     const char *config;
     const char *data; /* from the command line */
-    bool is_dev, is_ephemeral, is_ready, is_stopping;
+    struct timer child_grace;
+    bool is_dev, is_ephemeral, is_ready, is_stopping, is_control_stopped;
     int status;
 };
 
@@ -106,10 +107,28 @@ static void print_ready(const struct server *server)
 
 static void stop(struct server *server, int status);
 
+/* Sarsen ends when it has stopped serving and its command has ended. */
+static void end_when_stopped(struct server *server)
+{
+    if (server->is_control_stopped && !server->child.pid)
+        loop_stop(server->loop);
+}
+
+static void on_child_grace(struct timer *timer)
+{
+    struct server *server = container_of(timer, struct server, child_grace);
+    process_kill(&server->child);
+    end_when_stopped(server);
+}
+
 static void on_child_exit(struct process *process, int wait_status)
 {
     struct server *server = container_of(process, struct server, child);
-    stop(server, WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status));
+    if (server->is_stopping)
+        end_when_stopped(server);
+    else
+        stop(server,
+             WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status));
 }
 
 static void set_environment(const struct server *server)
@@ -141,7 +160,8 @@ static void start_child(struct server *server)
 static void on_stopped(void *owner)
 {
     struct server *server = owner;
-    loop_stop(server->loop);
+    server->is_control_stopped = true;
+    end_when_stopped(server);
 }
 
 static void stop(struct server *server, int status)
@@ -153,6 +173,9 @@ static void stop(struct server *server, int status)
     }
     server->is_stopping = true;
     process_signal(&server->child, SIGTERM);
+    server->child_grace.on_due = on_child_grace;
+    timer_start(&server->child_grace, server->loop,
+                loop_now(server->loop) + server->settings->drain_grace);
     control_stop(server->control, on_stopped, server);
 }
 
@@ -172,13 +195,31 @@ static void on_failed(void *owner, const struct problem *problem)
     stop(server, EXIT_FAILED);
 }
 
+/* Loads the config file; what stands against it is told in a sentence. */
+static int load_file(const char *file, const char *data, struct settings **ret_settings,
+                     struct problem *problem)
+{
+    int r = settings_load(file, data, ret_settings, problem);
+    if (r == SETTINGS_ABSENT)
+        problem_set(problem, "", "there is no such file");
+    if (r < 0)
+        problem_set(problem, "", "it cannot be read: %s", strerror(-r));
+    return r;
+}
+
+static int load(const struct server *server, struct settings **ret_settings,
+                struct problem *problem)
+{
+    return load_file(server->config, server->data, ret_settings, problem);
+}
+
 static void reload(struct server *server)
 {
     struct problem problem = { 0 };
     CLEANUP(settings_freep) struct settings *settings = NULL;
     if (!server->config || !server->is_ready)
         return;
-    int r = settings_load(server->config, server->data, &settings, &problem);
+    int r = load(server, &settings, &problem);
     if (!r)
         r = control_reload(server->control, settings, &problem);
     if (r) {
@@ -223,10 +264,7 @@ static void raise_file_limit(void)
 static int serve(struct server *server)
 {
     struct problem problem = { 0 };
-    int r = settings_load(server->config, server->data, &server->settings, &problem);
-    if (r) {
-        if (r == SETTINGS_ABSENT)
-            problem_set(&problem, "", "there is no such file");
+    if (load(server, &server->settings, &problem)) {
         print_problem(server->config, &problem);
         return EXIT_FAILED;
     }
@@ -235,7 +273,7 @@ static int serve(struct server *server)
 
     server->loop = loop_new(clock_system());
     server->signals.on_signal = on_signal;
-    r = signals_open(&server->signals, server->loop);
+    int r = signals_open(&server->signals, server->loop);
     struct control_hooks hooks = { on_ready, on_failed, server };
     if (!r)
         r = control_start(server->loop, server->settings, &hooks, &server->control, &problem);
@@ -249,6 +287,7 @@ static int serve(struct server *server)
 static int serve_and_clean(struct server *server)
 {
     int status = serve(server);
+    timer_stop(&server->child_grace);
     process_kill(&server->child);
     control_free(server->control);
     signals_close(&server->signals);
@@ -316,10 +355,7 @@ static int check_config(const char *file)
 {
     struct problem problem = { 0 };
     CLEANUP(settings_freep) struct settings *settings = NULL;
-    int r = settings_load(file, NULL, &settings, &problem);
-    if (r == SETTINGS_ABSENT)
-        problem_set(&problem, "", "there is no such file");
-    if (r) {
+    if (load_file(file, NULL, &settings, &problem)) {
         print_problem(file, &problem);
         return EXIT_FAILED;
     }

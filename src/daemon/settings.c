@@ -109,7 +109,7 @@ struct reader {
     struct settings *settings;
     yaml_document_t *document;
     struct problem *problem;
-    bool is_given[N_SETTINGS];
+    bool is_given[N_SETTINGS], has_routes;
 };
 
 static int refuse(struct problem *problem, size_t line, const char *key, struct span found,
@@ -117,6 +117,14 @@ static int refuse(struct problem *problem, size_t line, const char *key, struct 
 {
     problem_set(problem, key, "is \"%.*s\"; %s is accepted", SPAN_ARG(span_first(found, 80)),
                 accepts);
+    if (problem)
+        problem->line = (unsigned)line;
+    return SETTINGS_INVALID;
+}
+
+static int refuse_twice(struct problem *problem, size_t line, const char *key)
+{
+    problem_set(problem, key, "is given twice; once is accepted");
     if (problem)
         problem->line = (unsigned)line;
     return SETTINGS_INVALID;
@@ -268,14 +276,15 @@ static int read_route_value(struct reader *reader, struct gateway_route *route, 
         if (!scalar(node).size)
             return refuse(reader->problem, line_of(node), key, scalar(node), route_table[i].help);
         if (*at)
-            return refuse(reader->problem, line_of(node), key, SPAN("there twice"), "one");
+            return refuse_twice(reader->problem, line_of(node), key);
         *at = arena_span_dup(&reader->settings->arena, scalar(node)).data;
         return 0;
     }
     problem_set(reader->problem, key,
                 "is not known in a route; accepted are match (host, path, prefix, method, header, "
                 "value), service and strip");
-    reader->problem->line = (unsigned)line_of(node);
+    if (reader->problem)
+        reader->problem->line = (unsigned)line_of(node);
     return SETTINGS_INVALID;
 }
 
@@ -367,7 +376,8 @@ static int refuse_key(struct reader *reader, size_t line, const char *section, c
     }
     problem_set(reader->problem, key, "is not known; accepted are %.*s%s",
                 SPAN_ARG(buf_span(&known)), section[0] ? "" : ", routes");
-    reader->problem->line = (unsigned)line;
+    if (reader->problem)
+        reader->problem->line = (unsigned)line;
     return SETTINGS_INVALID;
 }
 
@@ -380,14 +390,18 @@ static int read_pair(struct reader *reader, const char *section, const yaml_node
     int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(scalar(key_node)));
     if (size >= (int)sizeof(key) - 1)
         return refuse_key(reader, line_of(key_node), section, "a key");
-    if (strcmp(key, "routes") == 0)
+    if (strcmp(key, "routes") == 0) {
+        if (reader->has_routes)
+            return refuse_twice(reader->problem, line_of(key_node), key);
+        reader->has_routes = true;
         return read_routes(reader, value);
+    }
 
     for (size_t i = 0; i < N_SETTINGS; i++) {
         if (strcmp(table[i].key, key) != 0)
             continue;
         if (reader->is_given[i])
-            return refuse(reader->problem, line_of(key_node), key, SPAN("there twice"), "one");
+            return refuse_twice(reader->problem, line_of(key_node), key);
         reader->is_given[i] = true;
         return read_setting(reader, &table[i], value);
     }
@@ -413,6 +427,29 @@ static int read_section(struct reader *reader, const char *section, yaml_node_t 
     return 0;
 }
 
+static int refuse_yaml(struct reader *reader, size_t line, const char *why)
+{
+    problem_set(reader->problem, "the file", "is no YAML: %s", why);
+    if (reader->problem)
+        reader->problem->line = (unsigned)line + 1;
+    return SETTINGS_INVALID;
+}
+
+/* What comes after the first document would be settings that nobody reads. */
+static int check_end(struct reader *reader, yaml_parser_t *parser)
+{
+    yaml_document_t document;
+    if (!yaml_parser_load(parser, &document))
+        return refuse_yaml(reader, parser->problem_mark.line,
+                           parser->problem ? parser->problem : "unreadable");
+    const yaml_node_t *root = yaml_document_get_root_node(&document);
+    int r = root ? refuse(reader->problem, line_of(root), "the file", SPAN("several documents"),
+                          "one document")
+                 : 0;
+    yaml_document_delete(&document);
+    return r;
+}
+
 static int read_document(struct reader *reader, struct span bytes)
 {
     yaml_parser_t parser;
@@ -421,15 +458,16 @@ static int read_document(struct reader *reader, struct span bytes)
         mem_exhausted(0);
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.data, bytes.size);
 
-    int r = SETTINGS_INVALID;
+    int r;
     if (!yaml_parser_load(&parser, &document)) {
-        problem_set(reader->problem, "the file", "is no YAML: %s",
-                    parser.problem ? parser.problem : "unreadable");
-        reader->problem->line = (unsigned)parser.problem_mark.line + 1;
+        r = refuse_yaml(reader, parser.problem_mark.line,
+                        parser.problem ? parser.problem : "unreadable");
     } else {
         yaml_node_t *root = yaml_document_get_root_node(&document);
         reader->document = &document;
         r = root ? read_section(reader, "", root) : 0;
+        if (root && !r)
+            r = check_end(reader, &parser);
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);
