@@ -59,7 +59,8 @@ typedef struct sarsen_options {
     uint32_t timeout_ms; /* of each call; 0: 30,000 */
 } sarsen_options;
 
-/* Copies the options; connects with the first call. SARSEN_EADDRESS, SARSEN_ENOMEM. */
+/* Copies the options; connects with the first call. SARSEN_EADDRESS, SARSEN_EINVALID (a token
+ * that fits into no header), SARSEN_ENOMEM. */
 SARSEN_API int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client);
 SARSEN_API void sarsen_client_free(sarsen_client *client);
 
@@ -101,7 +102,8 @@ SARSEN_API char *sarsen_value_json(const sarsen_value *value);
 /* --- calls --- */
 
 /* Any call of the API. `body` is JSON or NULL; ret_value may be NULL. An answer without a body
- * gives a NULL value. */
+ * gives a NULL value. With SARSEN_EREFUSED too ret_value is set: to the problem document, or NULL.
+ * SARSEN_EINVALID for a method or path with spaces or control characters. */
 SARSEN_API int sarsen_call(sarsen_client *client, const char *method, const char *path,
                            const char *body, sarsen_value **ret_value);
 

@@ -64,6 +64,16 @@ static const char *or_environment(const char *value, const char *name, const cha
     return found && *found ? found : fallback;
 }
 
+/* A line end or a space within would make another request of it. */
+static bool is_request_word(const char *text)
+{
+    for (; text && *text; text++) {
+        if ((unsigned char)*text <= ' ' || *text == 0x7f)
+            return false;
+    }
+    return text;
+}
+
 int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client)
 {
     if (!options || options->size < sizeof(*options) || !ret_client)
@@ -75,6 +85,10 @@ int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client)
     client->fd = -1;
     client->timeout_ms = options->timeout_ms ? options->timeout_ms : CLIENT_TIMEOUT_MS;
     const char *token = or_environment(options->token, "SARSEN_TOKEN", NULL);
+    if (token && !is_request_word(token)) {
+        free(client);
+        return SARSEN_EINVALID;
+    }
     int r = set_address(
         client, or_environment(options->address, "SARSEN_ADDRESS", "http://127.0.0.1:7000"));
     if (!r && token) {
@@ -157,6 +171,8 @@ static int run(sarsen_client *client, const struct request *request, sarsen_valu
 int sarsen_call(sarsen_client *client, const char *method, const char *path, const char *body,
                 sarsen_value **ret_value)
 {
+    if (!is_request_word(method) || !is_request_word(path) || path[0] != '/')
+        return SARSEN_EINVALID;
     struct request request = {
         .method = method,
         .path = path,
@@ -170,6 +186,8 @@ int sarsen_call(sarsen_client *client, const char *method, const char *path, con
 int sarsen_upload(sarsen_client *client, const char *path, const void *bytes, size_t size,
                   sarsen_value **ret_value)
 {
+    if (!is_request_word(path) || path[0] != '/')
+        return SARSEN_EINVALID;
     struct request request = {
         .method = "PUT",
         .path = path,
@@ -237,8 +255,12 @@ int sarsen_register(sarsen_client *client, const sarsen_instance *instance)
     if (r)
         return r;
 
-    json_t *json = json_pack("{s:s, s:s*, s:s*, s:s*}", "address", instance->address, "build",
-                             instance->build, "ttl", instance->ttl, "protocol", instance->protocol);
+    json_error_t error;
+    json_t *json =
+        json_pack_ex(&error, 0, "{s:s, s:s*, s:s*, s:s*}", "address", instance->address, "build",
+                     instance->build, "ttl", instance->ttl, "protocol", instance->protocol);
+    if (!json && json_error_code(&error) == json_error_invalid_utf8)
+        return SARSEN_EINVALID;
     char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (!body)

@@ -355,10 +355,20 @@ static int exchange(struct sarsen_client *client, const struct request *request,
     return r;
 }
 
+/* Whether the server has closed the kept connection meanwhile, as it does with one that idles. */
+static bool is_stale(const struct sarsen_client *client)
+{
+    char byte;
+    return client->fd >= 0 && (recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+                               (errno != EAGAIN && errno != EINTR));
+}
+
 int transport_call(struct sarsen_client *client, const struct request *request,
                    struct bytes *ret_body)
 {
     int64_t deadline = now_ms() + client->timeout_ms;
+    if (is_stale(client))
+        transport_close(client);
     bool was_kept = client->fd >= 0, is_silent = false;
     int r = was_kept ? 0 : transport_connect(client, deadline);
     if (!r)
