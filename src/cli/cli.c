@@ -38,9 +38,13 @@ static void print_raw(const sarsen_value *value)
 static int call(struct command *command)
 {
     struct buf body = { 0 };
+    CLEANUP(buf_fini) struct buf path = { 0 };
     if (command->n_operands > 2)
         buf_puts(&body, command->operands[2]);
-    return command_call(command, command->operands[0], command->operands[1],
+    buf_puts(&path, command->operands[1]);
+    command_put_dry_run(command, &path);
+    buf_put(&path, (struct span){ "", 1 });
+    return command_call(command, command->operands[0], path.data,
                         command->n_operands > 2 ? &body : NULL, print_raw);
 }
 

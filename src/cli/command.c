@@ -34,8 +34,6 @@ static const struct {
     TEXT_OPTION(since),
     TEXT_OPTION(customer),
     TEXT_OPTION(caller),
-    TEXT_OPTION(contract),
-    TEXT_OPTION(title),
 #undef TEXT_OPTION
     { "address", offsetof(struct cli_options, address), false, true },
     { "token", offsetof(struct cli_options, token), false, true },
@@ -78,6 +76,10 @@ static int read_option(struct command *command, int argc, char **argv, int *at)
         return CLI_USAGE;
     }
     void *value = (char *)&command->options + option_table[index].at;
+    if (option_table[index].is_flag && rest.data) {
+        fprintf(stderr, "sarsen: --%.*s takes no value\n", SPAN_ARG(name));
+        return CLI_USAGE;
+    }
     if (option_table[index].is_flag) {
         *(bool *)value = true;
         return 0;
@@ -101,6 +103,7 @@ int command_parse(struct command *command, int argc, char **argv)
             if (r)
                 return r;
         } else if (command->n_operands == CLI_OPERANDS_MAX) {
+            command_usage(command->verb, true);
             return CLI_USAGE;
         } else {
             command->operands[command->n_operands++] = argv[i];
@@ -143,6 +146,12 @@ static void put_escaped(struct buf *text, const char *segment)
     }
 }
 
+void command_put_dry_run(const struct command *command, struct buf *path)
+{
+    if (command->options.is_dry_run)
+        buf_puts(path, span_find(buf_span(path), '?') < path->size ? "&dry_run=1" : "?dry_run=1");
+}
+
 char *command_path(const struct command *command, const char *pattern, ...)
 {
     struct buf text = { 0 };
@@ -155,8 +164,7 @@ char *command_path(const struct command *command, const char *pattern, ...)
             buf_put(&text, (struct span){ pattern, 1 });
     }
     va_end(segments);
-    if (command->options.is_dry_run)
-        buf_puts(&text, span_find(buf_span(&text), '?') < text.size ? "&dry_run=1" : "?dry_run=1");
+    command_put_dry_run(command, &text);
     return buf_take_text(&text);
 }
 

@@ -22,7 +22,7 @@
 
 struct cli_options {
     const char *why, *expires, *app, *release, *build, *ttl, *steps, *cohort, *subject, *by;
-    const char *since, *customer, *caller, *contract, *title;
+    const char *since, *customer, *caller;
     const char *address, *token, *data;
     bool is_json, is_dry_run, is_help;
 };
@@ -61,6 +61,9 @@ int command_call(struct command *command, const char *method, const char *path, 
 
 /* Prints why the last call failed; returns CLI_FAILED. */
 int command_fail(const struct command *command, int error);
+
+/* Appends ?dry_run to a path where --dry-run was given. */
+void command_put_dry_run(const struct command *command, struct buf *path);
 
 /* A path: "%" in the pattern takes the next text as one encoded segment. free() it. */
 char *command_path(const struct command *command, const char *pattern, ...);
