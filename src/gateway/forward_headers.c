@@ -107,6 +107,23 @@ static void pass_request_fields(const struct forward_context *context, struct fo
     }
 }
 
+/* By hand: inet_ntop() goes through printf, which costs a tenth of a proxied request. */
+static size_t put_ipv4(const uint8_t bytes[4], char *text)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned byte = bytes[i];
+        if (i)
+            text[size++] = '.';
+        if (byte >= 100)
+            text[size++] = (char)('0' + byte / 100);
+        if (byte >= 10)
+            text[size++] = (char)('0' + byte / 10 % 10);
+        text[size++] = (char)('0' + byte % 10);
+    }
+    return size;
+}
+
 /* The peer's address without its port; empty for a unix socket. */
 static struct span peer_text(struct forward *forward, const struct address *peer)
 {
@@ -115,15 +132,13 @@ static struct span peer_text(struct forward *forward, const struct address *peer
         return SPAN_NULL;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer->storage;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer->storage;
-    const char *text = NULL;
-    if (peer->any.sa_family == AF_INET) {
-        text = inet_ntop(AF_INET, &v4->sin_addr, memory, INET6_ADDRSTRLEN);
-    } else if (peer->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-        text = inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], memory, INET6_ADDRSTRLEN);
-    } else if (peer->any.sa_family == AF_INET6) {
-        text = inet_ntop(AF_INET6, &v6->sin6_addr, memory, INET6_ADDRSTRLEN);
-    }
-    return span_of(text);
+    if (peer->any.sa_family == AF_INET)
+        return (struct span){ memory, put_ipv4((const uint8_t *)&v4->sin_addr, memory) };
+    if (peer->any.sa_family != AF_INET6)
+        return SPAN_NULL;
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        return (struct span){ memory, put_ipv4(&v6->sin6_addr.s6_addr[12], memory) };
+    return span_of(inet_ntop(AF_INET6, &v6->sin6_addr, memory, INET6_ADDRSTRLEN));
 }
 
 /* All lines of the list and the peer in one line: many applications read the first line only. A

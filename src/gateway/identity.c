@@ -18,7 +18,7 @@ static bool find_cookie(const struct identity_context *context, struct cookie *r
         struct span value = http_cookie_next(&cursor, context->head, SPAN(COOKIE_NAME));
         if (!value.data)
             return false;
-        if (cookie_verify(context->keys, value, context->wall, ret_cookie))
+        if (cookie_cache_verify(context->cookies, context->keys, value, context->wall, ret_cookie))
             return true;
     }
     return false;

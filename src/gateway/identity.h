@@ -19,7 +19,7 @@
 #include "base/span.h"
 #include "codec/baggage.h"
 #include "codec/http1.h"
-#include "gateway/cookie.h"
+#include "gateway/cookie_cache.h"
 
 #define DEVICE_RANDOM_SIZE 10u
 
@@ -47,6 +47,7 @@ struct identity {
 struct identity_context {
     const struct http_head *head;
     const struct cookie_keys *keys;
+    struct cookie_cache *cookies;
     unix_msec wall;
     bool is_internal;
 };

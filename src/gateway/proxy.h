@@ -6,8 +6,8 @@
  * The proxied part of a request: contract, build, instance; the call and what becomes of it.
  *
  * An instance that refuses the connection has been sent nothing, so the next one is asked at
- * once. When a connection breaks before any byte of an answer, the request is sent again once, and
- * only if its method allows it: to another instance, or, when a kept connection proves closed, to
+ * once. When a connection breaks before any byte of an answer, the request is sent again, if its
+ * method allows it: once to another instance, and once, when a kept connection proves closed, to
  * the same one over a new connection. The first bytes of a body are kept for that; a longer body
  * cannot be sent twice, and its request fails.
  *

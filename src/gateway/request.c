@@ -108,6 +108,7 @@ void request_resolve(struct request *request)
     struct identity_context context = {
         .head = request->exchange->head,
         .keys = &worker->context.keys,
+        .cookies = worker->cookies,
         .wall = loop_wall(worker->loop),
         .is_internal = request->is_internal,
     };

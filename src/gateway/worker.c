@@ -277,6 +277,7 @@ struct worker *worker_new(const struct worker_context *context)
     worker->inbox = mailbox_new(worker->loop, on_letter, worker);
     worker->pool = http_pool_new(worker->loop, &context->pool);
     worker->usage = usage_table_new();
+    worker->cookies = cookie_cache_new();
     worker->random_used = sizeof(worker->random);
     worker->grace_timer.on_due = on_grace_over;
     worker->end_task.on_run = on_end;
@@ -314,6 +315,7 @@ struct worker *worker_free(struct worker *worker)
         return NULL;
     http_pool_free(worker->pool);
     usage_table_free(worker->usage);
+    cookie_cache_free(worker->cookies);
     usage_table_free(worker->collect.spare);
     loop_free(worker->loop);
     free(worker);

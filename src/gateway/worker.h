@@ -23,6 +23,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "gateway/cookie_cache.h"
 #include "gateway/gateway.h"
 #include "gateway/view.h"
 #include "http/client.h"
@@ -129,6 +130,7 @@ struct worker {
     struct epoch *epoch; /* NULL until the first view */
     struct worker_listener listeners[LISTENER_SLOTS];
     struct usage_table *usage;
+    struct cookie_cache *cookies;
     struct list free_requests;
     unsigned n_free_requests;
     uint8_t random[WORKER_RANDOM_SIZE];

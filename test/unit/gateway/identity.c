@@ -25,8 +25,10 @@ static void read_identity(const char *fields, bool is_internal, struct identity 
     static char kept[4096];
     strcpy(kept, text);
     parse_request(kept, &head);
-    struct identity_context context = { &head, &keys, NOW, is_internal };
+    struct cookie_cache *cookies = cookie_cache_new();
+    struct identity_context context = { &head, &keys, cookies, NOW, is_internal };
     identity_read(&context, ret_identity);
+    cookie_cache_free(cookies);
 }
 
 #define BAGGAGE "baggage: a=1,sarsen.customer=from-baggage,sarsen.bom=b7k2qb7k2qb7k2qb\r\n"
