@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "gateway/view.h"
+
+#include "fake/world.h"
+
+static void put_instance(struct world *world, const char *service, const char *version,
+                         const char *id, const char *address)
+{
+    struct instance_spec spec = {
+        .service = span_of(service),
+        .id = span_of(id),
+        .address = span_of(address),
+        .protocol = SPAN("http"),
+        .build = { .service = span_of(service), .version = span_of(version) },
+    };
+    CHECK_INT(instance_put(world->registry, &spec, world->wall, &world->txn, &world->problem), 0);
+    version_observe_build(world->version, &spec.build, world->wall, &world->txn);
+    CHECK_INT(fake_commit(&world->store, &world->txn), 0);
+}
+
+static void fill(struct world *world)
+{
+    world_init(world);
+    put_instance(world, "orders", "3.14.2", "a", "127.0.0.1:1");
+    put_instance(world, "catalog", "1.0.0", "b", "127.0.0.1:2");
+    put_instance(world, "orders", "3.15.0", "c", "127.0.0.1:3");
+    put_instance(world, "orders", "3.14.2", "d", "unix:/run/d.sock");
+}
+
+static struct endpoints *compile(struct world *world, const struct endpoints *before)
+{
+    return endpoints_new(
+        world->registry,
+        version_snapshot_new(world->version, world->registry, NULL, 0, world->wall), before);
+}
+
+/* The addresses of a group, joined by spaces. */
+static const char *addresses(const struct endpoints *endpoints, uint32_t group)
+{
+    static char text[512];
+    text[0] = '\0';
+    for (uint32_t i = 0; i < endpoints->groups[group].n; i++) {
+        char address[ADDRESS_TEXT_MAX];
+        address_format(&endpoints->endpoints[endpoints->groups[group].first + i].address, address);
+        size_t size = strlen(text);
+        snprintf(text + size, sizeof(text) - size, "%s%s", size ? " " : "", address);
+    }
+    return text;
+}
+
+TEST(each_build_has_its_own_instances)
+{
+    struct world world;
+    fill(&world);
+    struct endpoints *endpoints = compile(&world, NULL);
+    uint32_t old = snapshot_build(endpoints->snapshot, SPAN("orders"), SPAN("3.14.2"));
+    uint32_t new = snapshot_build(endpoints->snapshot, SPAN("orders"), SPAN("3.15.0"));
+    CHECK_STR(addresses(endpoints, old), "127.0.0.1:1 unix:/run/d.sock");
+    CHECK_STR(addresses(endpoints, new), "127.0.0.1:3");
+    uint32_t service = snapshot_service(endpoints->snapshot, SPAN("orders"));
+    uint32_t contract = snapshot_contract(endpoints->snapshot, service, 3);
+    CHECK_INT(endpoints->provider_groups[contract].n, 2);
+    endpoints_unref(endpoints);
+    world_fini(&world);
+}
+
+TEST(builds_that_share_traffic_have_one_group_more)
+{
+    struct world world;
+    fill(&world);
+    struct service_spec shares = { .name = SPAN("orders"), .shares_builds = { true, true } };
+    DO(&world, service_put(world.registry, &shares, world.wall, &world.txn, &world.problem));
+    struct endpoints *endpoints = compile(&world, NULL);
+    struct route_table *routes = route_table_new(NULL, 0);
+    struct gateway_settings settings = { 0 };
+    struct view *view = view_new(routes, endpoints, &settings);
+    uint32_t orders = snapshot_service(view->snapshot, SPAN("orders"));
+    uint32_t catalog = snapshot_service(view->snapshot, SPAN("catalog"));
+    uint32_t contract = snapshot_contract(view->snapshot, orders, 3);
+    CHECK_STR(addresses(endpoints, view_group(view, contract, NO_INDEX)),
+              "127.0.0.1:1 unix:/run/d.sock 127.0.0.1:3");
+    contract = snapshot_contract(view->snapshot, catalog, 1);
+    uint32_t build = snapshot_build(view->snapshot, SPAN("catalog"), SPAN("1.0.0"));
+    CHECK_INT(view_group(view, contract, build), build);
+    route_table_unref(routes);
+    endpoints_unref(endpoints);
+    view_free(view); /* what it held goes with it */
+    world_fini(&world);
+}
+
+TEST(addresses_that_went_are_named)
+{
+    struct world world;
+    fill(&world);
+    struct endpoints *before = compile(&world, NULL);
+    CHECK_INT(before->n_gone, 0);
+    DO(&world, instance_delete(world.registry, SPAN("orders"), SPAN("c"), &world.txn));
+    DO(&world, instance_drain(world.registry, SPAN("orders"), SPAN("d"), &world.txn));
+    struct endpoints *after = compile(&world, before);
+    CHECK_INT(after->n_endpoints, 2);
+    CHECK_INT(after->n_gone, 2);
+    struct address gone;
+    CHECK_INT(address_parse(SPAN("127.0.0.1:3"), &gone), 0);
+    CHECK(address_equals(&after->gone[0], &gone) || address_equals(&after->gone[1], &gone));
+    endpoints_unref(before);
+    endpoints_unref(after);
+    world_fini(&world);
+}
+
+TEST(an_empty_registry_is_a_view_too)
+{
+    struct world world;
+    world_init(&world);
+    struct endpoints *endpoints = compile(&world, NULL);
+    CHECK_INT(endpoints->n_endpoints, 0);
+    endpoints_unref(endpoints);
+    world_fini(&world);
+}
