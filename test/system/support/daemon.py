@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import urllib.parse
 
 READY_SECONDS = 30
@@ -79,14 +80,15 @@ class Daemon:
         self.log = []
         self.process = None
         self.expected = []  # patterns of log lines that may be warnings
+        self.seen = set()  # (method, target, status) of calls of the management API
 
     # --- life ---
 
-    def start(self):
+    def start(self, **options):
         self.ready = threading.Event()
         self.process = subprocess.Popen(
             [self.binary, "server", "-c", self.config], stderr=subprocess.PIPE, text=True,
-            stdin=subprocess.DEVNULL, cwd=self.directory)
+            stdin=subprocess.DEVNULL, cwd=self.directory, **options)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if not self.ready.wait(READY_SECONDS) or not hasattr(self, "api"):
@@ -155,9 +157,19 @@ class Daemon:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body)
         answer = request(self.api, method, path, body, headers)
+        self.seen.add((method, path, answer.status))
         if status is not None:
             assert answer.status == status, answer
         return answer
+
+    @staticmethod
+    def eventually(condition, seconds=20):
+        """Asks until the answer is truthy, and returns it."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            time.sleep(0.02)
+        return found
 
     def get(self, path, **options):
         return self.call("GET", path, status=200, **options).json
