@@ -62,11 +62,12 @@ static bool is_replaced(enum http_name id)
 
 /* Names no client may use towards a service. "Sarsen_Customer" would reach a Rack or CGI
  * application under the very name that a gateway's own header has. */
-static bool is_forged(struct span name)
+static bool is_forged(const struct http_field *field)
 {
+    struct span name = field->name;
     return has_prefix_nocase(name, SPAN("x-forwarded-")) ||
            span_equals_nocase(name, SPAN("forwarded")) ||
-           span_equals_nocase(name, SPAN("x-real-ip")) || span_find(name, '_') < name.size;
+           span_equals_nocase(name, SPAN("x-real-ip")) || field->has_underscore;
 }
 
 static void put_cookie(struct forward *forward, const struct http_field *field)
@@ -101,7 +102,7 @@ static void pass_request_fields(const struct forward_context *context, struct fo
         }
         if (has_prefix_nocase(field->name, SPAN("sarsen-")))
             continue;
-        if (!context->is_internal && is_forged(field->name))
+        if (!context->is_internal && is_forged(field))
             continue;
         put(forward, field->name, field->value);
     }
