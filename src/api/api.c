@@ -21,6 +21,7 @@ struct api {
     struct api_settings settings;
     struct http_server *server;
     struct list calls; /* those that are not answered yet */
+    bool is_draining;
 };
 
 /* --- matching --- */
@@ -374,6 +375,7 @@ void api_settled(struct api *api)
 
 void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
 {
+    api->is_draining = true;
     list_each_safe (link, &api->calls) {
         struct api_call *call = container_of(link, struct api_call, link);
         if (call->is_parked) {
@@ -382,6 +384,11 @@ void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
         }
     }
     http_drain(api->server, on_done, owner);
+}
+
+bool api_is_draining(const struct api *api)
+{
+    return api->is_draining;
 }
 
 nsec api_uptime(const struct api *api)

@@ -237,6 +237,11 @@ void api_park(struct api_call *call, nsec wait)
 {
     if (call->is_parked)
         return;
+    if (api_is_draining(call->api)) {
+        call->is_wait_over = true;
+        call->route->read(call);
+        return;
+    }
     call->is_parked = true;
     call->wait.on_due = on_wait_over;
     timer_start(&call->wait, call->loop, loop_now(call->loop) + wait);

@@ -63,8 +63,8 @@ def service():
     """Makes real HTTP services on free ports that record what reaches them."""
     made = []
 
-    def make(**options):
-        service = Service(**options)
+    def make(name="service", **options):
+        service = Service(name, **options)
         made.append(service)
         return service
 

@@ -69,6 +69,23 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+class Caller:
+    """A caller that keeps its connection, for tests that ask often."""
+
+    def __init__(self, address, timeout=20):
+        self.connection = http.client.HTTPConnection(address, timeout=timeout)
+
+    def ask(self, path, headers=None, method="GET", body=None):
+        self.connection.request(method, path, body, headers or {})
+        return Answer(self.connection.getresponse())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+
 class Daemon:
     def __init__(self, binary, directory, config=""):
         self.binary = binary
@@ -179,6 +196,12 @@ class Daemon:
 
     def internal_get(self, path, headers=None, method="GET", body=None):
         return request(self.internal, method, path, body, headers)
+
+    def builds_of(self, customers, path="/api/orders/"):
+        """The build that each customer reaches, asked through the internal listener."""
+        with Caller(self.internal) as caller:
+            return {customer: caller.ask(path, {"Sarsen-Customer": customer}).headers[
+                "Sarsen-Build"] for customer in customers}
 
     def cli(self, *arguments, status=0):
         """Runs the CLI against it and returns what it printed."""
