@@ -229,14 +229,15 @@ static void refuse_route(struct api_call *call, struct span path, bool is_path_k
     struct problem problem = { 0 };
     if (is_path_known)
         call->allow = name_methods(call, path);
-    if (is_path_known)
+    if (is_path_known) {
         problem_set(&problem, "method", "%.*s is not accepted at %.*s",
                     SPAN_ARG(call->exchange->head->method), SPAN_ARG(path));
-    else
+    } else {
         problem_set(&problem, "path",
                     "%.*s is no resource of this API; GET /v1/openapi.json "
                     "lists them",
                     SPAN_ARG(path));
+    }
     api_refuse(call, is_path_known ? 405 : 404, &problem, NULL);
 }
 

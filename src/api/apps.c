@@ -41,11 +41,12 @@ static json_t *requires_json(const struct release *release)
 static json_t *release_json(const struct release *release)
 {
     json_t *entries = json_array();
-    for (unsigned i = 0; i < release->n_entries; i++)
+    for (unsigned i = 0; i < release->n_entries; i++) {
         json_array_append_new(entries,
                               json_pack("{s:s, s:s, s:s}", "name", release->entries[i].name, "path",
                                         release->entries[i].path, "integrity",
                                         release->entries[i].integrity));
+    }
     json_t *styles = json_array();
     for (unsigned i = 0; i < release->n_styles; i++)
         json_array_append_new(styles, json_string(release->styles[i]));
@@ -55,12 +56,12 @@ static json_t *release_json(const struct release *release)
         json_array_append_new(files, json_pack("{s:s, s:s, s:I}", "path", file->path, "integrity",
                                                file->integrity, "size", (json_int_t)file->size));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "app",
-                     release->app->name, "release", release->version, "kind",
-                     release->kind ? release->kind : "", "title",
-                     release->title ? release->title : "", "published", release->is_published,
-                     "requires", requires_json(release), "entries", entries, "styles", styles,
-                     "files", files, "created", api_json_time(release->created));
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "app", release->app->name, "release",
+        release->version, "kind", release->kind ? release->kind : "", "title",
+        release->title ? release->title : "", "published", release->is_published, "requires",
+        requires_json(release), "entries", entries, "styles", styles, "files",
+        api_sorted(files, "path"), "created", api_json_time(release->created));
 }
 
 static json_t *app_json(const struct app *app)
@@ -74,8 +75,8 @@ static json_t *app_json(const struct app *app)
                                 "created", api_json_time(release->created)));
     }
     return json_pack("{s:s, s:s, s:o, s:o}", "app", app->name, "default",
-                     app->default_release ? app->default_release : "", "releases", releases,
-                     "created", api_json_time(app->created));
+                     app->default_release ? app->default_release : "", "releases",
+                     api_sorted(releases, "release"), "created", api_json_time(app->created));
 }
 
 void route_apps_list(struct api_call *call)
@@ -83,7 +84,7 @@ void route_apps_list(struct api_call *call)
     json_t *apps = json_array();
     map_each (node, version_apps(call->rooms->version))
         json_array_append_new(apps, app_json(container_of(node, struct app, node)));
-    api_reply(call, 200, json_pack("{s:o}", "apps", apps));
+    api_reply(call, 200, json_pack("{s:o}", "apps", api_sorted(apps, "app")));
 }
 
 void route_app_get(struct api_call *call)

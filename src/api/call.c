@@ -145,12 +145,13 @@ static int check_if_match(struct api_call *call, struct problem *problem)
     snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", revision);
     if (revision && (span_is(call->if_match, "*") || names_etag(call->if_match, etag)))
         return 0;
-    if (revision)
+    if (revision) {
         problem_set(problem, "If-Match", "is %.*s; the resource is at %s now",
                     SPAN_ARG(span_first(call->if_match, 80)), etag);
-    else
+    } else {
         problem_set(problem, "If-Match", "is %.*s; there is no such resource",
                     SPAN_ARG(span_first(call->if_match, 80)));
+    }
     return 412;
 }
 

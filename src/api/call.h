@@ -23,7 +23,7 @@
 #include "store/store.h"
 
 #define API_PARAMS_MAX 4u
-#define API_BODY_MAX (1024u * 1024u)
+#define API_BODY_MAX ((size_t)1024 * 1024)
 
 struct api_call;
 
@@ -143,6 +143,10 @@ bool api_major(struct span text, uint32_t *ret_major);
 json_t *api_json_time(unix_msec time);
 json_t *api_json_duration(nsec duration);
 json_t *api_json_span(struct span span);
+
+/* Takes a list and gives it in the order of a member's text (NULL: of the texts themselves),
+ * versions in theirs; a restart shows the same. */
+json_t *api_sorted(json_t *list, const char *member);
 
 /* For a person: bytes that are no UTF-8, as where a text was cut, are left out. */
 json_t *api_json_sentence(const char *text);

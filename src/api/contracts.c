@@ -46,7 +46,7 @@ static json_t *other_builds(const struct rooms *rooms, const struct contract *co
             strcmp(build->version, contract->baseline) != 0)
             json_array_append_new(builds, json_string(build->version));
     }
-    return builds;
+    return api_sorted(builds, NULL);
 }
 
 static json_t *contract_json(const struct rooms *rooms, const struct contract *contract)
@@ -67,7 +67,7 @@ void route_contracts_list(struct api_call *call)
     map_each (node, version_contracts(call->rooms->version))
         json_array_append_new(
             contracts, contract_json(call->rooms, container_of(node, struct contract, node)));
-    api_reply(call, 200, json_pack("{s:o}", "contracts", contracts));
+    api_reply(call, 200, json_pack("{s:o}", "contracts", api_sorted(contracts, "contract")));
 }
 
 static void refuse_contract(struct api_call *call)

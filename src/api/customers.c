@@ -6,7 +6,7 @@
 
 #include "api/routes.h"
 
-#define PIN_DAYS_DEFAULT 30
+#define PIN_DURATION_DEFAULT (30ULL * 24 * 3600 * NSEC_PER_SEC)
 
 static struct customer *call_customer(const struct api_call *call)
 {
@@ -38,7 +38,7 @@ static json_t *customer_json(const struct customer *customer)
         json_array_append_new(
             pins, pin_json(span_of(customer->id), container_of(node, struct pin, node)));
     return json_pack("{s:s, s:o, s:o}", "customer", customer->id, "attributes", attributes, "pins",
-                     pins);
+                     api_sorted(pins, "app"));
 }
 
 void route_customers_list(struct api_call *call)
@@ -46,7 +46,7 @@ void route_customers_list(struct api_call *call)
     json_t *customers = json_array();
     map_each (node, version_customers(call->rooms->version))
         json_array_append_new(customers, customer_json(container_of(node, struct customer, node)));
-    api_reply(call, 200, json_pack("{s:o}", "customers", customers));
+    api_reply(call, 200, json_pack("{s:o}", "customers", api_sorted(customers, "customer")));
 }
 
 void route_customer_get(struct api_call *call)
@@ -119,7 +119,7 @@ static int read_expires(const struct api_call *call, unix_msec *ret_expires,
 {
     struct span text = api_text(call->body, "expires");
     unix_msec wall = loop_wall(call->loop);
-    nsec duration = PIN_DAYS_DEFAULT * 24 * 3600 * NSEC_PER_SEC;
+    nsec duration = PIN_DURATION_DEFAULT;
 
     if (span_is(text, "never")) {
         *ret_expires = 0;
@@ -175,7 +175,7 @@ void route_cohorts_list(struct api_call *call)
     json_t *cohorts = json_array();
     map_each (node, version_cohorts(call->rooms->version))
         json_array_append_new(cohorts, cohort_json(container_of(node, struct cohort, node)));
-    api_reply(call, 200, json_pack("{s:o}", "cohorts", cohorts));
+    api_reply(call, 200, json_pack("{s:o}", "cohorts", api_sorted(cohorts, "cohort")));
 }
 
 static struct cohort *call_cohort(const struct api_call *call)
@@ -273,10 +273,11 @@ void route_explain_get(struct api_call *call)
     const struct bom *bom = version_resolve(rooms_boms(call->rooms), &request, &reason, trace);
 
     json_t *steps = json_array();
-    for (unsigned i = 0; i < trace->n_steps; i++)
+    for (unsigned i = 0; i < trace->n_steps; i++) {
         json_array_append_new(steps,
                               json_pack("{s:s, s:s, s:s}", "rule", trace->steps[i].rule, "subject",
                                         trace->steps[i].subject, "text", trace->steps[i].text));
+    }
     json_t *content = json_loadb(bom->json.data, bom->json.size, 0, NULL);
     api_reply(call, 200,
               json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "customer",

@@ -2,7 +2,9 @@
 
 #include "api/call.h"
 
+#include "base/mem.h"
 #include "base/utf8.h"
+#include "codec/semver.h"
 
 json_t *api_json_time(unix_msec time)
 {
@@ -47,4 +49,42 @@ bool api_is_text(struct span text)
             return false;
     }
     return utf8.n_left == 0;
+}
+
+/* --- order --- */
+
+struct sorted {
+    struct span key;
+    struct semver semver;
+    bool is_version;
+    json_t *value;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct sorted *x = a, *y = b;
+    if (x->is_version && y->is_version)
+        return semver_compare(&x->semver, &y->semver);
+    return span_compare(x->key, y->key);
+}
+
+json_t *api_sorted(json_t *list, const char *member)
+{
+    size_t n = json_array_size(list);
+    struct sorted *rows = mem_new_array(struct sorted, n);
+    json_t *result = json_array();
+    for (size_t i = 0; i < n; i++) {
+        struct sorted *row = &rows[i];
+        row->value = json_array_get(list, i);
+        const json_t *key = member ? json_object_get(row->value, member) : row->value;
+        row->key = span_of(json_string_value(key));
+        row->is_version = !semver_parse(row->key, &row->semver);
+    }
+    if (n)
+        qsort(rows, n, sizeof(rows[0]), compare);
+    for (size_t i = 0; i < n; i++)
+        json_array_append(result, rows[i].value);
+    json_decref(list);
+    free(rows);
+    return result;
 }

@@ -18,7 +18,7 @@ int registry_status(int r)
     case REGISTRY_OK: return 0;
     case REGISTRY_INVALID: return 400;
     case REGISTRY_NOT_FOUND: return 404;
-    case REGISTRY_REFUSED: return 409;
+    case REGISTRY_REFUSED:
     case REGISTRY_FULL: return 409;
     }
     return 500;
@@ -137,13 +137,13 @@ static json_t *service_json(const struct rooms *rooms, const struct service *ser
     json_t *standard = service_default_contract(rooms->version, span_of(service->name), &major)
                            ? json_sprintf("%s@%u", service->name, major)
                            : json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:i, s:b, s:s, s:b, s:s, s:o}", "service", service->name,
-                     "contracts", contracts, "default", standard, "builds", builds, "instances",
-                     (int)service->instances.n_nodes, "identity", service->is_identity, "gray",
-                     service->shares_builds ? "off" : "on", "auto_start", service->auto_starts,
-                     "when_baseline_gone",
-                     service->promotes_when_baseline_gone ? "promote" : "refuse", "created",
-                     api_json_time(service->created));
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:i, s:b, s:s, s:b, s:s, s:o}", "service", service->name, "contracts",
+        api_sorted(contracts, NULL), "default", standard, "builds", api_sorted(builds, "build"),
+        "instances", (int)service->instances.n_nodes, "identity", service->is_identity, "gray",
+        service->shares_builds ? "off" : "on", "auto_start", service->auto_starts,
+        "when_baseline_gone", service->promotes_when_baseline_gone ? "promote" : "refuse",
+        "created", api_json_time(service->created));
 }
 
 static void refuse_unknown(struct api_call *call, const char *what, struct span name)
@@ -161,7 +161,7 @@ void route_services_list(struct api_call *call)
     map_each (node, registry_services(call->rooms->registry))
         json_array_append_new(services,
                               service_json(call->rooms, container_of(node, struct service, node)));
-    api_reply(call, 200, json_pack("{s:o}", "services", services));
+    api_reply(call, 200, json_pack("{s:o}", "services", api_sorted(services, "service")));
 }
 
 void route_service_get(struct api_call *call)
@@ -184,7 +184,7 @@ void route_builds_list(struct api_call *call)
     map_each (node, &service->builds)
         json_array_append_new(builds,
                               build_json(call->rooms, container_of(node, struct build, node)));
-    api_reply(call, 200, json_pack("{s:o}", "builds", builds));
+    api_reply(call, 200, json_pack("{s:o}", "builds", api_sorted(builds, "build")));
 }
 
 void route_build_get(struct api_call *call)
@@ -214,7 +214,7 @@ static void reply_instances(struct api_call *call, const struct service *service
         json_array_append_new(instances, instance_json(container_of(node, struct instance, node)));
     api_reply(call, 200,
               json_pack("{s:I, s:o}", "revision", (json_int_t)store_revision(call->rooms->store),
-                        "instances", instances));
+                        "instances", api_sorted(instances, "id")));
 }
 
 void route_instances_list(struct api_call *call)
@@ -256,7 +256,7 @@ void route_instance_beat(struct api_call *call)
 /* --- writing --- */
 
 static int choose(const json_t *object, const char *field, const char *yes, const char *no,
-                  bool *ret_is_set, bool *ret_value, struct problem *problem)
+                  struct service_choice *ret_choice, struct problem *problem)
 {
     struct span text = api_text(object, field);
     if (!text.data)
@@ -265,8 +265,7 @@ static int choose(const json_t *object, const char *field, const char *yes, cons
         problem_set(problem, field, "is \"%.*s\"; %s or %s is accepted", SPAN_ARG(text), yes, no);
         return 400;
     }
-    *ret_is_set = true;
-    *ret_value = span_is(text, yes);
+    *ret_choice = (struct service_choice){ .is_set = true, .value = span_is(text, yes) };
     return 0;
 }
 
@@ -279,12 +278,11 @@ int route_service_write(struct api_call *call, struct txn *txn, struct problem *
     spec.identity.value = json_is_true(identity);
     spec.auto_start.is_set = auto_start;
     spec.auto_start.value = json_is_true(auto_start);
-    int status = choose(call->body, "gray", "off", "on", &spec.shares_builds.is_set,
-                        &spec.shares_builds.value, problem);
-    if (!status)
+    int status = choose(call->body, "gray", "off", "on", &spec.shares_builds, problem);
+    if (!status) {
         status = choose(call->body, "when_baseline_gone", "promote", "refuse",
-                        &spec.promote_when_baseline_gone.is_set,
-                        &spec.promote_when_baseline_gone.value, problem);
+                        &spec.promote_when_baseline_gone, problem);
+    }
     if (status)
         return status;
 
@@ -415,10 +413,11 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
         return status;
     version_observe_build(call->rooms->version, &spec.build, wall, txn);
     /* The same registration again changes no record, and is a sign of life all the same. */
-    if (!call->is_dry_run)
+    if (!call->is_dry_run) {
         IGNORE(instance_heartbeat(call->rooms->registry, spec.service, spec.id,
                                   loop_now(call->loop), wall),
                "a new instance gets its time when it is applied");
+    }
     return 0;
 }
 

@@ -62,7 +62,7 @@ void route_rollouts_list(struct api_call *call)
     json_t *rollouts = json_array();
     map_each (node, rollouts_all(call->rooms->rollouts))
         json_array_append_new(rollouts, rollout_json(container_of(node, struct rollout, node)));
-    api_reply(call, 200, json_pack("{s:o}", "rollouts", rollouts));
+    api_reply(call, 200, json_pack("{s:o}", "rollouts", api_sorted(rollouts, "started")));
 }
 
 void route_rollout_get(struct api_call *call)
@@ -160,13 +160,16 @@ static int read_steps(const json_t *body, struct rollout_spec *spec, struct prob
 static int read_subject(const json_t *body, struct rollout_spec *spec, struct problem *problem)
 {
     struct span subject = api_text(body, "subject");
-    if (subject.data && !span_is(subject, "customer") && !span_is(subject, "device")) {
-        problem_set(problem, "subject", "is \"%.*s\"; customer or device is accepted",
-                    SPAN_ARG(subject));
-        return 400;
+    spec->subject = SUBJECT_CUSTOMER;
+    if (!subject.data || span_is(subject, "customer"))
+        return 0;
+    if (span_is(subject, "device")) {
+        spec->subject = SUBJECT_DEVICE;
+        return 0;
     }
-    spec->subject = span_is(subject, "device") ? SUBJECT_DEVICE : SUBJECT_CUSTOMER;
-    return 0;
+    problem_set(problem, "subject", "is \"%.*s\"; customer or device is accepted",
+                SPAN_ARG(subject));
+    return 400;
 }
 
 int route_rollout_create(struct api_call *call, struct txn *txn, struct problem *problem)
@@ -207,10 +210,11 @@ int route_rollout_verb_write(struct api_call *call, struct txn *txn, struct prob
     };
     struct rollout_context context = rooms_rollout_context(call->rooms);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (span_is(call->params[1], verbs[i].name))
+        if (span_is(call->params[1], verbs[i].name)) {
             return rollout_status(rollout_change(&context, call->params[0], verbs[i].verb,
                                                  SPAN("token"), api_text(call->body, "why"), txn,
                                                  problem));
+        }
     }
     problem_set(problem, "verb", "is \"%.*s\"; step, pause, resume, promote and abort are accepted",
                 SPAN_ARG(call->params[1]));
