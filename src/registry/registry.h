@@ -119,12 +119,14 @@ bool build_provides(const struct build *build, uint32_t major);
 
 /* --- commands: each checks, and on 0 has added its compares and operations to `txn` --- */
 
+/* A setting that a command changes or leaves as it is. */
+struct service_choice {
+    bool is_set, value;
+};
+
 struct service_spec {
     struct span name;
-    /* Each may be left as it is. */
-    struct {
-        bool is_set, value;
-    } identity, shares_builds, auto_start, promote_when_baseline_gone;
+    struct service_choice identity, shares_builds, auto_start, promote_when_baseline_gone;
 };
 
 /* Creates or changes a service. Answers: REGISTRY_INVALID, REGISTRY_FULL. */
