@@ -33,13 +33,10 @@ static char *text_or_empty(struct span text)
     return mem_span_dup(text.data ? text : SPAN(""));
 }
 
-/* NULL when enough of its kind are named. The text is the maker's to set. */
-static struct blocker *blocker_add(struct verdict_maker *maker, enum blocker_kind kind,
-                                   const struct usage_key *who)
+/* The text is the maker's to set. */
+static struct blocker *blocker_name(struct verdict_maker *maker, enum blocker_kind kind,
+                                    const struct usage_key *who)
 {
-    if (++maker->n_found[kind] > BLOCKERS_NAMED_MAX)
-        return NULL;
-
     struct retire_verdict *verdict = &maker->verdict;
     mem_grow(verdict->blockers, verdict->n_blockers, maker->capacity);
     struct blocker *blocker = &verdict->blockers[verdict->n_blockers++];
@@ -51,6 +48,13 @@ static struct blocker *blocker_add(struct verdict_maker *maker, enum blocker_kin
         .caller = text_or_empty(who->caller),
     };
     return blocker;
+}
+
+/* NULL when enough of its kind are named: it is only counted. */
+static struct blocker *blocker_add(struct verdict_maker *maker, enum blocker_kind kind,
+                                   const struct usage_key *who)
+{
+    return ++maker->n_found[kind] > BLOCKERS_NAMED_MAX ? NULL : blocker_name(maker, kind, who);
 }
 
 static void add_default(struct verdict_maker *maker)
@@ -230,8 +234,7 @@ static void add_rest(struct verdict_maker *maker)
         if (maker->n_found[kind] <= BLOCKERS_NAMED_MAX)
             continue;
         size_t n = maker->n_found[kind] - BLOCKERS_NAMED_MAX;
-        maker->n_found[kind] = 0;
-        struct blocker *blocker = blocker_add(maker, kind, &(struct usage_key){ 0 });
+        struct blocker *blocker = blocker_name(maker, kind, &(struct usage_key){ 0 });
         blocker->text =
             mem_format("%zu more %s %.*s", n, nouns[kind], SPAN_ARG(maker->contract->name));
     }
