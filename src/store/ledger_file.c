@@ -240,7 +240,7 @@ static void bind_cell(sqlite3_stmt *statement, const struct ledger_table *table,
 static int ledger_write_rows(struct ledger_file *ledger, const struct ledger_rows *rows)
 {
     const struct ledger_table *table = rows->table;
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = ledger_insert_get(ledger, table, &statement);
     for (size_t i = 0; !r && i < rows->n_cells; i += table->n_columns) {
         for (unsigned column = 0; column < table->n_columns; column++)

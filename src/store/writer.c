@@ -124,10 +124,14 @@ static void writer_commit_group(struct writer *writer, struct list *group)
 static void writer_commit_all(struct writer *writer)
 {
     while (!list_is_empty(&writer->writes)) {
-        struct list group;
+        struct list group, *write;
         list_init(&group);
-        for (unsigned i = 0; i < WRITER_GROUP_MAX && !list_is_empty(&writer->writes); i++)
-            list_add_last(&group, list_take_first(&writer->writes));
+        for (unsigned i = 0; i < WRITER_GROUP_MAX; i++) {
+            write = list_take_first(&writer->writes);
+            if (!write)
+                break;
+            list_add_last(&group, write);
+        }
         writer_commit_group(writer, &group);
     }
 }
