@@ -77,21 +77,27 @@ static void print_help(FILE *out)
             "(where the token is).\nExit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
 }
 
+static const struct verb *find_in_table(const struct verb *table, const char *one, const char *two)
+{
+    for (const struct verb *verb = table; verb->name; verb++) {
+        if (strcmp(verb->name, two) == 0 || strcmp(verb->name, one) == 0)
+            return verb;
+    }
+    return NULL;
+}
+
 /* Finds the verb of one or two words at argv[1]; *ret_n is how many it took. */
 static const struct verb *find_verb(int argc, char **argv, int *ret_n)
 {
     char two[128] = "";
     if (argc > 2)
         snprintf(two, sizeof(two), "%s %s", argv[1], argv[2]);
-    for (size_t t = 0; t < N_TABLES; t++) {
-        for (const struct verb *verb = tables[t]; verb->name; verb++) {
-            if (strcmp(verb->name, two) == 0 || strcmp(verb->name, argv[1]) == 0) {
-                *ret_n = strchr(verb->name, ' ') ? 2 : 1;
-                return verb;
-            }
-        }
-    }
-    return NULL;
+    const struct verb *verb = NULL;
+    for (size_t t = 0; t < N_TABLES && !verb; t++)
+        verb = find_in_table(tables[t], argv[1], two);
+    if (verb)
+        *ret_n = strchr(verb->name, ' ') ? 2 : 1;
+    return verb;
 }
 
 /* The token from the data directory: --data, or ./.sarsen where `sarsen dev` runs. free() it. */

@@ -179,14 +179,16 @@ int command_fail(const struct command *command, int error)
 {
     fprintf(stderr, "sarsen: %s\n",
             error == SARSEN_EREFUSED ? sarsen_problem(command->client) : sarsen_strerror(error));
-    if (error == SARSEN_ECONNECT)
+    if (error == SARSEN_ECONNECT) {
         fprintf(stderr,
                 "sarsen: is it running? `sarsen dev` starts it; --address or "
                 "SARSEN_ADDRESS names another one\n");
-    if (error == SARSEN_EREFUSED && sarsen_status(command->client) == 401)
+    }
+    if (error == SARSEN_EREFUSED && sarsen_status(command->client) == 401) {
         fprintf(stderr,
                 "sarsen: run it where the data directory is, or give --data, --token or "
                 "SARSEN_TOKEN\n");
+    }
     return CLI_FAILED;
 }
 

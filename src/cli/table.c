@@ -62,7 +62,7 @@ void print_table(const sarsen_value *array, const struct column *columns, const 
     unsigned n_columns = 0;
     size_t widths[COLUMNS_MAX];
     char *titles[COLUMNS_MAX];
-    for (; columns[n_columns].title && n_columns < COLUMNS_MAX; n_columns++) {
+    for (; n_columns < COLUMNS_MAX && columns[n_columns].title; n_columns++) {
         titles[n_columns] = mem_strdup(columns[n_columns].title);
         widths[n_columns] = strlen(titles[n_columns]);
     }

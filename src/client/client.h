@@ -16,7 +16,7 @@
 #include "base/span.h"
 
 #define CLIENT_HEAD_MAX 65536u
-#define CLIENT_BODY_MAX (256u * 1024 * 1024)
+#define CLIENT_BODY_MAX ((size_t)256 * 1024 * 1024)
 #define CLIENT_TIMEOUT_MS 30000u
 
 struct bytes {

@@ -51,13 +51,14 @@ static void apply(struct control *control, const struct store_event *event)
 {
     struct rooms *rooms = &control->rooms;
     int r = 0;
-    if (span_starts_with(event->entry.key, SPAN(REGISTRY_PREFIX)))
+    if (span_starts_with(event->entry.key, SPAN(REGISTRY_PREFIX))) {
         r = registry_apply(rooms->registry, event, loop_now(control->loop),
                            loop_wall(control->loop));
-    else if (span_starts_with(event->entry.key, SPAN(VERSION_PREFIX)))
+    } else if (span_starts_with(event->entry.key, SPAN(VERSION_PREFIX))) {
         r = version_apply(rooms->version, event);
-    else if (span_starts_with(event->entry.key, SPAN(ROLLOUT_PREFIX)))
+    } else if (span_starts_with(event->entry.key, SPAN(ROLLOUT_PREFIX))) {
         r = rollouts_apply(rooms->rollouts, event);
+    }
     if (r) {
         char *key = mem_span_dup(event->entry.key);
         log_error("daemon", "a record cannot be read and is left out", "key", key);
@@ -116,11 +117,12 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
     (void)revision;
     struct control *control = container_of(command, struct control, expire_command);
     control->is_expiring = false;
-    if (answer && is_store_answer)
+    if (answer && is_store_answer) {
         /* Read-only, most likely: what has expired stays listed until the store writes again. */
         timer_start(&control->expire, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
-    else
+    } else {
         plan_expire(control);
+    }
 }
 
 static void on_expire_due(struct timer *timer)

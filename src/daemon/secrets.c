@@ -11,6 +11,14 @@
 #define SECRET_FILE_MAX 4096u
 #define TOKEN_MIN 16u
 
+static int make(int dir_fd, const char *name, struct span fresh, struct buf *bytes)
+{
+    int r = file_write(dir_fd, name, fresh, 0600);
+    if (r)
+        return err_trace(r);
+    return err_fold(buf_append(bytes, fresh));
+}
+
 /* Reads the file, or makes it of `fresh`. Answers: SECRETS_REFUSED. */
 static int read_or_make(int dir_fd, const char *name, struct span fresh, struct buf *bytes,
                         struct problem *problem)
@@ -23,10 +31,8 @@ static int read_or_make(int dir_fd, const char *name, struct span fresh, struct 
     }
 
     int r = file_read(dir_fd, name, bytes);
-    if (r == FILE_ABSENT) {
-        r = file_write(dir_fd, name, fresh, 0600);
-        return r ? err_trace(r) : err_fold(buf_append(bytes, fresh));
-    }
+    if (r == FILE_ABSENT)
+        return make(dir_fd, name, fresh, bytes);
     if (r == FILE_TOO_LARGE) {
         problem_set(problem, name, "is larger than %u bytes", SECRET_FILE_MAX);
         return SECRETS_REFUSED;

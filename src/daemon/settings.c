@@ -13,7 +13,7 @@
 #include "io/file.h"
 #include "registry/registry.h"
 
-#define SETTINGS_FILE_MAX (4u * 1024 * 1024)
+#define SETTINGS_FILE_MAX ((size_t)4 * 1024 * 1024)
 #define KEY_MAX 128u
 
 /* --- the table --- */
@@ -107,7 +107,7 @@ static const struct {
 /* One reading of a document. */
 struct reader {
     struct settings *settings;
-    yaml_document_t *document;
+    yaml_document_t document;
     struct problem *problem;
     bool is_given[N_SETTINGS], has_routes;
 };
@@ -257,7 +257,7 @@ static int read_setting(struct reader *reader, const struct setting *setting, ya
 
     for (yaml_node_item_t *item = node->data.sequence.items.start;
          item < node->data.sequence.items.top; item++) {
-        int r = read_leaf(reader, setting, yaml_document_get_node(reader->document, *item));
+        int r = read_leaf(reader, setting, yaml_document_get_node(&reader->document, *item));
         if (r)
             return r;
     }
@@ -297,8 +297,8 @@ static int read_route_map(struct reader *reader, struct gateway_route *route, co
 
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
          pair++) {
-        const yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
-        yaml_node_t *value = yaml_document_get_node(reader->document, pair->value);
+        const yaml_node_t *key = yaml_document_get_node(&reader->document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(&reader->document, pair->value);
         char name[KEY_MAX];
         snprintf(name, sizeof(name), "%s%.*s", prefix, SPAN_ARG(scalar(key)));
         int r = strcmp(name, "match") == 0 ? read_route_map(reader, route, "match.", value)
@@ -343,7 +343,7 @@ static int read_routes(struct reader *reader, yaml_node_t *node)
     settings->gateway.routes = settings->routes;
     for (size_t i = 0; i < n; i++) {
         yaml_node_t *item =
-            yaml_document_get_node(reader->document, node->data.sequence.items.start[i]);
+            yaml_document_get_node(&reader->document, node->data.sequence.items.start[i]);
         struct gateway_route *route = &settings->routes[i];
         int r = read_route_map(reader, route, "", item);
         if (!r)
@@ -419,8 +419,8 @@ static int read_section(struct reader *reader, const char *section, yaml_node_t 
 
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
          pair++) {
-        int r = read_pair(reader, section, yaml_document_get_node(reader->document, pair->key),
-                          yaml_document_get_node(reader->document, pair->value));
+        int r = read_pair(reader, section, yaml_document_get_node(&reader->document, pair->key),
+                          yaml_document_get_node(&reader->document, pair->value));
         if (r)
             return r;
     }
@@ -453,22 +453,20 @@ static int check_end(struct reader *reader, yaml_parser_t *parser)
 static int read_document(struct reader *reader, struct span bytes)
 {
     yaml_parser_t parser;
-    yaml_document_t document;
     if (!yaml_parser_initialize(&parser))
         mem_exhausted(0);
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes.data, bytes.size);
 
     int r;
-    if (!yaml_parser_load(&parser, &document)) {
+    if (!yaml_parser_load(&parser, &reader->document)) {
         r = refuse_yaml(reader, parser.problem_mark.line,
                         parser.problem ? parser.problem : "unreadable");
     } else {
-        yaml_node_t *root = yaml_document_get_root_node(&document);
-        reader->document = &document;
+        yaml_node_t *root = yaml_document_get_root_node(&reader->document);
         r = root ? read_section(reader, "", root) : 0;
         if (root && !r)
             r = check_end(reader, &parser);
-        yaml_document_delete(&document);
+        yaml_document_delete(&reader->document);
     }
     yaml_parser_delete(&parser);
     return r;
