@@ -21,7 +21,7 @@ static void put_blob(const char *bytes)
     char path[256];
     snprintf(path, sizeof(path), "%s/01", directory);
     CHECK_INT(mkdir(path, 0700), 0);
-    snprintf(path, sizeof(path), "%s/01/%s", directory, SHA + 2);
+    snprintf(path, sizeof(path), "%s/01/%s", directory, &SHA[2]);
     FILE *file = fopen(path, "w");
     fputs(bytes, file);
     fclose(file);
@@ -45,7 +45,7 @@ static void start(struct gate *gate)
 static void finish(struct gate *gate)
 {
     char path[256];
-    snprintf(path, sizeof(path), "%s/01/%s", directory, SHA + 2);
+    snprintf(path, sizeof(path), "%s/01/%s", directory, &SHA[2]);
     unlink(path);
     snprintf(path, sizeof(path), "%s/01", directory);
     rmdir(path);
