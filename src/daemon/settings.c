@@ -235,16 +235,22 @@ static size_t line_of(const yaml_node_t *node)
     return node->start_mark.line + 1;
 }
 
-static const char *what_is(const yaml_node_t *node)
+/* What a sentence says was found. */
+static struct span found(const yaml_node_t *node)
 {
-    return node->type == YAML_MAPPING_NODE ? "a section" : "a list";
+    switch (node->type) {
+    case YAML_MAPPING_NODE: return SPAN("a section");
+    case YAML_SEQUENCE_NODE: return SPAN("a list");
+    case YAML_NO_NODE:
+    case YAML_SCALAR_NODE: break;
+    }
+    return scalar(node);
 }
 
 static int read_leaf(struct reader *reader, const struct setting *setting, const yaml_node_t *node)
 {
     if (node->type != YAML_SCALAR_NODE)
-        return refuse(reader->problem, line_of(node), setting->key, span_of(what_is(node)),
-                      setting->accepts);
+        return refuse(reader->problem, line_of(node), setting->key, found(node), setting->accepts);
     if (!set_value(reader->settings, setting, scalar(node)))
         return refuse(reader->problem, line_of(node), setting->key, scalar(node), setting->accepts);
     return 0;
@@ -274,7 +280,7 @@ static int read_route_value(struct reader *reader, struct gateway_route *route, 
             continue;
         const char **at = (const char **)((char *)route + route_table[i].at);
         if (!scalar(node).size)
-            return refuse(reader->problem, line_of(node), key, scalar(node), route_table[i].help);
+            return refuse(reader->problem, line_of(node), key, found(node), "a text");
         if (*at)
             return refuse_twice(reader->problem, line_of(node), key);
         *at = arena_span_dup(&reader->settings->arena, scalar(node)).data;
@@ -292,7 +298,7 @@ static int read_route_map(struct reader *reader, struct gateway_route *route, co
                           yaml_node_t *map)
 {
     if (map->type != YAML_MAPPING_NODE)
-        return refuse(reader->problem, line_of(map), "routes", scalar(map),
+        return refuse(reader->problem, line_of(map), "routes", found(map),
                       "a section with match and service");
 
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
@@ -332,7 +338,7 @@ static int check_route(const struct gateway_route *route, size_t line, struct pr
 static int read_routes(struct reader *reader, yaml_node_t *node)
 {
     if (node->type != YAML_SEQUENCE_NODE)
-        return refuse(reader->problem, line_of(node), "routes", scalar(node), "a list of routes");
+        return refuse(reader->problem, line_of(node), "routes", found(node), "a list of routes");
 
     size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
     if (n > GATEWAY_ROUTES_MAX)
@@ -413,9 +419,13 @@ static int read_pair(struct reader *reader, const char *section, const yaml_node
 
 static int read_section(struct reader *reader, const char *section, yaml_node_t *map)
 {
-    if (map->type != YAML_MAPPING_NODE)
-        return refuse(reader->problem, line_of(map), section[0] ? section : "the file", scalar(map),
+    if (map->type != YAML_MAPPING_NODE) {
+        char name[KEY_MAX];
+        struct span key = span_of(section);
+        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(span_first(key, key.size - (key.size > 0))));
+        return refuse(reader->problem, line_of(map), section[0] ? name : "the file", found(map),
                       "a section of keys and values");
+    }
 
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
          pair++) {

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The config file: what is refused and how it is told, what `sarsen config` prints, reload."""
+import json
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# The file, the line told, and what the sentence must name: key, what was found, what is accepted.
+BAD = [
+    ("dta: x\n", 1, "dta is not known", "data, log.level"),
+    ("log:\n  colour: red\n", 2, "log.colour is not known", "level, format"),
+    ("log: { level: loud }\n", 1, 'log.level is "loud"', "debug, info, warn, error"),
+    ("log: loud\n", 1, 'log is "loud"', "a section"),
+    ("log: [a]\n", 1, "log is", "a section"),
+    ("data: ''\n", 1, 'data is ""', "a directory"),
+    ("data: { a: b }\n", 1, 'data is "a section"', "a directory"),
+    ("data: a\n\ndata: b\n", 3, "data is given twice", "once"),
+    ("api: { listen: nowhere }\n", 1, 'api.listen is "nowhere"', "a loopback address"),
+    ("api:\n  listen: 0.0.0.0:7000\n", 2, 'api.listen is "0.0.0.0:7000"', "a loopback address"),
+    ("auth: { required: maybe }\n", 1, 'auth.required is "maybe"', "true, false"),
+    ("gateway: { edge: [127.0.0.1:1, x] }\n", 1, 'gateway.edge is "x"', "an address"),
+    ("gateway: { edge: { a: b } }\n", 1, "gateway.edge is", "an address"),
+    ("gateway: { workers: -1 }\n", 1, 'gateway.workers is "-1"', "0 to 256"),
+    ("gateway: { workers: 257 }\n", 1, 'gateway.workers is "257"', "0 to 256"),
+    ("gateway: { workers: many }\n", 1, 'gateway.workers is "many"', "0 to 256"),
+    ("gateway:\n  upstream_timeout: 30\n", 2, 'gateway.upstream_timeout is "30"', "1ms to 1h"),
+    ("gateway: { connect_timeout: 2m }\n", 1, 'gateway.connect_timeout is "2m"', "1ms to 1m"),
+    ("gateway: { cookie: { ttl: 401d } }\n", 1, 'gateway.cookie.ttl is "401d"', "1m to 400d"),
+    ("gateway: { cookie: { sweet: yes } }\n", 1, "gateway.cookie.sweet", "ttl, secure"),
+    ("retire: { window: 0s }\n", 1, 'retire.window is "0s"', "1s to 3650d"),
+    ("drain: { grace: 2h }\n", 1, 'drain.grace is "2h"', "0s to 1h"),
+    ("routes: x\n", 1, "routes is", "a list of routes"),
+    ("routes:\n  - x\n", 2, "routes is", "match and service"),
+    ("routes:\n  - match: { path: /a }\n", 2, 'service is ""', "a name"),
+    ("routes:\n  - service: Orders\n", 2, 'service is "Orders"', "a name"),
+    ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known", "service and strip"),
+    ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour", "not known"),
+    ("routes:\n  - service: a\n    match: { prefix: api }\n", 2, '"api"', "begins with /"),
+    ("routes:\n  - service: a\n    match: { path: /a, prefix: /b }\n", 2, "path and prefix", "one"),
+    ("routes:\n  - service: a\n    match: { value: x }\n", 2, "match.value", "match.header"),
+    ("routes:\n  - service: a\n    service: b\n", 3, "service is given twice", "once"),
+    ("routes: []\nroutes: []\n", 2, "routes is given twice", "once"),
+    ("a: [\n", 2, "no YAML", ""),
+    ("\tdata: x\n", 1, "no YAML", ""),
+    ("data: x\n---\ndata: y\n", 3, "several documents", "one document"),
+    ("- data\n", 1, "the file is", "a section"),
+    ("? { a: b }\n: c\n", 1, "is not known", "data"),
+    ("data: *none\n", 1, "no YAML", ""),
+    ("x" * 300 + ": y\n", 1, "not known", "data"),
+]
+
+
+def check(binary, file):
+    return subprocess.run([binary, "config", "check", file], capture_output=True, text=True,
+                          timeout=20, check=False)
+
+
+@pytest.mark.parametrize(("text", "line", "found", "accepted"), BAD)
+def test_a_bad_file_is_refused_with_its_place(binary, tmp_path, text, line, found, accepted):
+    file = tmp_path / "sarsen.yaml"
+    file.write_text(text)
+    done = check(binary, file)
+    assert done.returncode == 1 and not done.stdout, done
+    assert done.stderr.startswith(f"sarsen: {file}: line {line}: "), done.stderr
+    assert found in done.stderr and accepted in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1
+    served = subprocess.run([binary, "server", "-c", file], capture_output=True, text=True,
+                            timeout=20, check=False, cwd=tmp_path)
+    assert (served.returncode, served.stderr) == (1, done.stderr)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+GOOD = [
+    "",
+    "# nothing but a comment\n",
+    "data: x\n",
+    "gateway: { edge: [] }\n",
+    "gateway:\n  edge: [127.0.0.1:0, '[::1]:0', 'unix:/tmp/x.sock']\n  internal: []\n",
+    "retire: { window: 5s }\ndrain: { grace: 0s }\n",
+    "routes:\n  - { match: { host: '*.example.com', prefix: /graphql, method: POST,\n"
+    "      header: X-A, value: b }, service: orders, strip: /graphql }\n",
+    "%YAML 1.1\n---\ndata: x\n...\n",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_good_file_is_fine(binary, tmp_path, text):
+    file = tmp_path / "sarsen.yaml"
+    file.write_text(text)
+    done = check(binary, file)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{file} is fine\n", "")
+
+
+def test_files_that_cannot_be_read(binary, tmp_path):
+    assert "no such file" in check(binary, tmp_path / "absent.yaml").stderr
+    assert "cannot be read" in check(binary, tmp_path).stderr
+    (tmp_path / "huge.yaml").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    assert "4 MiB" in check(binary, tmp_path / "huge.yaml").stderr
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    assert check(binary, tmp_path / "deep.yaml").returncode == 1
+    (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
+    assert check(binary, tmp_path / "binary.yaml").returncode == 1
+
+
+def config(binary, *arguments, status=0):
+    done = subprocess.run([binary, "config", *arguments], capture_output=True, text=True,
+                          timeout=20, check=False)
+    assert done.returncode == status, done
+    return done.stdout or done.stderr
+
+
+def test_the_reference_is_the_one_in_the_docs(binary):
+    assert config(binary, "reference") == (ROOT / "docs" / "operate" / "config.md").read_text()
+
+
+def leaves(schema, prefix=""):
+    for name, member in schema["properties"].items():
+        if "properties" in member:
+            assert member["additionalProperties"] is False
+            yield from leaves(member, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_the_schema_names_the_same_keys(binary):
+    schema = json.loads(config(binary, "schema"))
+    keys = [line.split("`")[1] for line in config(binary, "reference").splitlines()
+            if line.startswith("| `")]
+    routes = {"match.host", "match.path", "match.prefix", "match.method", "match.header",
+              "match.value", "service", "strip"}
+    assert sorted(leaves(schema)) == sorted(set(keys) - routes | {"routes"})
+
+
+def test_wrong_usage(binary):
+    assert "usage: sarsen config" in config(binary, "check", status=2)
+    assert "usage: sarsen config" in config(binary, status=2)
+    assert "usage: sarsen config" in config(binary, "improve", status=2)
+    assert "usage: sarsen config" in config(binary, "--help")
+
+
+# --- reload ---
+
+def reload(daemon, text):
+    """Writes the file anew, has it read, and gives what the daemon says about it."""
+    before = len(daemon.log)
+    daemon.config.write_text(text)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.eventually(lambda: any("msg=reloaded" in line or "was refused" in line
+                                  for line in daemon.log[before:]))
+    return "".join(daemon.log[before:])
+
+
+def test_reload_takes_over_what_can_change(make_daemon, service):
+    daemon = make_daemon()
+    target = service()
+    daemon.register("orders", "a", target.address, "1.0.0")
+    text = daemon.config.read_text()
+    assert daemon.edge_get("/graphql").status == 404
+    assert "reloaded" in reload(daemon, text + (
+        "routes:\n  - { match: { path: /graphql }, service: orders }\n"
+        "auth: { required: true }\nretire: { window: 7s }\n"))
+    daemon.eventually(lambda: daemon.edge_get("/graphql").status == 200)
+    assert daemon.call("GET", "/v1/services", token=False).status == 401
+    assert daemon.get("/v1/contracts/orders/1/retirement")["window"] == "7s"
+    reload(daemon, text)
+    daemon.eventually(lambda: daemon.edge_get("/graphql").status == 404)
+    assert daemon.call("GET", "/v1/services", token=False).status == 200
+
+
+def test_a_bad_file_changes_nothing_at_reload(make_daemon, service):
+    daemon = make_daemon("routes:\n  - { match: { path: /graphql }, service: orders }\n")
+    daemon.expect_log("config file was refused")
+    daemon.register("orders", "a", service().address, "1.0.0")
+    text = daemon.config.read_text()
+    for bad, words in ((text + "colour: red\n", "colour is not known"),
+                       ("routes: []\n", "data cannot change"),
+                       (text.replace("workers: 2", "workers: 1"), "gateway.workers cannot change"),
+                       (text.replace("127.0.0.1:0\" }", "127.0.0.1:1\" }"), "api.listen cannot"),
+                       (text.replace("edge: 127.0.0.1:0", f"edge: {daemon.api}"), daemon.api)):
+        said = reload(daemon, bad)
+        assert words in said, said
+        assert daemon.edge_get("/graphql").status == 200
+    daemon.config.unlink()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.eventually(lambda: any("no such file" in line for line in daemon.log))
+    assert daemon.edge_get("/graphql").status == 200
+
+
+def test_reloads_under_load_drop_no_request(make_daemon, service):
+    daemon = make_daemon()
+    daemon.register("orders", "a", service().address, "1.0.0")
+    text = daemon.config.read_text()
+    statuses = []
+    for number in range(20):
+        route = f"routes:\n  - {{ match: {{ path: /r{number} }}, service: orders }}\n"
+        reload(daemon, text + route)
+        statuses += [daemon.edge_get("/api/orders/").status for _ in range(5)]
+    assert set(statuses) == {200}
+    assert daemon.edge_get("/r19").status == 200
