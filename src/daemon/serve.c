@@ -17,6 +17,7 @@
 #include "daemon/settings.h"
 #include "io/process.h"
 #include "io/signals.h"
+#include "io/socket.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
@@ -131,6 +132,17 @@ static void on_child_exit(struct process *process, int wait_status)
              WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status));
 }
 
+/* From the root where a socket's address has room for that: the command may go elsewhere. */
+static void set_gateway(const char *data)
+{
+    char *whole = realpath(data, NULL);
+    CLEANUP(mem_freep) char *far = mem_format("unix:%s/gateway.sock", whole ? whole : data);
+    CLEANUP(mem_freep) char *near = mem_format("unix:%s/gateway.sock", data);
+    struct address address;
+    setenv("SARSEN_GATEWAY", address_parse(span_of(far), &address) ? near : far, 1);
+    free(whole);
+}
+
 static void set_environment(const struct server *server)
 {
     char text[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX + 8];
@@ -138,9 +150,7 @@ static void set_environment(const struct server *server)
     snprintf(address, sizeof(address), "http://%s", text);
     setenv("SARSEN_ADDRESS", address, 1);
     setenv("SARSEN_TOKEN", control_token(server->control), 1);
-    char *gateway = mem_format("unix:%s/gateway.sock", server->settings->data);
-    setenv("SARSEN_GATEWAY", gateway, 1);
-    free(gateway);
+    set_gateway(server->settings->data);
 }
 
 static void start_child(struct server *server)
