@@ -412,12 +412,12 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
     if (status)
         return status;
     version_observe_build(call->rooms->version, &spec.build, wall, txn);
+    if (call->is_dry_run)
+        return 0;
     /* The same registration again changes no record, and is a sign of life all the same. */
-    if (!call->is_dry_run) {
-        IGNORE(instance_heartbeat(call->rooms->registry, spec.service, spec.id,
-                                  loop_now(call->loop), wall),
-               "a new instance gets its time when it is applied");
-    }
+    IGNORE(instance_heartbeat(call->rooms->registry, spec.service, spec.id, loop_now(call->loop),
+                              wall),
+           "a new instance gets its time when it is applied");
     return 0;
 }
 
