@@ -7,6 +7,7 @@
   api_table.py openapi VERSION spec.json...    the document
 """
 import json
+import pathlib
 import re
 import sys
 
@@ -38,7 +39,8 @@ class Table:
         for name, field in body.items():
             nested = self.fields(field["fields"]) if "fields" in field else "NULL"
             required = "true" if field.get("required") else "false"
-            rows.append(f"    {{ {c_text(name)}, {KINDS[field['type']][0]}, {required}, {nested} }},")
+            kind = KINDS[field["type"]][0]
+            rows.append(f"    {{ {c_text(name)}, {kind}, {required}, {nested} }},")
         table = f"fields_{self.n_fields}"
         self.n_fields += 1
         self.lines += [f"static const struct api_field {table}[] = {{", *rows,
@@ -54,7 +56,8 @@ class Table:
                 "true" if route.get("open") else "false",
                 "true" if route.get("raw") else "false", body,
                 *(route.get(kind, "NULL") for kind in ("read", "write", "first", "revision"))))
-        print('/* Generated from src/api/spec by tools/api_table.py. */\n\n#include "api/routes.h"\n')
+        print("/* Generated from src/api/spec by tools/api_table.py. */\n")
+        print('#include "api/routes.h"\n')
         print("\n".join(self.lines))
         print("\nconst struct api_route api_routes[] = {")
         print("\n".join(rows))
@@ -114,7 +117,8 @@ def operation(route):
 
 def main():
     what, version, *files = sys.argv[1:]
-    routes = [route for name in files for route in json.load(open(name, encoding="utf-8"))]
+    routes = [route for name in files
+              for route in json.loads(pathlib.Path(name).read_text(encoding="utf-8"))]
     paths = {}
     for route in routes:
         path = route["path"].replace("...}", "}")
