@@ -155,15 +155,9 @@ static struct span make_etag(struct span body, char ret_etag[BOM_ID_SIZE + 3])
 /* A script, style or image that is not there must not be answered with a page. */
 static bool wants_page(const struct request *request)
 {
-    const struct http_head *head = request->exchange->head;
-    for (unsigned i = 0; i < head->n_fields; i++) {
-        if (!span_equals_nocase(head->fields[i].name, SPAN("sec-fetch-dest")))
-            continue;
-        struct span value = head->fields[i].value;
-        return span_is(value, "document") || span_is(value, "iframe") || span_is(value, "frame") ||
-               span_is(value, "empty");
-    }
-    return true;
+    struct span value = request_field(request, SPAN("sec-fetch-dest"));
+    return !value.data || span_is(value, "document") || span_is(value, "iframe") ||
+           span_is(value, "frame") || span_is(value, "empty");
 }
 
 static void answer_page(struct request *request, struct span app)

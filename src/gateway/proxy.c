@@ -438,7 +438,7 @@ static void set_deadline(struct request *request)
 
 void proxy_start(struct request *request, uint32_t major, size_t strip)
 {
-    request_resolve(request);
+    request_resolve_for_page(request);
     if (!choose(request, major))
         return;
     set_deadline(request);

@@ -99,6 +99,13 @@ static void request_reset(struct request *request, struct http_exchange *exchang
 
 /* --- who is it, and what is it served by --- */
 
+/* A BOM that is assigned first now is made known to everybody. */
+static void report(struct request *request)
+{
+    if (!request->bom->is_kept)
+        epoch_report(request->epoch, request->bom);
+}
+
 void request_resolve(struct request *request)
 {
     if (request->bom)
@@ -130,8 +137,35 @@ void request_resolve(struct request *request)
             asked.previous_bom = span_of(identity->cookie.bom);
         request->bom = version_resolve(epoch->boms, &asked, &request->reason, NULL);
     }
-    if (!request->bom->is_kept)
-        epoch_report(epoch, request->bom);
+    report(request);
+}
+
+struct span request_field(const struct request *request, struct span name)
+{
+    const struct http_head *head = request->exchange->head;
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        if (span_equals_nocase(head->fields[i].name, name))
+            return head->fields[i].value;
+    }
+    return SPAN_NULL;
+}
+
+void request_resolve_for_page(struct request *request)
+{
+    request_resolve(request);
+    const struct identity *identity = &request->identity;
+    if (request->is_internal || !identity->has_cookie || !identity->cookie.bom[0] ||
+        strcmp(identity->cookie.bom, request->bom->id) == 0)
+        return;
+    /* The browser goes to another page: whatever was open is left behind. */
+    if (span_equals_nocase(request_field(request, SPAN("sec-fetch-dest")), SPAN("document")))
+        return;
+
+    struct bom_cache *boms = request->epoch->boms;
+    const struct bom *page = version_bom(boms, span_of(identity->cookie.bom));
+    if (page)
+        request->bom = version_bom_of_page(boms, page, request->bom);
+    report(request);
 }
 
 struct span request_cookie(struct request *request, bool is_page, struct span customer,
@@ -159,7 +193,7 @@ struct span request_cookie(struct request *request, bool is_page, struct span cu
         hash_base32(worker_random(request->worker, DEVICE_RANDOM_SIZE), DEVICE_RANDOM_SIZE,
                     cookie.device);
     }
-    if (request->bom && (is_page || !identity->has_cookie))
+    if (request->bom && is_page)
         memcpy(cookie.bom, request->bom->id, sizeof(cookie.bom));
     if (customer.data) {
         memcpy(cookie.customer, customer.data, customer.size);

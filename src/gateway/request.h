@@ -68,8 +68,15 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
 /* Frees the pooled ones. */
 void requests_free(struct worker *worker);
 
-/* Finds customer and BOM; idempotent. */
+/* Finds customer and BOM, for a page and whoever asks what it would be; idempotent. */
 void request_resolve(struct request *request);
+
+/* The same for a request that an open page may have caused: it stays within what that page was
+ * served by, until a navigation. */
+void request_resolve_for_page(struct request *request);
+
+/* The value of a field by its lower-case name; SPAN_NULL when it is absent. */
+struct span request_field(const struct request *request, struct span name);
 
 /* Around every callback of a call or an exchange. */
 void request_enter(struct request *request);

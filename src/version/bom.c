@@ -22,6 +22,15 @@ struct contract_array {
     uint32_t contract_of[];
 };
 
+/* An open page's BOM and the customer's of now make a third. */
+struct page_bom {
+    struct map_node node; /* by its key */
+    struct {
+        const struct bom *page, *now;
+    } key;
+    const struct bom *bom;
+};
+
 struct cached_bom {
     struct map_node node; /* by id */
     struct bom bom;
@@ -41,6 +50,7 @@ struct bom_cache *bom_cache_new(const struct version_snapshot *snapshot)
     map_init(&cache->boms);
     map_init(&cache->choices);
     map_init(&cache->contracts);
+    map_init(&cache->pages);
     return cache;
 }
 
@@ -52,6 +62,7 @@ struct bom_cache *bom_cache_free(struct bom_cache *cache)
     map_fini(&cache->boms);
     map_fini(&cache->choices);
     map_fini(&cache->contracts);
+    map_fini(&cache->pages);
     arena_fini(&cache->arena);
     free(cache);
     return NULL;
@@ -158,6 +169,50 @@ const struct bom *bom_of_parts(struct bom_cache *cache, struct bom_parts *parts)
     bom_id_format(buf_span(&json), id);
     struct cached_bom *cached = map_find_as(&cache->boms, span_of(id), struct cached_bom, node);
     return cached ? &cached->bom : bom_add(cache, buf_span(&json), id, parts);
+}
+
+/* Contracts are interned: equal ones are the same array. */
+static bool is_same_page(const struct bom *page, const struct bom *now)
+{
+    if (page->contract_of != now->contract_of || page->n_releases != now->n_releases)
+        return false;
+    for (unsigned i = 0; i < page->n_releases; i++) {
+        if (page->releases[i] != now->releases[i])
+            return false;
+    }
+    return true;
+}
+
+const struct bom *version_bom_of_page(struct bom_cache *cache, const struct bom *page,
+                                      const struct bom *now)
+{
+    if (page == now || is_same_page(page, now))
+        return now;
+
+    struct page_bom wanted = { .key = { page, now } };
+    struct span key = { (const char *)&wanted.key, sizeof(wanted.key) };
+    struct page_bom *made = map_find_as(&cache->pages, key, struct page_bom, node);
+    if (made)
+        return made->bom;
+
+    made = arena_new(&cache->arena, struct page_bom);
+    made->key = wanted.key;
+    CLEANUP(arena_fini) struct arena scratch = { 0 };
+    unsigned n_services = cache->snapshot->n_services;
+    struct bom_parts parts = {
+        .releases = page->releases,
+        .n_releases = page->n_releases,
+        .contract_of = arena_new_array(&scratch, uint32_t, n_services),
+        .builds = arena_new_array(&scratch, struct bom_build, now->n_builds),
+        .n_builds = now->n_builds,
+    };
+    memcpy(parts.contract_of, page->contract_of, n_services * sizeof(uint32_t));
+    if (now->n_builds)
+        memcpy(parts.builds, now->builds, now->n_builds * sizeof(parts.builds[0]));
+    made->bom = bom_of_parts(cache, &parts);
+    map_add(&cache->pages, &made->node,
+            (struct span){ (const char *)&made->key, sizeof(made->key) });
+    return made->bom;
 }
 
 /* --- BOMs of the store, compiled against this snapshot --- */

@@ -38,6 +38,7 @@ struct bom_cache {
     struct map boms;      /* by id */
     struct map choices;   /* by struct choice_key */
     struct map contracts; /* arrays of contracts by their own bytes */
+    struct map pages;     /* struct page_bom by its key */
 };
 
 /* What a BOM is made of. The arrays may be scratch memory. */

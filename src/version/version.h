@@ -440,6 +440,12 @@ const struct bom *version_resolve(struct bom_cache *cache, const struct resolve_
 /* The BOM of that id, when this cache or the store knows it; else NULL. */
 const struct bom *version_bom(struct bom_cache *cache, struct span id);
 
+/* The BOM of requests that an open page causes: releases and contracts of the BOM the page was
+ * served by, because its code was written for them, with the builds of `now`, so that a step or an
+ * abort of a rollout holds for open pages too. */
+const struct bom *version_bom_of_page(struct bom_cache *cache, const struct bom *page,
+                                      const struct bom *now);
+
 /* Every (app, release) that somebody can be served now: defaults, unexpired pins, rollouts. For
  * retirement: calls `each` with why, e.g. "pinned for acme until …". `customer` is empty unless a
  * pin. */
