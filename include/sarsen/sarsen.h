@@ -62,6 +62,8 @@ typedef struct sarsen_options {
 /* Copies the options; connects with the first call. SARSEN_EADDRESS, SARSEN_EINVALID (a token
  * that fits into no header), SARSEN_ENOMEM. */
 SARSEN_API int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client);
+
+/* Closes its connection; values it gave stay. NULL is fine. */
 SARSEN_API void sarsen_client_free(sarsen_client *client);
 
 /* The HTTP status of the last answer; 0 when there was none. */
@@ -76,6 +78,8 @@ typedef struct sarsen_value sarsen_value;
 
 /* Reads JSON. SARSEN_EINVALID when it is none, SARSEN_ENOMEM. */
 SARSEN_API int sarsen_value_parse(const char *json, size_t size, sarsen_value **ret_value);
+
+/* Frees a whole document; what was borrowed from it goes with it. NULL is fine. */
 SARSEN_API void sarsen_value_free(sarsen_value *value);
 
 /* Members and elements are borrowed from the document; NULL when there is none. */
@@ -90,7 +94,11 @@ SARSEN_API const char *sarsen_value_name(const sarsen_value *object, size_t inde
 
 /* The text of a string; "" for anything else. */
 SARSEN_API const char *sarsen_value_text(const sarsen_value *value);
+
+/* The number; 0 for anything else. */
 SARSEN_API double sarsen_value_number(const sarsen_value *value);
+
+/* What a value is; false for NULL. sarsen_value_is_true(): it is JSON's true. */
 SARSEN_API bool sarsen_value_is_true(const sarsen_value *value);
 SARSEN_API bool sarsen_value_is_text(const sarsen_value *value);
 SARSEN_API bool sarsen_value_is_number(const sarsen_value *value);
@@ -126,7 +134,11 @@ SARSEN_API int sarsen_register(sarsen_client *client, const sarsen_instance *ins
 
 /* SARSEN_EREFUSED with status 404: register again. */
 SARSEN_API int sarsen_heartbeat(sarsen_client *client, const char *service, const char *id);
+
+/* It gets no new requests from now on; those in flight finish. */
 SARSEN_API int sarsen_drain(sarsen_client *client, const char *service, const char *id);
+
+/* It is gone from the registry when this returns 0. */
 SARSEN_API int sarsen_deregister(sarsen_client *client, const char *service, const char *id);
 
 /* What a customer is served by and why. `app` may be NULL: all. */
