@@ -158,6 +158,10 @@ struct span http_server_date(struct http_server *server);
 /* listener.c */
 void http_server_close_listeners(struct http_server *server);
 
+/* Takes what is queued and has the kernel refuse all that comes later. A socket that nobody
+ * accepts on would let clients connect and wait until the whole draining is over. */
+void http_server_end_listeners(struct http_server *server);
+
 /* connection.c */
 void http_connection_open(struct connection *connection);
 void http_connection_run(struct connection *connection);

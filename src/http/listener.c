@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "http/connection.h"
 
 #define ACCEPT_BATCH 64
+#define QUEUE_MAX 4096u /* of connections that nobody has accepted; what listen() is given */
 #define ACCEPT_RETRY (100 * NSEC_PER_MSEC)
 
 struct listener {
@@ -121,13 +123,35 @@ int http_listen(struct http_server *server, int listen_fd, unsigned number)
     return 0;
 }
 
-void http_server_close_listeners(struct http_server *server)
+static void listener_free(struct listener *listener)
+{
+    watch_remove(&listener->watch);
+    task_cancel(&listener->task);
+    timer_stop(&listener->retry);
+    free(listener);
+}
+
+void http_server_end_listeners(struct http_server *server)
 {
     for (struct list *link; (link = list_take_first(&server->listeners));) {
         struct listener *listener = container_of(link, struct listener, link);
-        watch_remove(&listener->watch);
-        task_cancel(&listener->task);
-        timer_stop(&listener->retry);
-        free(listener);
+        int listen_fd = listener->watch.fd;
+        unsigned number = listener->number;
+        listener_free(listener);
+        for (unsigned i = 0; i < QUEUE_MAX; i++) {
+            struct address peer;
+            peer.size = sizeof(peer.storage);
+            int fd = accept4(listen_fd, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd < 0)
+                break;
+            http_server_admit(server, fd, &peer, number);
+        }
+        shutdown(listen_fd, SHUT_RDWR);
     }
+}
+
+void http_server_close_listeners(struct http_server *server)
+{
+    for (struct list *link; (link = list_take_first(&server->listeners));)
+        listener_free(container_of(link, struct listener, link));
 }

@@ -107,7 +107,7 @@ void http_drain(struct http_server *server, void (*on_done)(void *owner), void *
     server->is_draining = true;
     server->on_drained = on_done;
     server->drain_owner = owner;
-    http_server_close_listeners(server);
+    http_server_end_listeners(server);
     task_defer(&server->drainer, server->loop);
 }
 

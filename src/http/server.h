@@ -89,7 +89,8 @@ struct http_server *http_server_free(struct http_server *server);
 /* Accepts on a listening socket, which stays the caller's. */
 int http_listen(struct http_server *server, int listen_fd, unsigned number) MUST_CHECK;
 
-/* Stops accepting, closes idle connections, and lets the others end with their exchange.
+/* Ends listening, for everybody who has the socket, closes idle connections, and lets the others
+ * end with their exchange. What had been queued is still served; later clients are refused.
  * on_done(owner) is called when none is left. */
 void http_drain(struct http_server *server, void (*on_done)(void *owner), void *owner);
 

@@ -2,6 +2,7 @@
 
 #include "http/server.h"
 
+#include <errno.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -39,6 +40,27 @@ TEST(draining_answers_what_was_asked_and_then_ends)
     peer_close(idle);
     peer_close(busy);
     peer_close(just_sent);
+    bench_free(bench);
+}
+
+TEST(draining_serves_the_queue_and_refuses_what_comes_later)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *queued = bench_connect(bench), *silent = bench_connect(bench);
+    peer_send(queued, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    http_drain(bench->server, note_done, bench);
+    int late_fd = socket(bench->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(connect(late_fd, &bench->address.any, bench->address.size), -1);
+    CHECK_INT(errno, ECONNREFUSED);
+    close(late_fd);
+    peer_expect(queued,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_expect_end(queued);
+    peer_expect_end(silent);
+    settle(bench->loop);
+    CHECK_INT(bench->n_done, 1);
+    peer_close(queued);
+    peer_close(silent);
     bench_free(bench);
 }
 
