@@ -45,8 +45,8 @@ def make_daemon(binary, tmp_path):
     """Makes daemons with a config of the test's own; they are stopped and checked at the end."""
     made = []
 
-    def make(config="", start=True, name="d"):
-        daemon = Daemon(binary, tmp_path / f"{name}{len(made)}", config)
+    def make(config="", start=True, name="d", gateway=""):
+        daemon = Daemon(binary, tmp_path / f"{name}{len(made)}", config, gateway)
         made.append(daemon)
         if start:
             daemon.start()

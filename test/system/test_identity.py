@@ -148,13 +148,8 @@ def test_no_cookie_is_set_for_internal_callers(ask):
     assert ask("Sarsen-Customer: acme", where="internal")[2] is None
 
 
-def test_a_secure_cookie(make_daemon, name, upstream):
-    daemon = make_daemon("")
-    text = daemon.config.read_text().replace("  workers: 2", "  workers: 2\n"
-                                             "  cookie: { secure: true, ttl: 1h }")
-    daemon.stop()
-    daemon.config.write_text(text)
-    daemon.start()
+def test_a_secure_cookie(make_daemon):
+    daemon = make_daemon(gateway="  cookie: { secure: true, ttl: 1h }\n")
     cookie = daemon.edge_get("/.sarsen/resolve").headers["Set-Cookie"]
     assert "secure" in cookie.lower() and "max-age=3600" in cookie.lower()
 

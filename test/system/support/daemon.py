@@ -23,7 +23,7 @@ gateway:
   edge: 127.0.0.1:0
   internal: 127.0.0.1:0
   workers: 2
-drain: {{ grace: 2s }}
+{gateway}drain: {{ grace: 2s }}
 """
 
 UNEXPECTED = re.compile(r"level=(warn|error)|Sanitizer|runtime error|Assertion")
@@ -87,13 +87,13 @@ class Caller:
 
 
 class Daemon:
-    def __init__(self, binary, directory, config=""):
+    def __init__(self, binary, directory, config="", gateway=""):
         self.binary = binary
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data = self.directory / "data"
         self.config = self.directory / "sarsen.yaml"
-        self.config.write_text(CONFIG.format(data=self.data) + config)
+        self.config.write_text(CONFIG.format(data=self.data, gateway=gateway) + config)
         self.log = []
         self.process = None
         self.expected = []  # patterns of log lines that may be warnings

@@ -200,6 +200,8 @@ class Upstream:
         finally:
             self.listener.settimeout(TIMEOUT)
         for wire in self.wires:
+            if wire.sock.fileno() < 0:
+                continue
             wire.sock.setblocking(False)
             try:
                 data = wire.sock.recv(4096)
