@@ -44,10 +44,10 @@ Try:
     sarsen instances orders                  # 3.15.0 is there, and waits
     sarsen rollout start orders@3.15.0 --steps 1,10,50,100
     sarsen rollout step ID                   # the ID it printed; then promote, or abort
-    sarsen usage orders@2                    # who still needs it
+    sarsen usage orders@2                    # acme, once it has logged in in a browser
     sarsen retire offline orders@2           # refused, with the reason
     sarsen pin acme shop 4.2.0 --why "moved"
-    sarsen retire offline orders@2           # once more, {window} seconds later
+    sarsen retire offline orders@2           # once acme's page was loaded again, {window} s later
 
 Ctrl-C ends everything.
 """

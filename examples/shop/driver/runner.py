@@ -74,7 +74,7 @@ def refuse_taken(ports):
         ports = ", ".join(taken)
         raise DemoError(
             f"port taken on 127.0.0.1: {ports}. `ss -ltnp` shows by whom; end that first, or "
-            "choose others with --ports EDGE,INTERNAL,API."
+            "choose others: python3 examples/shop/demo.py --ports EDGE,INTERNAL,API."
         )
 
 

@@ -194,6 +194,10 @@ class Story:
 
         answer = sarsen.pin("acme", "shop", "4.2.0", "moves to 4.2")
         facts.check(answer.status in OK, "acme's pin is moved to 4.2.0", answer)
+        placed = self.browser.do("order", "acme")
+        facts.equal((placed["release"], (placed["graphql"] or {}).get("contract"), placed["error"]),
+                    ("4.1.0", "orders@2", ""),
+                    "the page acme has open goes on with orders@2, and places an order")
         seen = self.browser.do("reload", "acme")
         facts.equal((seen["release"], (seen["graphql"] or {}).get("contract")),
                     ("4.2.0", "orders@3"), "acme sees 4.2.0 with orders@3 after a reload")
