@@ -304,14 +304,14 @@ static int start_gateway(struct control *control, struct problem *problem)
     return r > 0 ? CONTROL_REFUSED : err_trace(r);
 }
 
-static int listen_at(struct span text, struct problem *problem, int *ret_fd)
+static int listen_at(struct span text, const char *key, struct problem *problem, int *ret_fd)
 {
     struct address address;
     int r = address_parse(text, &address);
     if (!r)
         r = socket_listen(&address, false, ret_fd);
     if (r > 0) {
-        problem_set(problem, "api.listen", "%.*s %s", SPAN_ARG(text),
+        problem_set(problem, key, "%.*s %s", SPAN_ARG(text),
                     r == SOCKET_IN_USE    ? "is taken by another process"
                     : r == SOCKET_REFUSED ? "may not be listened at"
                                           : "is too long for a socket");
@@ -329,11 +329,8 @@ static int start_api(struct control *control, struct problem *problem)
     };
     control->api = api_new(control->loop, &control->rooms, &settings);
 
-    int r = listen_at(span_of(control->settings->api_listen), problem, &control->api_fd);
-    if (r)
-        return r;
     char *path = mem_format("unix:%s/api.sock", control->settings->data);
-    r = listen_at(span_of(path), problem, &control->api_unix_fd);
+    int r = listen_at(span_of(path), "api.listen", problem, &control->api_unix_fd);
     free(path);
     if (r)
         return r;
@@ -344,7 +341,7 @@ static int start_api(struct control *control, struct problem *problem)
 static void fail(struct control *control, int r, struct problem *problem)
 {
     if (r < 0)
-        problem_set(problem, "", "it cannot serve; the log at level debug says where it failed");
+        problem_set(problem, "", "the listeners cannot be served: %s", strerror(-r));
     control->hooks.on_failed(control->hooks.owner, problem);
 }
 
@@ -353,6 +350,8 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
 {
     struct control *control = container_of(read, struct control, seen);
     struct problem problem = { 0 };
+    if (control->is_stopping)
+        return; /* the store hands over its last answers while everything is taken down */
     usage_load(control->rooms.usage, cells, n_rows);
 
     int r = start_gateway(control, &problem);
@@ -367,11 +366,32 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
     control->hooks.on_ready(control->hooks.owner);
 }
 
+/* Before anything is written: a start that a taken port ends leaves no directory behind. The
+ * gateway opens its listeners itself, so those are only tried here. */
+static int open_listeners(struct control *control, struct problem *problem)
+{
+    int r =
+        listen_at(span_of(control->settings->api_listen), "api.listen", problem, &control->api_fd);
+    const struct gateway_settings *gateway = &control->settings->gateway;
+    for (unsigned i = 0; !r && i < gateway->n_listeners; i++) {
+        const struct gateway_listener *listener = &gateway->listeners[i];
+        CLEANUP(fd_closep) int fd = -1;
+        if (listener->address.any.sa_family != AF_UNIX)
+            r = listen_at(span_of(listener->text),
+                          listener->is_internal ? "gateway.internal" : "gateway.edge", problem,
+                          &fd);
+    }
+    return r;
+}
+
 static int open_secrets(struct control *control, struct problem *problem)
 {
     int r = dir_make(AT_FDCWD, control->settings->data, 0750);
-    if (r)
-        return err_trace(r);
+    if (r) {
+        problem_set(problem, "data", "%s cannot be made: %s", control->settings->data,
+                    strerror(-r));
+        return CONTROL_REFUSED;
+    }
     CLEANUP(fd_closep) int dir = open(control->settings->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
         problem_set(problem, "data", "%s cannot be opened: %s", control->settings->data,
@@ -381,15 +401,21 @@ static int open_secrets(struct control *control, struct problem *problem)
     r = secrets_token(dir, control->token, problem);
     if (!r)
         r = secrets_cookie_keys(dir, &control->keys, problem);
-    return r > 0 ? CONTROL_REFUSED : err_trace(r);
+    if (r < 0)
+        problem_set(problem, "data", "the secrets in %s cannot be kept: %s",
+                    control->settings->data, strerror(-r));
+    return r ? CONTROL_REFUSED : 0;
 }
 
 static int open_store(struct control *control, struct problem *problem)
 {
     struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
     int r = store_open(control->loop, &settings, &control->rooms.store, problem);
+    if (r < 0)
+        problem_set(problem, "data", "the store in %s cannot be opened: %s",
+                    control->settings->data, strerror(-r));
     if (r)
-        return r > 0 ? CONTROL_REFUSED : err_trace(r);
+        return CONTROL_REFUSED;
 
     load(control, SPAN(REGISTRY_PREFIX));
     load(control, SPAN(VERSION_PREFIX));
@@ -429,7 +455,9 @@ int control_start(struct loop *loop, const struct settings *settings,
                   struct problem *problem)
 {
     CLEANUP(control_freep) struct control *control = control_new(loop, settings, hooks);
-    int r = open_secrets(control, problem);
+    int r = open_listeners(control, problem);
+    if (!r)
+        r = open_secrets(control, problem);
     if (!r)
         r = open_store(control, problem);
     if (r)
@@ -536,6 +564,7 @@ struct control *control_free(struct control *control)
     if (!control)
         return NULL;
 
+    control->is_stopping = true;
     timer_stop(&control->collect);
     timer_stop(&control->expire);
     timer_stop(&control->advance);

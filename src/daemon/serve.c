@@ -26,8 +26,8 @@ static const char *const dev_usage =
     "usage: sarsen dev [-c FILE] [--data DIR | --ephemeral] [-- COMMAND ARGUMENT…]\n"
     "\n"
     "Everything on loopback in one process, data kept in ./.sarsen. With a COMMAND: starts it when\n"
-    "Sarsen is ready, with SARSEN_ADDRESS, SARSEN_TOKEN and SARSEN_GATEWAY in its environment, and\n"
-    "ends with it.\n"
+    "Sarsen is ready, with SARSEN_ADDRESS, SARSEN_TOKEN, SARSEN_GATEWAY and SARSEN_DATA in its\n"
+    "environment, and ends with it.\n"
     "\n"
     "  -c FILE       a config file; `sarsen config reference` lists its keys\n"
     "  --data DIR    keep data there\n"
@@ -133,9 +133,10 @@ static void on_child_exit(struct process *process, int wait_status)
 }
 
 /* From the root where a socket's address has room for that: the command may go elsewhere. */
-static void set_gateway(const char *data)
+static void set_data(const char *data)
 {
     char *whole = realpath(data, NULL);
+    setenv("SARSEN_DATA", whole ? whole : data, 1);
     CLEANUP(mem_freep) char *far = mem_format("unix:%s/gateway.sock", whole ? whole : data);
     CLEANUP(mem_freep) char *near = mem_format("unix:%s/gateway.sock", data);
     struct address address;
@@ -150,7 +151,7 @@ static void set_environment(const struct server *server)
     snprintf(address, sizeof(address), "http://%s", text);
     setenv("SARSEN_ADDRESS", address, 1);
     setenv("SARSEN_TOKEN", control_token(server->control), 1);
-    set_gateway(server->settings->data);
+    set_data(server->settings->data);
 }
 
 static void start_child(struct server *server)
@@ -287,7 +288,9 @@ static int serve(struct server *server)
     struct control_hooks hooks = { on_ready, on_failed, server };
     if (!r)
         r = control_start(server->loop, server->settings, &hooks, &server->control, &problem);
-    if (r > 0)
+    if (r < 0 && !problem.text[0])
+        problem_set(&problem, "", "it cannot start: %s", strerror(-r));
+    if (r)
         print_problem(NULL, &problem);
     if (!r)
         r = loop_run(server->loop);
@@ -338,6 +341,10 @@ int serve_dev(int argc, char **argv)
     }
     if (server.is_ephemeral)
         server.data = mkdtemp(temporary);
+    if (server.is_ephemeral && !server.data) {
+        fprintf(stderr, "sarsen: no directory can be made in /tmp: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
     if (optind < argc)
         server.child_argv = argv + optind;
     return serve_and_clean(&server);

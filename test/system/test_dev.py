@@ -124,7 +124,8 @@ SHOW = ("import os, urllib.request\n"
         "request = urllib.request.Request(os.environ['SARSEN_ADDRESS'] + '/v1/contracts',\n"
         "    headers={'Authorization': 'Bearer ' + os.environ['SARSEN_TOKEN']})\n"
         "print('answer', urllib.request.urlopen(request).status)\n"
-        "print('gateway', os.environ['SARSEN_GATEWAY'])\n")
+        "print('gateway', os.environ['SARSEN_GATEWAY'])\n"
+        "print('data', os.environ['SARSEN_DATA'])\n")
 
 
 def test_a_command_runs_with_the_environment_and_gives_its_status(dev, tmp_path):
@@ -132,6 +133,7 @@ def test_a_command_runs_with_the_environment_and_gives_its_status(dev, tmp_path)
     assert one.end(None) == 7
     assert "answer 200" in one.text
     assert f"gateway unix:{tmp_path}/.sarsen/gateway.sock\n" in one.text
+    assert f"data {tmp_path}/.sarsen\n" in one.text
     assert one.text.index("is ready") < one.text.index("answer 200")
 
 
@@ -181,3 +183,36 @@ def test_kill_9_takes_the_command_along(dev):
     one.reader.join(20)  # the command's end closes the pipe
     assert not one.reader.is_alive() and not os.path.exists(f"/proc/{pid}/exe")
     subprocess.run(["rm", "-r", data], check=True)
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    ("/proc/foo", "No such file"), ("none/below", "No such file"), ("file", "Not a directory")])
+def test_a_directory_that_cannot_be_had_is_told(dev, tmp_path, data, said):
+    (tmp_path / "file").write_text("")
+    one = dev("--data", data)
+    assert one.end(None) == 1
+    assert one.text.startswith(f"sarsen: data {data} cannot be") and said in one.text, one.text
+
+
+def test_a_taken_port_leaves_no_directory(dev, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        one = dev(config=CONFIG.replace("edge: 127.0.0.1:0", f"edge: {address}"))
+        assert one.end(None) == 1
+    assert f"gateway.edge {address}" in one.text and list(tmp_path.iterdir()) == [one.config]
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 100, 5))
+def test_sigterm_at_any_point_of_the_start_ends_it(binary, tmp_path, milliseconds):
+    """What is measured here is time itself: the signal comes so long after the start."""
+    config = tmp_path / "dev.yaml"
+    config.write_text(CONFIG)
+    with subprocess.Popen([binary, "dev", "-c", config], cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        threading.Event().wait(milliseconds / 1000)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[0]
+    assert process.returncode in (0, -signal.SIGTERM), said
+    assert "Sanitizer" not in said and "runtime error" not in said, said
