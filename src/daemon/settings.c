@@ -10,11 +10,14 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/timefmt.h"
+#include "codec/uri.h"
 #include "io/file.h"
 #include "registry/registry.h"
 
 #define SETTINGS_FILE_MAX ((size_t)4 * 1024 * 1024)
 #define KEY_MAX 128u
+#define SETTINGS_PATH_MAX 2048u
+#define HOST_BYTES "abcdefghijklmnopqrstuvwxyz0123456789-."
 
 /* --- the table --- */
 
@@ -99,6 +102,8 @@ static const struct {
     { "strip", offsetof(struct gateway_route, strip),
       "a prefix that is removed from the path before it goes to the service" },
 };
+
+static const char route_methods[] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 #define N_ROUTE_KEYS (sizeof(route_table) / sizeof(route_table[0]))
 
@@ -230,6 +235,12 @@ static struct span scalar(const yaml_node_t *node)
     return (struct span){ (const char *)node->data.scalar.value, node->data.scalar.length };
 }
 
+/* YAML's "\0": the rest of the value would be lost. */
+static bool has_nul(const yaml_node_t *node)
+{
+    return span_find(scalar(node), '\0') < scalar(node).size;
+}
+
 static size_t line_of(const yaml_node_t *node)
 {
     return node->start_mark.line + 1;
@@ -251,7 +262,7 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
 {
     if (node->type != YAML_SCALAR_NODE)
         return refuse(reader->problem, line_of(node), setting->key, found(node), setting->accepts);
-    if (!set_value(reader->settings, setting, scalar(node)))
+    if (has_nul(node) || !set_value(reader->settings, setting, scalar(node)))
         return refuse(reader->problem, line_of(node), setting->key, scalar(node), setting->accepts);
     return 0;
 }
@@ -279,7 +290,7 @@ static int read_route_value(struct reader *reader, struct gateway_route *route, 
         if (strcmp(route_table[i].key, key) != 0)
             continue;
         const char **at = (const char **)((char *)route + route_table[i].at);
-        if (!scalar(node).size)
+        if (!scalar(node).size || has_nul(node))
             return refuse(reader->problem, line_of(node), key, found(node), "a text");
         if (*at)
             return refuse_twice(reader->problem, line_of(node), key);
@@ -315,7 +326,58 @@ static int read_route_map(struct reader *reader, struct gateway_route *route, co
     return 0;
 }
 
-/* What the single values cannot tell: a route needs a service and well-formed paths. */
+/* Requests are matched in their canonical form; a path in any other would never match. */
+static int check_path(const char *text, size_t line, struct problem *problem)
+{
+    struct span path, query;
+    const char *reason = NULL;
+    char memory[SETTINGS_PATH_MAX];
+    struct span found = span_of(text);
+    if (!text)
+        return 0;
+    if (text[0] != '/')
+        return refuse(problem, line, "match", found, "a path that begins with /");
+    int r = uri_normalise(found, memory, sizeof(memory), &path, &query, &reason);
+    if (r == URI_BAD || (!r && query.data))
+        return refuse(problem, line, "match", found, r ? reason : "a path without a query");
+    if (r)
+        return refuse(problem, line, "match", found, "a path of 2048 bytes at most");
+    if (span_equals(path, found))
+        return 0;
+    problem_set(problem, "match", "is \"%.80s\"; requests are matched as \"%.*s\", write that",
+                text, SPAN_ARG(span_first(path, 80)));
+    if (problem)
+        problem->line = (unsigned)line;
+    return SETTINGS_INVALID;
+}
+
+/* As requests carry it: lower case, without a port; "*." may stand for the first label. */
+static bool host_is_valid(struct span host)
+{
+    if (span_starts_with(host, SPAN("*.")))
+        host = span_from(host, 2);
+    bool is_literal = host.size && host.data[0] == '[' && span_ends_with(host, SPAN("]"));
+    if (is_literal)
+        host = span_from(span_first(host, host.size - 1), 1);
+    for (size_t i = 0; i < host.size; i++) {
+        if (!host.data[i] || !strchr(is_literal ? "0123456789abcdef:." : HOST_BYTES, host.data[i]))
+            return false;
+    }
+    return host.size > 0;
+}
+
+/* A strip that is not at the start of what matches would never be removed. */
+static bool strip_fits(const struct gateway_route *route)
+{
+    struct span strip = span_of(route->strip);
+    struct span match = span_of(route->prefix ? route->prefix : route->path);
+    if (!span_starts_with(match, strip))
+        return false;
+    return strip.size == match.size || match.data[strip.size] == '/' ||
+           span_ends_with(strip, SPAN("/"));
+}
+
+/* What the single values cannot tell: a route needs a service and conditions that can be met. */
 static int check_route(const struct gateway_route *route, size_t line, struct problem *problem)
 {
     struct span service = span_of(route->service);
@@ -324,9 +386,18 @@ static int check_route(const struct gateway_route *route, size_t line, struct pr
                       "a name of small letters, digits and hyphens");
     const char *const paths[] = { route->path, route->prefix, route->strip };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        if (paths[i] && paths[i][0] != '/')
-            return refuse(problem, line, "match", span_of(paths[i]), "a path that begins with /");
+        int r = check_path(paths[i], line, problem);
+        if (r)
+            return r;
     }
+    if (route->method && choice_of(route_methods, span_of(route->method)) < 0)
+        return refuse(problem, line, "match.method", span_of(route->method), route_methods);
+    if (route->host && !host_is_valid(span_of(route->host)))
+        return refuse(problem, line, "match.host", span_of(route->host),
+                      "a host in small letters, without a port,");
+    if (route->strip && !strip_fits(route))
+        return refuse(problem, line, "strip", span_of(route->strip),
+                      "the beginning of match.prefix or match.path");
     if (route->path && route->prefix)
         return refuse(problem, line, "match", SPAN("path and prefix"), "one of the two");
     if (route->header_value && !route->header_name)
@@ -373,15 +444,77 @@ static const struct setting *section_find(const char *prefix)
     return NULL;
 }
 
+/* How many letters must be put in, left out or replaced to make one of the other; texts of up to
+ * KEY_MAX bytes. */
+static unsigned edit_distance(struct span a, struct span b)
+{
+    unsigned row[KEY_MAX + 1];
+    for (unsigned j = 0; j <= b.size; j++)
+        row[j] = j;
+    for (size_t i = 0; i < a.size; i++) {
+        unsigned diagonal = row[0]++;
+        for (size_t j = 0; j < b.size; j++) {
+            unsigned replaced = diagonal + (a.data[i] != b.data[j]);
+            unsigned shorter = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = replaced < shorter ? replaced : shorter;
+        }
+    }
+    return row[b.size];
+}
+
+/* The key or section that was most likely meant, or SPAN_NULL. Also found when only its place is
+ * wrong: "window" for "retire.window". */
+static struct span nearest_key(struct span key)
+{
+    struct span nearest = SPAN_NULL;
+    unsigned best = key.size > 3 ? 3 : key.size;
+    for (size_t i = 0; i < N_SETTINGS && key.size < KEY_MAX; i++) {
+        struct span whole = span_of(table[i].key);
+        struct span part = span_first(whole, span_find(whole, '.'));
+        size_t dot = whole.size;
+        while (dot > 0 && whole.data[dot - 1] != '.')
+            dot--;
+        unsigned far = edit_distance(key, whole), part_far = edit_distance(key, part);
+        if (dot > 0 && span_equals(key, span_from(whole, dot)))
+            far = 0;
+        if (far < best)
+            nearest = whole;
+        else if (part_far < best)
+            nearest = part;
+        best = far < best ? far : best;
+        best = part_far < best ? part_far : best;
+    }
+    return nearest;
+}
+
+/* The keys and sections right below a section. */
+static void name_keys(const char *section, struct buf *text)
+{
+    struct span last = SPAN_NULL;
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (strncmp(table[i].key, section, strlen(section)) != 0)
+            continue;
+        struct span rest = span_of(table[i].key + strlen(section)), name = span_cut(&rest, '.');
+        if (!span_equals(name, last))
+            buf_printf(text, "%s%.*s", text->size ? ", " : "", SPAN_ARG(name));
+        last = name;
+    }
+    if (!section[0])
+        buf_puts(text, ", routes");
+}
+
 static int refuse_key(struct reader *reader, size_t line, const char *section, const char *key)
 {
-    CLEANUP(buf_fini) struct buf known = { .limit = 200 };
-    for (size_t i = 0; i < N_SETTINGS; i++) {
-        if (strncmp(table[i].key, section, strlen(section)) == 0)
-            buf_printf(&known, "%s%s", known.size ? ", " : "", table[i].key + strlen(section));
-    }
-    problem_set(reader->problem, key, "is not known; accepted are %.*s%s",
-                SPAN_ARG(buf_span(&known)), section[0] ? "" : ", routes");
+    CLEANUP(buf_fini) struct buf known = { 0 };
+    name_keys(section, &known);
+    struct span meant = nearest_key(span_of(key));
+    if (meant.size)
+        problem_set(reader->problem, key, "is not known; did you mean %.*s? Accepted are %.*s",
+                    SPAN_ARG(meant), SPAN_ARG(buf_span(&known)));
+    else
+        problem_set(reader->problem, key, "is not known; accepted are %.*s",
+                    SPAN_ARG(buf_span(&known)));
     if (reader->problem)
         reader->problem->line = (unsigned)line;
     return SETTINGS_INVALID;
