@@ -73,16 +73,6 @@ def service():
         service.stop()
 
 
-@pytest.fixture(scope="module")
-def shared(binary, tmp_path_factory):
-    """A daemon for all tests of a file that use services of their own only."""
-    daemon = Daemon(binary, tmp_path_factory.mktemp("shared"))
-    daemon.start()
-    yield daemon
-    daemon.stop()
-    daemon.check_log()
-
-
 names = (f"s{number}" for number in itertools.count(1))
 
 

@@ -71,7 +71,8 @@ def test_the_page_loads_its_release(shop):
     assert "<title>The shop</title>" in page
     base = "/apps/shop/4.1.0/"
     assert import_map(page) == {
-        "imports": {"@shop/main": f"{base}assets/main-1a2b.js", "@shop/lib": f"{base}assets/lib.js"},
+        "imports": {"@shop/main": f"{base}assets/main-1a2b.js",
+                    "@shop/lib": f"{base}assets/lib.js"},
         "integrity": {f"{base}assets/main-1a2b.js": integrity(MAIN),
                       f"{base}assets/lib.js": integrity(FILES["assets/lib.js"])}}
     style = f'href="{base}assets/style.css" integrity="{integrity(STYLE)}"'

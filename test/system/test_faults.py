@@ -437,3 +437,62 @@ def test_a_bad_config_is_refused_whole(make_daemon, name, service, wrong, place)
     daemon.config.write_text(good.replace("/good", "/better"))
     daemon.process.send_signal(signal.SIGHUP)
     eventually(lambda: daemon.edge_get("/better").status == 200)
+
+
+def test_a_reload_moves_listeners(make_daemon, name, upstreams):
+    daemon = make_daemon()
+    (upstream,) = upstreams(1, daemon)
+    old, new = daemon.edge, free_port()
+    text = daemon.config.read_text()
+    with Wire.connect(old) as client, Wire.connect(old) as idle:
+        client.get(f"/api/{name}/")
+        service, _ = upstream.request()
+        daemon.config.write_text(text.replace("edge: 127.0.0.1:0", f"edge: {new}"))
+        daemon.process.send_signal(signal.SIGHUP)
+        eventually(lambda: is_refused(old))
+        assert idle.rest() == b""
+        service.send(reply("200 OK", b"ended", "Connection: close"))
+        assert client.answer()[1] == b"ended", "what had begun ends"
+    daemon.edge = new
+    with Wire.connect(new) as client:
+        client.get(f"/api/{name}/")
+        upstream.request()[0].send(reply("200 OK", b"new"))
+        assert client.answer()[1] == b"new"
+
+
+def test_clients_are_limited_and_idle_ones_are_let_go(make_daemon):
+    daemon = make_daemon(gateway="  max_connections_per_address: 3\n  idle_timeout: 1s\n",
+                         start=False)
+    # The limit is each worker's own.
+    daemon.config.write_text(daemon.config.read_text().replace("workers: 2", "workers: 1"))
+    daemon.start()
+    kept = [Wire.connect(daemon.edge) for _ in range(3)]
+    for wire in kept:
+        wire.get("/.sarsen/resolve")
+        assert wire.answer()[0].status == 200
+    with Wire.connect(daemon.edge) as refused:
+        refused.sock.settimeout(0.5)
+        assert refused.rest() == b""
+    internal = [Wire.connect(daemon.internal) for _ in range(8)]
+    for wire in internal:
+        wire.get("/.sarsen/resolve")
+        assert wire.answer()[0].status == 200, "internal callers are not limited"
+    for wire in kept + internal:
+        assert wire.rest() == b"", "idle for its second"
+        wire.close()
+    assert daemon.edge_get("/.sarsen/resolve").status == 200
+
+
+def test_descriptors_come_back(make_daemon, name, service):
+    daemon = make_daemon()
+    daemon.register(name, "i1", service(name="s").address, "1.0.0")
+    daemon.edge_get(f"/api/{name}/")
+    before = daemon.descriptors()
+    for n in range(60):
+        with Wire.connect(daemon.edge) as client:
+            client.get(f"/api/{name}/")
+            if n % 3:
+                client.answer()
+            if n % 2:
+                client.reset()
+    eventually(lambda: daemon.descriptors() <= before + 8)

@@ -9,8 +9,6 @@ import time
 import pytest
 from support.wire import Wire, reply
 
-DEVICE = "abcdefghijklmnop"
-
 
 @pytest.fixture
 def ask(shared, name, upstream):
@@ -43,7 +41,8 @@ def base32(data):
 
 
 def sign(key, text):
-    return f"{text}.{base32(hmac.new(bytes.fromhex(key), b'sarsen=' + text.encode(), 'sha256').digest())}"
+    mac = hmac.new(bytes.fromhex(key), b"sarsen=" + text.encode(), "sha256")
+    return f"{text}.{base32(mac.digest())}"
 
 
 def keys(daemon):
@@ -168,8 +167,8 @@ def damage(cookie, at):
 def test_a_cookie_that_was_tampered_with_is_nobodys(ask, shared):
     good = signed(shared, "acme")
     wrong = [damage(good, at) for at in range(0, len(good), 7)]
-    wrong += [good[:-1], good + "a", good.replace("acme", "root"), good.upper(), "", ".", good[:-53],
-              good.rpartition(".")[2], "." * 60, "1" * 4000]
+    wrong += [good[:-1], good + "a", good.replace("acme", "root"), good.upper(), "", ".",
+              good[:-53], good.rpartition(".")[2], "." * 60, "1" * 4000]
     for cookie in wrong:
         head, _, fresh = ask(f"Cookie: sarsen={cookie}")
         assert "acme" not in customer(head) and "root" not in customer(head), cookie

@@ -209,7 +209,8 @@ def test_a_switch_of_protocol_nobody_asked_for_is_a_fault(shared, name, upstream
     with Wire.connect(shared.edge) as client:
         client.get(f"/api/{name}/")
         service, _ = upstream.request()
-        service.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        service.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n"
+                     "Connection: upgrade\r\n\r\n")
         assert client.answer()[0].status == 502
 
 

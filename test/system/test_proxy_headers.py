@@ -193,3 +193,56 @@ def test_a_deadline_that_has_passed_asks_nobody(shared, name, upstream):
         client.get(f"/api/{name}/", "Sarsen-Deadline: 50")
         upstream.request()
         assert client.answer()[0].status == 504
+
+
+# --- many of them ---
+
+def test_all_fields_of_a_full_head_arrive(seen):
+    fields = [f"X-F{n}: {'v' * 300}{n}" for n in range(98)]
+    head = seen(*fields[:-1])
+    assert [f"{name}: {value}" for name, value in head.fields if name.startswith("x-f") and
+            not name.startswith("x-forwarded")] == [field.lower() for field in fields[:-1]]
+    assert head.get("traceparent") and head.get("baggage") and head.get("x-forwarded-for")
+
+
+def test_all_fields_of_a_full_answer_arrive(seen):
+    fields = [f"X-F{n}: v{n}" for n in range(95)]
+    seen(answer=reply("200 OK", b"", *fields))
+    assert [f"{name}: {value}" for name, value in seen.answer.fields
+            if name.startswith("x-f")] == [field.lower() for field in fields]
+    assert seen.answer.get("sarsen-bom")
+
+
+def test_a_long_baggage_never_costs_ours(seen):
+    foreign = ",".join(f"k{n}={'v' * 100}" for n in range(75))
+    carried = members(seen(f"baggage: {foreign}"))
+    assert carried["sarsen.bom"] and carried["sarsen.customer"]
+    # Members are whole or not there.
+    assert all(len(value) == 100 for key, value in carried.items() if key.startswith("k"))
+
+
+def test_one_bom_and_one_trace_through_a_chain(shared, name, service, upstream):
+    """Browser, first service, second service: the first copies baggage and traceparent on."""
+    def call_on(request):
+        headers = {key.lower(): value for key, value in request["headers"]}
+        with Wire.connect(shared.internal) as client:
+            client.get(f"/api/{name}/deep", f"baggage: {headers['baggage']}",
+                       f"traceparent: {headers['traceparent']}", f"Sarsen-Caller: {name}-front")
+            head, body = client.answer()
+        return 200, {"Sarsen-Contract": head.get("sarsen-contract"),
+                     "Sarsen-Build": head.get("sarsen-build")}, body
+
+    front = service(answer=call_on)
+    shared.register(f"{name}-front", "i1", front.address, "7.0.0")
+    with Wire.connect(shared.edge) as client:
+        client.get(f"/api/{name}-front/", f"traceparent: {TRACE}", "baggage: a=1")
+        deep, seen = upstream.request()
+        deep.send(reply("200 OK", b"deep"))
+        head, body = client.answer()
+    assert body == b"deep"
+    first = dict(member.split("=", 1) for member in front.header("baggage")[0].split(","))
+    assert members(seen) == first
+    assert first["sarsen.bom"] == head.get("sarsen-bom")
+    assert seen.get("traceparent")[3:35] == TRACE[3:35]
+    assert seen.get("x-forwarded-for") == "127.0.0.1"
+    assert head.get("sarsen-build") == "1.0.0", "what answered in the end is named"

@@ -38,7 +38,8 @@ async def main():
     body = sys.argv[1].encode()
     server = await asyncio.start_server(lambda reader, writer: serve(reader, writer, body),
                                         "127.0.0.1", 0)
-    print("%s:%d" % server.sockets[0].getsockname(), flush=True)
+    host, port = server.sockets[0].getsockname()
+    print(f"{host}:{port}", flush=True)
     await server.serve_forever()
 
 
