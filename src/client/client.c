@@ -20,13 +20,48 @@ const char *sarsen_strerror(int error)
     }
 }
 
+/* --- memory --- */
+
+static void *resize_system(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    if (size)
+        return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+const struct client_memory client_memory_system = { .resize = resize_system };
+
+void *client_alloc(const struct client_memory *memory, size_t size)
+{
+    void *block = memory->resize(memory->owner, NULL, size);
+    if (block)
+        memset(block, 0, size);
+    return block;
+}
+
+void client_release(const struct client_memory *memory, void *block)
+{
+    if (block)
+        memory->resize(memory->owner, block, 0);
+}
+
+static char *copy(const struct client_memory *memory, const char *text, size_t size)
+{
+    char *made = client_alloc(memory, size + 1);
+    if (made)
+        memcpy(made, text, size);
+    return made;
+}
+
 /* --- the address --- */
 
 static int set_unix(sarsen_client *client, const char *path)
 {
     if (!*path || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return SARSEN_EADDRESS;
-    client->socket_path = strdup(path);
+    client->socket_path = copy(client->memory, path, strlen(path));
     return client->socket_path ? 0 : SARSEN_ENOMEM;
 }
 
@@ -37,13 +72,13 @@ static int set_tcp(sarsen_client *client, const char *text)
     size_t size = port ? (size_t)(port - text) : 0;
     if (size == 0 || !port[1] || strspn(port + 1, "0123456789") != strcspn(port + 1, "/"))
         return SARSEN_EADDRESS;
-    client->authority = strndup(text, strcspn(text, "/"));
+    client->authority = copy(client->memory, text, strcspn(text, "/"));
     if (text[0] == '[' && text[size - 1] == ']') {
         text++;
         size -= 2;
     }
-    client->host = strndup(text, size);
-    client->port = strndup(port + 1, strcspn(port + 1, "/"));
+    client->host = copy(client->memory, text, size);
+    client->port = copy(client->memory, port + 1, strcspn(port + 1, "/"));
     return client->authority && client->host && client->port ? 0 : SARSEN_ENOMEM;
 }
 
@@ -74,25 +109,25 @@ static bool is_request_word(const char *text)
     return text;
 }
 
-int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client)
+int client_new(const struct client_memory *memory, const sarsen_options *options,
+               sarsen_client **ret_client)
 {
     if (!options || options->size < sizeof(*options) || !ret_client)
         return SARSEN_EINVALID;
-    sarsen_client *client = calloc(1, sizeof(*client));
+    const char *token = or_environment(options->token, "SARSEN_TOKEN", NULL);
+    if (token && !is_request_word(token))
+        return SARSEN_EINVALID;
+    sarsen_client *client = client_alloc(memory, sizeof(*client));
     if (!client)
         return SARSEN_ENOMEM;
 
+    client->memory = memory;
     client->fd = -1;
     client->timeout_ms = options->timeout_ms ? options->timeout_ms : CLIENT_TIMEOUT_MS;
-    const char *token = or_environment(options->token, "SARSEN_TOKEN", NULL);
-    if (token && !is_request_word(token)) {
-        free(client);
-        return SARSEN_EINVALID;
-    }
     int r = set_address(
         client, or_environment(options->address, "SARSEN_ADDRESS", "http://127.0.0.1:7000"));
     if (!r && token) {
-        client->token = strdup(token);
+        client->token = copy(memory, token, strlen(token));
         r = client->token ? 0 : SARSEN_ENOMEM;
     }
     if (r) {
@@ -103,17 +138,23 @@ int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client)
     return 0;
 }
 
+int sarsen_client_new(const sarsen_options *options, sarsen_client **ret_client)
+{
+    return client_new(&client_memory_system, options, ret_client);
+}
+
 void sarsen_client_free(sarsen_client *client)
 {
     if (!client)
         return;
+    const struct client_memory *memory = client->memory;
     transport_close(client);
-    free(client->authority);
-    free(client->host);
-    free(client->port);
-    free(client->socket_path);
-    free(client->token);
-    free(client);
+    client_release(memory, client->authority);
+    client_release(memory, client->host);
+    client_release(memory, client->port);
+    client_release(memory, client->socket_path);
+    client_release(memory, client->token);
+    client_release(memory, client);
 }
 
 int sarsen_status(const sarsen_client *client)
@@ -144,8 +185,7 @@ static int parse_answer(sarsen_client *client, const struct bytes *body, sarsen_
     if (body->size) {
         json = json_loadb(body->data, body->size, JSON_DECODE_ANY, &error);
         if (!json && client->status < 400)
-            return json_error_code(&error) == json_error_out_of_memory ? SARSEN_ENOMEM
-                                                                       : SARSEN_EPROTOCOL;
+            return json_is_exhausted(&error) ? SARSEN_ENOMEM : SARSEN_EPROTOCOL;
     }
     if (client->status >= 400)
         keep_problem(client, (const sarsen_value *)json);
@@ -160,7 +200,7 @@ static int run(sarsen_client *client, const struct request *request, sarsen_valu
 {
     client->status = 0;
     client->problem[0] = '\0';
-    struct bytes body = { 0 };
+    struct bytes body = { .memory = client->memory };
     int r = transport_call(client, request, &body);
     if (!r)
         r = parse_answer(client, &body, ret_value);
@@ -261,12 +301,14 @@ int sarsen_register(sarsen_client *client, const sarsen_instance *instance)
                      instance->build, "ttl", instance->ttl, "protocol", instance->protocol);
     if (!json && json_error_code(&error) == json_error_invalid_utf8)
         return SARSEN_EINVALID;
-    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!body)
+    if (!json)
         return SARSEN_ENOMEM;
-    r = sarsen_call(client, "PUT", path, body, NULL);
-    free(body);
+    struct bytes body = { .memory = client->memory };
+    r = bytes_add_json(&body, json, JSON_COMPACT);
+    json_decref(json);
+    if (!r)
+        r = sarsen_call(client, "PUT", path, body.data, NULL);
+    bytes_fini(&body);
     return r;
 }
 

@@ -19,12 +19,23 @@
 #define CLIENT_BODY_MAX ((size_t)256 * 1024 * 1024)
 #define CLIENT_TIMEOUT_MS 30000u
 
+/* Where the client's memory comes from; the tests' own runs out where they want it to. */
+struct client_memory {
+    /* As realloc(3); size 0 frees. */
+    void *(*resize)(void *owner, void *block, size_t size);
+    void *owner;
+};
+
+extern const struct client_memory client_memory_system;
+
 struct bytes {
+    const struct client_memory *memory;
     char *data;
     size_t size, capacity;
 };
 
 struct sarsen_client {
+    const struct client_memory *memory;
     char *authority; /* "host:port" of http://host:port, for the Host field */
     char *host, *port;
     char *socket_path; /* of unix:/path */
@@ -34,6 +45,21 @@ struct sarsen_client {
     int status;
     char problem[512];
 };
+
+/* sarsen_client_new() on memory that outlives the client. */
+int client_new(const struct client_memory *memory, const sarsen_options *options,
+               sarsen_client **ret_client);
+
+/* Zeroed; NULL without memory. */
+void *client_alloc(const struct client_memory *memory, size_t size);
+void client_release(const struct client_memory *memory, void *block);
+
+/* Whether jansson failed for want of memory, as far as it tells: when an allocation fails it
+ * mostly says nothing, and sometimes that a token is wrong. */
+bool json_is_exhausted(const json_error_t *error);
+
+/* Appends JSON; SARSEN_ENOMEM. */
+int bytes_add_json(struct bytes *bytes, const json_t *json, size_t flags);
 
 /* Appends; SARSEN_ENOMEM. */
 int bytes_add(struct bytes *bytes, const void *data, size_t size);

@@ -32,7 +32,7 @@ int bytes_add(struct bytes *bytes, const void *data, size_t size)
         size_t capacity = bytes->capacity ? bytes->capacity : 4096;
         while (capacity - bytes->size < size)
             capacity *= 2;
-        char *grown = realloc(bytes->data, capacity);
+        char *grown = bytes->memory->resize(bytes->memory->owner, bytes->data, capacity);
         if (!grown)
             return SARSEN_ENOMEM;
         bytes->data = grown;
@@ -46,8 +46,8 @@ int bytes_add(struct bytes *bytes, const void *data, size_t size)
 
 void bytes_fini(struct bytes *bytes)
 {
-    free(bytes->data);
-    *bytes = (struct bytes){ 0 };
+    client_release(bytes->memory, bytes->data);
+    *bytes = (struct bytes){ .memory = bytes->memory };
 }
 
 void transport_close(struct sarsen_client *client)
@@ -318,7 +318,7 @@ static int receive_body(const struct sarsen_client *client, struct answer *answe
 {
     const char *start = answer->received.data + answer->head.size;
     size_t size = answer->received.size - answer->head.size;
-    struct bytes raw = { 0 };
+    struct bytes raw = { .memory = client->memory };
     int r = bytes_add(answer->head.framing == HTTP_BODY_CHUNKED ? &raw : ret_body, start, size);
     if (!r) {
         switch (answer->head.framing) {
@@ -336,22 +336,24 @@ static int receive_body(const struct sarsen_client *client, struct answer *answe
 static int exchange(struct sarsen_client *client, const struct request *request,
                     struct bytes *ret_body, int64_t deadline, bool *ret_is_silent)
 {
-    struct answer *answer = calloc(1, sizeof(*answer));
+    struct answer *answer = client_alloc(client->memory, sizeof(*answer));
     if (!answer)
         return SARSEN_ENOMEM;
 
-    int r = send_request(client, request, deadline);
-    if (!r)
+    answer->received.memory = client->memory;
+    int sent = send_request(client, request, deadline), r = sent;
+    /* A server that wants no more of a body answers and closes: the answer says why. */
+    if (!sent || sent == SARSEN_EBROKEN)
         r = receive_head(client, request, answer, deadline);
     *ret_is_silent = answer->received.size == 0;
     if (!r)
         r = receive_body(client, answer, ret_body, deadline);
     if (!r)
         client->status = (int)answer->head.status;
-    if (r || !answer->head.is_keep_alive || answer->head.framing == HTTP_BODY_UNTIL_CLOSE)
+    if (r || sent || !answer->head.is_keep_alive || answer->head.framing == HTTP_BODY_UNTIL_CLOSE)
         transport_close(client);
     bytes_fini(&answer->received);
-    free(answer);
+    client_release(client->memory, answer);
     return r;
 }
 

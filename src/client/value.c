@@ -11,13 +11,17 @@ static const json_t *json_of(const sarsen_value *value)
     return (const json_t *)value;
 }
 
+bool json_is_exhausted(const json_error_t *error)
+{
+    return json_error_code(error) == json_error_out_of_memory || !error->text[0];
+}
+
 int sarsen_value_parse(const char *json, size_t size, sarsen_value **ret_value)
 {
     json_error_t error;
     json_t *value = json_loadb(json, size, JSON_DECODE_ANY, &error);
     if (!value)
-        return json_error_code(&error) == json_error_out_of_memory ? SARSEN_ENOMEM
-                                                                   : SARSEN_EINVALID;
+        return json_is_exhausted(&error) ? SARSEN_ENOMEM : SARSEN_EINVALID;
     *ret_value = (sarsen_value *)value;
     return 0;
 }
@@ -86,7 +90,22 @@ bool sarsen_value_is_array(const sarsen_value *value)
     return json_is_array(json_of(value));
 }
 
+static int on_dump(const char *text, size_t size, void *owner)
+{
+    return bytes_add(owner, text, size);
+}
+
+int bytes_add_json(struct bytes *bytes, const json_t *json, size_t flags)
+{
+    if (json_dump_callback(json, on_dump, bytes, flags))
+        return SARSEN_ENOMEM;
+    return bytes_add(bytes, "", 1);
+}
+
 char *sarsen_value_json(const sarsen_value *value)
 {
-    return json_dumps(json_of(value), JSON_INDENT(2) | JSON_ENCODE_ANY);
+    struct bytes bytes = { .memory = &client_memory_system };
+    if (bytes_add_json(&bytes, json_of(value), JSON_INDENT(2) | JSON_ENCODE_ANY))
+        bytes_fini(&bytes);
+    return bytes.data;
 }
