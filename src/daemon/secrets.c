@@ -40,6 +40,13 @@ static int read_or_make(int dir_fd, const char *name, struct span fresh, struct 
     return err_trace(r);
 }
 
+/* The next line, without blanks around it and without the CR of other systems. */
+static struct span cut_line(struct span *rest)
+{
+    struct span line = span_cut(rest, '\n');
+    return span_trim(span_first(line, line.size - span_ends_with(line, SPAN("\r"))));
+}
+
 int secrets_token(int dir_fd, char ret_token[TOKEN_TEXT_SIZE + 1], struct problem *problem)
 {
     unsigned char random[32];
@@ -53,11 +60,17 @@ int secrets_token(int dir_fd, char ret_token[TOKEN_TEXT_SIZE + 1], struct proble
     if (r)
         return r;
 
-    struct span rest = buf_span(&bytes), token = span_trim(span_cut(&rest, '\n'));
+    struct span rest = buf_span(&bytes), token = cut_line(&rest);
     if (token.size < TOKEN_MIN || token.size > TOKEN_TEXT_SIZE) {
         problem_set(problem, "token", "has %zu characters; %u to %u are accepted", token.size,
                     TOKEN_MIN, TOKEN_TEXT_SIZE);
         return SECRETS_REFUSED;
+    }
+    for (size_t i = 0; i < token.size; i++) {
+        if (token.data[i] <= ' ' || token.data[i] > '~') {
+            problem_set(problem, "token", "has a character that is not visible ASCII");
+            return SECRETS_REFUSED;
+        }
     }
     memcpy(ret_token, token.data, token.size);
     ret_token[token.size] = '\0';
@@ -94,7 +107,7 @@ int secrets_cookie_keys(int dir_fd, struct cookie_keys *ret_keys, struct problem
     struct cookie_keys keys = { 0 };
     struct span rest = buf_span(&bytes);
     while (rest.data) {
-        struct span line = span_trim(span_cut(&rest, '\n'));
+        struct span line = cut_line(&rest);
         if (!line.size)
             continue;
         if (keys.n_keys == 2) {

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/settings.h"
+
+#include "check.h"
+#include "codec/json.h"
+
+static struct settings *parse(const char *yaml)
+{
+    struct settings *settings = NULL;
+    struct problem problem = { 0 };
+    CHECK_INT(settings_parse(span_of(yaml), NULL, &settings, &problem), 0);
+    return settings;
+}
+
+TEST(defaults_are_those_of_the_table)
+{
+    struct settings *settings = parse("");
+    CHECK_STR(settings->data, ".sarsen");
+    CHECK_STR(settings->api_listen, "127.0.0.1:7000");
+    CHECK_INT(settings->log_level, LOG_LEVEL_INFO);
+    CHECK(!settings->log_is_json && !settings->auth_required);
+    CHECK_INT(settings->retire_window, 45 * 86400ll * NSEC_PER_SEC);
+    CHECK_INT(settings->drain_grace, 10 * NSEC_PER_SEC);
+    CHECK_INT(settings->gateway.upstream_timeout, 30 * NSEC_PER_SEC);
+    CHECK_INT(settings->gateway.n_listeners, 3);
+    CHECK_STR(settings->gateway.listeners[0].text, "127.0.0.1:8000");
+    CHECK(!settings->gateway.listeners[0].is_internal);
+    CHECK_STR(settings->gateway.listeners[1].text, "127.0.0.1:8001");
+    CHECK(settings->gateway.listeners[1].is_internal);
+    CHECK_STR(settings->gateway.listeners[2].text, "unix:.sarsen/gateway.sock");
+    CHECK(settings->gateway.listeners[2].is_internal);
+    CHECK_STR(settings->gateway.blobs, ".sarsen/blobs");
+    CHECK_INT(settings->gateway.n_routes, 0);
+    settings_free(settings);
+}
+
+TEST(each_kind_is_read)
+{
+    struct settings *settings = parse(
+        "data: /d\n"
+        "log: { level: debug, format: json }\n"
+        "auth: { required: true }\n"
+        "gateway:\n"
+        "  edge: [ 127.0.0.1:1, '[::1]:2' ]\n"
+        "  internal: []\n"
+        "  workers: 3\n"
+        "  upstream_timeout: 1500ms\n"
+        "  cookie: { ttl: 1h, secure: true }\n"
+        "drain: { grace: 0s }\n");
+    CHECK_INT(settings->log_level, LOG_LEVEL_DEBUG);
+    CHECK(settings->log_is_json && settings->auth_required);
+    CHECK(settings->gateway.is_cookie_secure);
+    CHECK_INT(settings->gateway.n_listeners, 3);
+    CHECK_STR(settings->gateway.listeners[1].text, "[::1]:2");
+    CHECK_STR(settings->gateway.listeners[2].text, "unix:/d/gateway.sock");
+    CHECK_INT(settings->gateway.n_workers, 3);
+    CHECK_INT(settings->gateway.upstream_timeout, 1500 * NSEC_PER_MSEC);
+    CHECK_INT(settings->gateway.cookie_ttl, 3600 * NSEC_PER_SEC);
+    CHECK_INT(settings->drain_grace, 0);
+    settings_free(settings);
+}
+
+TEST(the_command_line_has_the_last_word_on_data)
+{
+    struct settings *settings = NULL;
+    CHECK_INT(settings_parse(SPAN("data: /a"), "/b", &settings, NULL), 0);
+    CHECK_STR(settings->data, "/b");
+    CHECK_STR(settings->gateway.blobs, "/b/blobs");
+    settings_free(settings);
+}
+
+TEST(the_gateway_socket_is_there_once)
+{
+    struct settings *settings =
+        parse("data: /d\ngateway: { edge: [], internal: 'unix:/d/gateway.sock' }\n");
+    CHECK_INT(settings->gateway.n_listeners, 1);
+    settings_free(settings);
+}
+
+TEST(routes_are_read_in_their_order)
+{
+    struct settings *settings = parse(
+        "routes:\n"
+        "- { match: { host: shop.test, path: /graphql, method: POST }, service: storefront }\n"
+        "- { service: other, strip: /x, match: { prefix: /x, header: X-A, value: b } }\n");
+    CHECK_INT(settings->gateway.n_routes, 2);
+    const struct gateway_route *routes = settings->gateway.routes;
+    CHECK_STR(routes[0].host, "shop.test");
+    CHECK_STR(routes[0].path, "/graphql");
+    CHECK_STR(routes[0].method, "POST");
+    CHECK_STR(routes[0].service, "storefront");
+    CHECK(!routes[0].prefix && !routes[0].strip);
+    CHECK_STR(routes[1].prefix, "/x");
+    CHECK_STR(routes[1].strip, "/x");
+    CHECK_STR(routes[1].header_name, "X-A");
+    CHECK_STR(routes[1].header_value, "b");
+    settings_free(settings);
+}
+
+TEST(limits_are_inclusive)
+{
+    static const struct {
+        const char *yaml;
+        int r;
+    } table[] = {
+        { "gateway: { workers: 0 }", 0 },
+        { "gateway: { workers: 256 }", 0 },
+        { "gateway: { workers: 257 }", SETTINGS_INVALID },
+        { "gateway: { connect_timeout: 1ms }", 0 },
+        { "gateway: { connect_timeout: 60s }", 0 },
+        { "gateway: { connect_timeout: 61s }", SETTINGS_INVALID },
+        { "gateway: { connect_timeout: 0s }", SETTINGS_INVALID },
+        { "retire: { window: 3650d }", 0 },
+        { "retire: { window: 3651d }", SETTINGS_INVALID },
+        { "gateway: { max_connections_per_address: 1000000 }", 0 },
+        { "gateway: { max_connections_per_address: 1000001 }", SETTINGS_INVALID },
+        { "gateway: { max_connections_per_address: 99999999999999999999 }", SETTINGS_INVALID },
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct settings *settings = NULL;
+        CHECK_INT(settings_parse(span_of(table[i].yaml), NULL, &settings, NULL), table[i].r);
+        CHECK_INT(settings != NULL, !table[i].r);
+        settings_free(settings);
+    }
+}
+
+TEST(a_problem_names_line_key_found_and_accepted)
+{
+    struct settings *settings = NULL;
+    struct problem problem = { 0 };
+    CHECK_INT(
+        settings_parse(SPAN("# one\n\ngateway:\n  workers: many\n"), NULL, &settings, &problem),
+        SETTINGS_INVALID);
+    CHECK_INT(problem.line, 4);
+    CHECK_STR(problem.path, "gateway.workers");
+    CHECK_STR(problem.text, "is \"many\"; 0 to 256 is accepted");
+    CHECK(!settings);
+}
+
+/* Whatever stands in the file: an answer, and nothing that leaks. */
+TEST(a_file_cut_or_flipped_anywhere_has_an_answer)
+{
+    static const char text[] =
+        "data: /d\nlog: { level: debug }\ngateway:\n  edge: [ 127.0.0.1:1 ]\n"
+        "routes:\n- match: { path: /a }\n  service: &x b\n- service: *x\n";
+    for (size_t i = 0; i < sizeof(text) - 1; i++) {
+        for (int flip = 0; flip < 8; flip++) {
+            char bytes[sizeof(text)];
+            memcpy(bytes, text, sizeof(text));
+            bytes[i] = (char)(bytes[i] ^ 1 << flip);
+            struct settings *settings = NULL;
+            struct problem problem = { 0 };
+            int r =
+                settings_parse((struct span){ bytes, sizeof(text) - 1 }, NULL, &settings, &problem);
+            CHECK(r == 0 || r == SETTINGS_INVALID);
+            CHECK(r == 0 || problem.text[0]);
+            settings_free(settings);
+        }
+        struct settings *settings = NULL;
+        int r = settings_parse((struct span){ text, i }, NULL, &settings, NULL);
+        CHECK(r == 0 || r == SETTINGS_INVALID);
+        settings_free(settings);
+    }
+}
+
+TEST(a_socket_path_must_fit)
+{
+    char data[200];
+    memset(data, 'd', sizeof(data) - 1);
+    data[0] = '/';
+    data[sizeof(data) - 1] = '\0';
+    struct settings *settings = NULL;
+    struct problem problem = { 0 };
+    CHECK_INT(settings_parse(SPAN_NULL, data, &settings, &problem), SETTINGS_INVALID);
+    CHECK_STR(problem.path, "data");
+}
+
+TEST(listeners_have_a_limit)
+{
+    CLEANUP(buf_fini) struct buf yaml = { 0 };
+    buf_puts(&yaml, "gateway: { edge: [");
+    for (unsigned i = 0; i <= GATEWAY_LISTENERS_MAX; i++)
+        buf_printf(&yaml, "127.0.0.1:%u,", i + 1);
+    buf_puts(&yaml, "] }");
+    struct settings *settings = NULL;
+    CHECK_INT(settings_parse(buf_span(&yaml), NULL, &settings, NULL), SETTINGS_INVALID);
+}
+
+TEST(an_absent_file_is_told_from_a_bad_one)
+{
+    struct settings *settings = NULL;
+    CHECK_INT(settings_load("/no/such/file", NULL, &settings, NULL), SETTINGS_ABSENT);
+    CHECK(settings_load("/", NULL, &settings, NULL) < 0);
+    CHECK_INT(settings_load(NULL, NULL, &settings, NULL), 0);
+    settings_free(settings);
+}
