@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -28,6 +29,8 @@ struct listener {
     struct address address;           /* where it really listens */
     int fds[WORKERS_MAX];
     unsigned n_fds;
+    dev_t path_device; /* of the unix path that was bound */
+    ino_t path_inode;
     unsigned slot, n_workers; /* that still use it */
     bool is_going;
 };
@@ -61,14 +64,29 @@ struct gateway {
 
 /* --- listeners --- */
 
+static bool is_unix(const struct listener *listener)
+{
+    return listener->settings.address.any.sa_family == AF_UNIX;
+}
+
+/* What is at the path may be another's: of the process that refused us the address, or of a
+ * listener that took the path over while this one was being drained. */
+static bool has_its_path(const struct listener *listener)
+{
+    struct stat status;
+    return listener->n_fds && is_unix(listener) &&
+           lstat(listener->address.unix_path.sun_path, &status) == 0 &&
+           status.st_dev == listener->path_device && status.st_ino == listener->path_inode;
+}
+
 static void listener_free(struct listener *listener)
 {
     if (!listener)
         return;
+    if (has_its_path(listener))
+        unlink(listener->address.unix_path.sun_path);
     for (unsigned i = 0; i < listener->n_fds; i++)
         close(listener->fds[i]);
-    if (listener->address.any.sa_family == AF_UNIX)
-        unlink(listener->address.unix_path.sun_path);
     free(listener);
 }
 
@@ -108,18 +126,33 @@ static bool has_port(const struct address *address)
     return !span_ends_with(span, SPAN(":0"));
 }
 
+/* One socket for all workers. */
+static int open_path(struct listener *listener)
+{
+    listener->address = listener->settings.address;
+    int r = socket_listen(&listener->address, false, &listener->fds[0]);
+    if (r)
+        return r;
+    struct stat status = { 0 };
+    if (lstat(listener->address.unix_path.sun_path, &status) == 0) {
+        listener->path_device = status.st_dev;
+        listener->path_inode = status.st_ino;
+    }
+    listener->n_fds = 1;
+    return 0;
+}
+
 /* One socket per worker; the first decides the port where none was given. */
 static int open_sockets(struct listener *listener, unsigned n_workers)
 {
-    bool is_unix = listener->settings.address.any.sa_family == AF_UNIX;
     listener->address = listener->settings.address;
-    int r = !is_unix && has_port(&listener->address) ? probe(&listener->address) : 0;
-    for (unsigned i = 0; !r && i < (is_unix ? 1 : n_workers); i++) {
-        r = socket_listen(&listener->address, !is_unix, &listener->fds[i]);
+    int r = has_port(&listener->address) ? probe(&listener->address) : 0;
+    for (unsigned i = 0; !r && i < n_workers; i++) {
+        r = socket_listen(&listener->address, true, &listener->fds[i]);
         if (r)
             break;
         listener->n_fds++;
-        if (i == 0 && !is_unix)
+        if (i == 0)
             r = socket_address(listener->fds[0], &listener->address);
     }
     return r;
@@ -131,7 +164,7 @@ static int listener_open(struct gateway *gateway, const struct gateway_listener 
     CLEANUP(listenerp) struct listener *listener = mem_new(struct listener);
     listener->settings = *settings;
     listener->settings.text = NULL;
-    int r = open_sockets(listener, gateway->n_workers);
+    int r = is_unix(listener) ? open_path(listener) : open_sockets(listener, gateway->n_workers);
     if (r > 0)
         return refuse_listener(settings, r, problem);
     if (r)

@@ -390,3 +390,57 @@ TEST(a_unix_socket_serves_all_workers)
     gate_fini(&gate);
     CHECK(access(text + 5, F_OK) != 0);
 }
+
+static void check_serves(struct gate *gate)
+{
+    struct peer *client = gate_client(gate, INTERNAL);
+    peer_get(client, "/x", "");
+    check_in(peer_head(client), "HTTP/1.1 404 ");
+    peer_close(client);
+}
+
+TEST(a_path_that_another_listens_on_is_left_alone)
+{
+    struct gate gate;
+    gate_init(&gate);
+    char text[64];
+    snprintf(text, sizeof(text), "unix:/tmp/sarsen-taken-%d.sock", (int)getpid());
+    CHECK_INT(address_parse(span_of(text), &gate.settings.listeners[INTERNAL].address), 0);
+    gate_start(&gate);
+    gate_publish(&gate);
+
+    struct gateway *second = NULL;
+    struct gateway_hooks hooks = { gate_on_bom, gate_on_usage, gate_on_settled, &gate };
+    struct problem problem = { 0 };
+    CHECK_INT(gateway_start(gate.loop, &gate.settings, &gate_keys, &hooks, &second, &problem),
+              GATEWAY_LISTEN);
+    check_in(problem.text, "is in use by another process");
+    check_serves(&gate);
+
+    /* So is a reload that asks for the path a second time. */
+    struct gateway_settings next = gate.settings;
+    next.listeners[2].address = next.listeners[INTERNAL].address;
+    next.n_listeners = 3;
+    CHECK_INT(gateway_reload(gate.gateway, &next, &problem), GATEWAY_LISTEN);
+    check_serves(&gate);
+    gate_fini(&gate);
+    CHECK(access(text + 5, F_OK) != 0);
+}
+
+TEST(a_path_that_was_taken_over_is_left_to_its_new_owner)
+{
+    struct gate gate;
+    gate_init(&gate);
+    char text[64];
+    snprintf(text, sizeof(text), "unix:/tmp/sarsen-over-%d.sock", (int)getpid());
+    CHECK_INT(address_parse(span_of(text), &gate.settings.listeners[INTERNAL].address), 0);
+    gate_start(&gate);
+    gate_publish(&gate);
+    CHECK_INT(unlink(text + 5), 0);
+    int fd = -1;
+    CHECK_INT(socket_listen(&gate.settings.listeners[INTERNAL].address, false, &fd), 0);
+    gate_fini(&gate);
+    CHECK(access(text + 5, F_OK) == 0);
+    close(fd);
+    CHECK_INT(unlink(text + 5), 0);
+}
