@@ -10,9 +10,8 @@
 
 /* --- counting --- */
 
-static void count(struct request *request, bool is_error)
+static void count_as(struct request *request, const struct usage_sample *sample)
 {
-    struct worker *worker = request->worker;
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
     const struct snapshot_release *release =
         epoch_release_of(request->epoch, request->bom, request->contract);
@@ -27,12 +26,32 @@ static void count(struct request *request, bool is_error)
     };
     if (request->is_internal)
         key.caller = http_head_value(request->exchange->head, HTTP_SARSEN_CALLER);
+    usage_count(request->worker->usage, &key, sample);
+}
+
+/* At the end of the request. */
+static void count(struct request *request, bool is_error)
+{
+    struct loop *loop = request->worker->loop;
     struct usage_sample sample = {
         .is_error = is_error,
-        .duration = loop_now(worker->loop) - request->started,
-        .at = loop_wall(worker->loop),
+        .is_again = request->is_counted,
+        .duration = loop_now(loop) - request->started,
+        .at = loop_wall(loop),
     };
-    usage_count(worker->usage, &key, &sample);
+    count_as(request, &sample);
+    list_remove(&request->link);
+}
+
+void proxy_count_running(struct worker *worker)
+{
+    list_each (link, &worker->running) {
+        struct request *request = container_of(link, struct request, link);
+        struct usage_sample sample = { .is_again = request->is_counted,
+                                       .at = loop_wall(worker->loop) };
+        count_as(request, &sample);
+        request->is_counted = true;
+    }
 }
 
 /* --- the end, in its three forms --- */
@@ -455,6 +474,7 @@ void proxy_start(struct request *request, uint32_t major, size_t strip)
     request->has_body = request->exchange->head->framing != HTTP_BODY_NONE;
     request->is_replayable = true;
     request->exchange->ops = &exchange_ops;
+    list_add_last(&request->worker->running, &request->link);
     request_enter(request);
     if (!call_next(request)) {
         /* All of them refused in this very turn of the loop. */

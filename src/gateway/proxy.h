@@ -11,8 +11,9 @@
  * the same one over a new connection. The first bytes of a body are kept for that; a longer body
  * cannot be sent twice, and its request fails.
  *
- * Every request that got as far as a contract is counted, once, when it ends. A contract that is
- * offline is not used by being asked for.
+ * Every request that got as far as a contract is counted once: when it ends, or while it runs when
+ * usage is collected before. As long as it runs, each collection says anew that the contract is in
+ * use, so that none goes offline under a stream.
  *
  * Threads: the worker's. Cost: on the warm path no allocation and no system call but one send and
  * one receive on each side.
@@ -25,3 +26,6 @@
 /* Forwards to request->service: to that major, or to the one the BOM names. `strip` bytes of the
  * path are removed. */
 void proxy_start(struct request *request, uint32_t major, size_t strip);
+
+/* Counts the requests that are under way, and says that what they use is in use now. */
+void proxy_count_running(struct worker *worker);

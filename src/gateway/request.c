@@ -44,6 +44,7 @@ static void request_put(struct request *request)
 {
     struct worker *worker = request->worker;
     epoch_release(steal(request->epoch));
+    list_remove(&request->link);
     if (worker->n_free_requests == FREE_REQUESTS_MAX) {
         request_free(request);
         return;
@@ -91,7 +92,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->is_calling = request->is_answering = request->is_error = false;
     request->is_body_paused = request->is_response_paused = false;
     request->has_body = request->has_body_ended = false;
-    request->was_stale = request->was_broken = false;
+    request->was_stale = request->was_broken = request->is_counted = false;
     buf_clear(&request->body);
     buf_clear(&request->target_memory);
     buf_clear(&request->path_memory);

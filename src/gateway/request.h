@@ -28,7 +28,7 @@
 #define REPLAY_MAX 65536u
 
 struct request {
-    struct list link; /* of the worker's free ones */
+    struct list link; /* of the worker's running ones, or of its free ones */
     struct worker *worker;
     struct epoch *epoch;
     struct http_exchange *exchange; /* NULL when it is answered or aborted */
@@ -59,6 +59,7 @@ struct request {
     bool is_replayable;         /* `body` is all of the request's body so far */
     bool was_stale, was_broken; /* sent again after a fault of that kind */
     bool is_error;              /* what answered was a 5xx */
+    bool is_counted;            /* as a use, while it runs */
     struct buf body;
 };
 

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/request.h"
+#include "gateway/proxy.h"
 
 /* --- epochs --- */
 
@@ -170,6 +170,7 @@ static void take_unlisten(struct worker *worker, struct note_listener *note)
 
 static void take_collect(struct worker *worker, struct note_collect *note)
 {
+    proxy_count_running(worker);
     if (!usage_table_is_empty(worker->usage)) {
         note->table = worker->usage;
         worker->usage = note->spare ? steal(note->spare) : usage_table_new();
@@ -283,6 +284,7 @@ struct worker *worker_new(const struct worker_context *context)
     worker->end_task.on_run = on_end;
     worker->collect.note = (struct note){ .kind = NOTE_COLLECT, .worker = worker };
     worker->stop_note.note = (struct note){ .kind = NOTE_STOP, .worker = worker };
+    list_init(&worker->running);
     list_init(&worker->free_requests);
     list_init(&worker->end_task.link);
     for (unsigned i = 0; i < LISTENER_SLOTS; i++) {

@@ -131,6 +131,7 @@ struct worker {
     struct worker_listener listeners[LISTENER_SLOTS];
     struct usage_table *usage;
     struct cookie_cache *cookies;
+    struct list running; /* requests that are proxied now */
     struct list free_requests;
     unsigned n_free_requests;
     uint8_t random[WORKER_RANDOM_SIZE];

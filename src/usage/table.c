@@ -163,7 +163,7 @@ void usage_count(struct usage_table *table, const struct usage_key *key,
         entry->first = sample->at;
     if (sample->at > entry->last)
         entry->last = sample->at;
-    entry->n++;
+    entry->n += !sample->is_again;
     entry->errors += sample->is_error;
     entry->duration += sample->duration;
 }

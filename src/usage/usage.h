@@ -55,6 +55,7 @@ struct usage_key {
 
 struct usage_sample {
     bool is_error; /* 5xx, or no answer */
+    bool is_again; /* of a request that was counted before, while it ran: it adds no use */
     nsec duration; /* until the response was complete */
     unix_msec at;
 };
@@ -101,6 +102,7 @@ enum usage_column {
     USAGE_BY_RELEASE = 1u << 2, /* app and release */
     USAGE_BY_CUSTOMER = 1u << 3,
     USAGE_BY_CALLER = 1u << 4,
+    USAGE_BY_APP = 1u << 5, /* whatever its release */
 };
 
 struct usage_filter {

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from support.daemon import Caller
+from support.wire import Played, Wire
 from test_api import refused
 
 WINDOW = "retire: { window: 1s }\n"
@@ -167,6 +168,36 @@ def test_a_use_that_no_worker_has_handed_up_yet_blocks(make_daemon, service):
         assert daemon.internal_get("/api/orders@2/", {"Sarsen-Caller": "cron"}).status == 200
         problem = refused(daemon.call("POST", "/v1/contracts/orders/2:offline"), 409, "cron")
         assert [blocker["kind"] for blocker in problem["blockers"]] == ["used"]
+
+
+def test_a_stream_keeps_its_contract_in_use(make_daemon, service):
+    """As long as it runs, however long ago it began; and it counts once."""
+    ended = threading.Event()
+
+    def stream(wire):
+        wire.head()
+        wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+        ended.wait(20)
+        wire.send("0\r\n\r\n")
+
+    daemon = make_daemon(WINDOW)
+    streaming = Played(stream)
+    daemon.register("orders", "orders-2", streaming.address, "2.9.0")
+    daemon.register("orders", "orders-3", service("three").address, "3.14.2")
+    daemon.call("PUT", "/v1/services/orders/default", {"contract": 3}, status=200)
+    offline = "/v1/contracts/orders/2:offline"
+    with Wire.connect(daemon.internal) as client:
+        client.get("/api/orders@2/", "Sarsen-Caller: cron")
+        assert client.head().status == 200 and client.chunk() == b"hi"
+        began = time.monotonic()
+        daemon.eventually(lambda: time.monotonic() - began > 3)  # three windows
+        problem = refused(daemon.call("POST", offline), 409, "cron")
+        assert [(one["kind"], one["n"]) for one in problem["blockers"]] == [("used", 1)]
+        ended.set()
+        assert client.chunk() == b""
+    daemon.eventually(lambda: daemon.call("POST", offline).status == 200)
+    assert total(daemon, "contract=orders%402") == 1
+    streaming.close()
 
 
 def test_a_rollout_blocks_the_contract_it_moves(make_daemon, service):

@@ -139,6 +139,54 @@ TEST(every_use_is_counted_and_collected)
     gate_fini(&gate);
 }
 
+/* The only row there is; its strings are the usage's. */
+static struct usage_seen only_row(struct gate *gate)
+{
+    unsigned before = gate->n_done;
+    gateway_collect_usage(gate->gateway, gate_on_done, gate);
+    AWAIT(gate, gate->n_done > before);
+    struct usage_report report = usage_report(gate_usage, &(struct usage_filter){ 0 });
+    CHECK_INT(report.n_rows, 1);
+    struct usage_seen row = report.rows[0];
+    usage_report_free(&report);
+    return row;
+}
+
+TEST(a_request_under_way_is_in_use_at_each_collection)
+{
+    struct gate gate;
+    gate_init(&gate);
+    int fd = gate_service(&gate, "orders", "3.14.2", "orders-1");
+    gate_start(&gate);
+    gate_publish(&gate);
+    struct peer *client = gate_client(&gate, INTERNAL);
+    peer_get(client, "/api/orders/", "Sarsen-Customer: acme\r\nSarsen-Caller: cron\r\n");
+    struct peer *service = peer_accept(gate.loop, fd);
+    peer_head(service);
+    struct usage_seen first = only_row(&gate);
+    CHECK_INT(first.n, 1);
+    CHECK_STR(first.caller, "cron");
+
+    struct usage_seen row = only_row(&gate);
+    AWAIT(&gate, (row = only_row(&gate)).last > first.last);
+    CHECK_INT(row.n, 1);
+    peer_send(service, "HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nno");
+    peer_body(client, peer_head(client));
+    AWAIT(&gate, (row = only_row(&gate)).errors == 1);
+    CHECK_INT(row.n, 1);
+    CHECK(row.total_duration > 0);
+
+    /* Over, it is used no more. */
+    settle(gate.loop);
+    unix_msec last = only_row(&gate).last;
+    settle(gate.loop);
+    CHECK_INT(only_row(&gate).last, last);
+    peer_close(client);
+    peer_close(service);
+    close(fd);
+    gate_fini(&gate);
+}
+
 TEST(a_new_bom_goes_up_once)
 {
     struct gate gate;

@@ -49,6 +49,21 @@ TEST(requests_of_one_key_add_up)
     usage_table_free(table);
 }
 
+TEST(a_request_that_was_counted_adds_no_use_at_its_end)
+{
+    struct usage_table *table = usage_table_new();
+    struct usage_key key = { .contract = SPAN("orders@3"), .customer = SPAN("acme") };
+    usage_count(table, &key, &(struct usage_sample){ .at = 100 });
+    struct usage_sample end = { .is_again = true, .is_error = true, .duration = 7, .at = 300 };
+    usage_count(table, &key, &end);
+    CHECK_INT(table->entries[0].n, 1);
+    CHECK_INT(table->entries[0].errors, 1);
+    CHECK_INT(table->entries[0].duration, 7);
+    CHECK_INT(table->entries[0].first, 100);
+    CHECK_INT(table->entries[0].last, 300);
+    usage_table_free(table);
+}
+
 TEST(each_column_tells_keys_apart)
 {
     struct usage_table *table = usage_table_new();
