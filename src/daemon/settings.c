@@ -373,8 +373,8 @@ static bool strip_fits(const struct gateway_route *route)
     struct span match = span_of(route->prefix ? route->prefix : route->path);
     if (!span_starts_with(match, strip))
         return false;
-    return strip.size == match.size || match.data[strip.size] == '/' ||
-           span_ends_with(strip, SPAN("/"));
+    struct span rest = span_from(match, strip.size);
+    return rest.size == 0 || span_starts_with(rest, SPAN("/")) || span_ends_with(strip, SPAN("/"));
 }
 
 /* What the single values cannot tell: a route needs a service and conditions that can be met. */
@@ -509,12 +509,13 @@ static int refuse_key(struct reader *reader, size_t line, const char *section, c
     CLEANUP(buf_fini) struct buf known = { 0 };
     name_keys(section, &known);
     struct span meant = nearest_key(span_of(key));
-    if (meant.size)
+    if (meant.size) {
         problem_set(reader->problem, key, "is not known; did you mean %.*s? Accepted are %.*s",
                     SPAN_ARG(meant), SPAN_ARG(buf_span(&known)));
-    else
+    } else {
         problem_set(reader->problem, key, "is not known; accepted are %.*s",
                     SPAN_ARG(buf_span(&known)));
+    }
     if (reader->problem)
         reader->problem->line = (unsigned)line;
     return SETTINGS_INVALID;
