@@ -37,8 +37,8 @@ static int get(const struct script_line *line, char *ret_json, size_t size)
 static const char *const whole[] = {
     "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nt\r\n3;x=y\r\nrue\r\n0\r\n\r\n",
-    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
-    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue",
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
+     "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"),
 };
 
 TEST(bodies_of_every_framing)
