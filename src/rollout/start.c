@@ -155,7 +155,7 @@ static int contract_take(const struct taking *taking, const struct contract *con
         return target_twice(taking, contract->name);
 
     struct rollout_member *member = taking->member;
-    contract_expect(contract, taking->txn);
+    contract_hold(contract, taking->txn);
     if (!member->n_provides)
         member->from = arena_strdup(&taking->txn->arena, contract->baseline);
     member->provides[member->n_provides++] = contract->major;
@@ -223,8 +223,8 @@ static int release_take(const struct taking *taking)
 {
     struct rollout_member *member = taking->member;
     struct problem why = { 0 };
-    int r = release_expect_routable(taking->context->version, span_of(member->owner),
-                                    span_of(member->version), taking->txn, &why);
+    int r = release_hold(taking->context->version, span_of(member->owner), span_of(member->version),
+                         taking->txn, &why);
     if (r > 0) {
         problem_set(taking->problem, taking->path, "%s", why.text);
         return r == VERSION_NOT_FOUND ? ROLLOUT_NOT_FOUND : ROLLOUT_REFUSED;

@@ -17,8 +17,8 @@ static const struct record_kind {
     { { "app/", 4 }, app_apply },           { { "bom/", 4 }, kept_bom_apply },
     { { "cohort/", 7 }, cohort_apply },     { { "contract/", 9 }, contract_apply },
     { { "customer/", 9 }, customer_apply }, { { "default/", 8 }, contract_default_apply },
-    { { "file/", 5 }, release_file_apply }, { { "pin/", 4 }, pin_apply },
-    { { "release/", 8 }, release_apply },
+    { { "file/", 5 }, release_file_apply }, { { "guard/", 6 }, contract_guard_apply },
+    { { "pin/", 4 }, pin_apply },           { { "release/", 8 }, release_apply },
 };
 
 #define N_RECORD_KINDS (sizeof(record_kinds) / sizeof(record_kinds[0]))

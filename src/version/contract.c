@@ -58,15 +58,27 @@ static struct contract *contract_new(struct version *version, struct span servic
     return contract;
 }
 
-int contract_apply(struct version *version, struct span name, const struct store_event *event)
+/* "<service>/<major>", which contracts and their guards are kept by. */
+static bool contract_name_split(struct span name, struct span *ret_service, uint32_t *ret_major)
 {
     struct span major_text = name;
     struct span service = span_cut(&major_text, '/');
     uint64_t major;
     if (!service_name_is_valid(service) || !span_to_uint(major_text, UINT32_MAX, &major))
+        return false;
+    *ret_service = service;
+    *ret_major = (uint32_t)major;
+    return true;
+}
+
+int contract_apply(struct version *version, struct span name, const struct store_event *event)
+{
+    struct span service;
+    uint32_t major;
+    if (!contract_name_split(name, &service, &major))
         return err_origin(-EBADMSG);
 
-    struct contract *contract = contract_find(version, service, (uint32_t)major);
+    struct contract *contract = contract_find(version, service, major);
     if (event->kind == TXN_DELETE) {
         if (contract) {
             map_remove(&version->contracts, &contract->node);
@@ -82,7 +94,7 @@ int contract_apply(struct version *version, struct span name, const struct store
 
     const Version__ContractRecord *record = (const Version__ContractRecord *)message;
     if (!contract)
-        contract = contract_new(version, service, (uint32_t)major);
+        contract = contract_new(version, service, major);
     contract->state = strcmp(record->state, "offline") == 0 ? CONTRACT_OFFLINE : CONTRACT_ACTIVE;
     contract->created = record->created;
     contract->state_changed = record->state_changed;
@@ -92,6 +104,20 @@ int contract_apply(struct version *version, struct span name, const struct store
     version_text_set(&contract->kind, record->kind);
     version_text_set(&contract->owner, record->owner);
     version_text_set(&contract->state_why, record->state_why);
+    return 0;
+}
+
+/* Only a known contract is ever held, and a load meets contracts before guards. */
+int contract_guard_apply(struct version *version, struct span name, const struct store_event *event)
+{
+    struct span service;
+    uint32_t major;
+    if (!contract_name_split(name, &service, &major))
+        return err_origin(-EBADMSG);
+
+    struct contract *contract = contract_find(version, service, major);
+    if (contract)
+        contract->guard_revision = event->kind == TXN_DELETE ? 0 : event->entry.mod_revision;
     return 0;
 }
 
@@ -181,6 +207,18 @@ void contract_expect(const struct contract *contract, struct txn *txn)
 {
     txn_expect(txn, contract_key(txn, span_of(contract->service), contract->major),
                contract->mod_revision);
+}
+
+static struct span guard_key(struct txn *txn, const struct contract *contract)
+{
+    return version_key(txn, VERSION_PREFIX "guard/%s/%u", contract->service, contract->major);
+}
+
+/* Its revision is all that a guard says. */
+void contract_hold(const struct contract *contract, struct txn *txn)
+{
+    contract_expect(contract, txn);
+    txn_put(txn, guard_key(txn, contract), SPAN(""));
 }
 
 /* The record as it is; its texts are borrowed. */
@@ -308,7 +346,7 @@ int service_set_default(const struct version *version, struct span service, uint
     Version__DefaultRecord record;
     version__default_record__init(&record);
     record.contract = major;
-    contract_expect(contract, txn);
+    contract_hold(contract, txn);
     txn_expect(txn, key, of_service ? of_service->mod_revision : 0);
     version_record_put(txn, key, &record.base);
     return 0;
@@ -469,6 +507,8 @@ int contract_set_state(const struct version *version, struct span service, uint3
         contract_expect(successor, txn);
         record.successor = successor->name;
     }
+    if (state == CONTRACT_OFFLINE)
+        txn_expect(txn, guard_key(txn, contract), contract->guard_revision);
     contract_change(txn, contract, &record);
     return 0;
 }

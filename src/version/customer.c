@@ -208,7 +208,7 @@ int pin_put(const struct version *version, const struct pin_spec *spec, unix_mse
 {
     int r = pin_spec_check(spec, wall, problem);
     if (!r)
-        r = release_expect_routable(version, spec->app, spec->release, txn, problem);
+        r = release_hold(version, spec->app, spec->release, txn, problem);
     if (r)
         return r;
 

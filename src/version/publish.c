@@ -393,6 +393,26 @@ static void app_put_default(const struct app *app, struct span name, struct span
     version_record_put(txn, key, &record.base);
 }
 
+/* Of requirements that were checked. One that no contract meets yet waits for a build. */
+static void requires_expect(const struct version *version, const struct release_spec *spec,
+                            bool is_default, struct txn *txn)
+{
+    for (unsigned i = 0; i < spec->n_requires; i++) {
+        struct major_range range;
+        struct contract *offline = NULL;
+        if (major_range_parse(spec->requires[i].range, &range))
+            continue;
+        const struct contract *contract =
+            contract_for(version, spec->requires[i].service, &range, &offline);
+        if (!contract)
+            continue;
+        if (is_default)
+            contract_hold(contract, txn); /* from now on it serves everybody */
+        else
+            contract_expect(contract, txn);
+    }
+}
+
 int release_publish(const struct version *version, const struct release_spec *spec, unix_msec wall,
                     struct txn *txn, struct problem *problem)
 {
@@ -416,23 +436,25 @@ int release_publish(const struct version *version, const struct release_spec *sp
         return r;
 
     manifest_encode(spec, release, wall, txn);
-    if (!app || !app->default_release[0])
+    bool is_default = !app || !app->default_release[0];
+    requires_expect(version, spec, is_default, txn);
+    if (is_default)
         app_put_default(app, spec->app, spec->release, wall, txn);
     return 0;
 }
 
 /* --- choosing --- */
 
-/* Rests on the contract that would serve it: when that goes offline meanwhile, the store refuses. */
-static int requirement_expect(const struct version *version, const struct release *release,
-                              const struct requirement *requirement, struct txn *txn,
-                              struct problem *problem)
+/* Holds the contract that would serve it: when that goes offline meanwhile, the store refuses. */
+static int requirement_hold(const struct version *version, const struct release *release,
+                            const struct requirement *requirement, struct txn *txn,
+                            struct problem *problem)
 {
     struct contract *offline = NULL;
     const struct contract *contract =
         contract_for(version, span_of(requirement->service), &requirement->range, &offline);
     if (contract) {
-        contract_expect(contract, txn);
+        contract_hold(contract, txn);
         return 0;
     }
 
@@ -448,8 +470,8 @@ static int requirement_expect(const struct version *version, const struct releas
     return VERSION_REFUSED;
 }
 
-int release_expect_routable(const struct version *version, struct span app, struct span release,
-                            struct txn *txn, struct problem *problem)
+int release_hold(const struct version *version, struct span app, struct span release,
+                 struct txn *txn, struct problem *problem)
 {
     const struct app *owner = app_find(version, app);
     const struct release *found = owner ? release_find(owner, release) : NULL;
@@ -466,7 +488,7 @@ int release_expect_routable(const struct version *version, struct span app, stru
     }
     txn_expect(txn, release_key(txn, app, release), found->mod_revision);
     for (unsigned i = 0; i < found->n_requires; i++) {
-        int r = requirement_expect(version, found, &found->requires[i], txn, problem);
+        int r = requirement_hold(version, found, &found->requires[i], txn, problem);
         if (r)
             return r;
     }
@@ -476,12 +498,12 @@ int release_expect_routable(const struct version *version, struct span app, stru
 int app_set_default(const struct version *version, struct span app, struct span release,
                     struct txn *txn, struct problem *problem)
 {
-    int r = release_expect_routable(version, app, release, txn, problem);
+    const struct app *owner = app_find(version, app);
+    if (owner && release.size && span_is(release, owner->default_release))
+        return 0;
+    int r = release_hold(version, app, release, txn, problem);
     if (r)
         return r;
-
-    const struct app *owner = app_find(version, app);
-    if (!span_is(release, owner->default_release))
-        app_put_default(owner, app, release, owner->created, txn);
+    app_put_default(owner, app, release, owner->created, txn);
     return 0;
 }

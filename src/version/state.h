@@ -35,6 +35,8 @@ struct version {
 /* Each applies one event to the record that `name`, the key behind its prefix, stands for. */
 int contract_apply(struct version *version, struct span name, const struct store_event *event)
     MUST_CHECK;
+int contract_guard_apply(struct version *version, struct span name, const struct store_event *event)
+    MUST_CHECK;
 int contract_default_apply(struct version *version, struct span name,
                            const struct store_event *event) MUST_CHECK;
 int app_apply(struct version *version, struct span name, const struct store_event *event)

@@ -73,6 +73,7 @@ struct contract {
     char *kind, *owner, *state_why;
     unix_msec created, state_changed;
     int64_t mod_revision;
+    int64_t guard_revision; /* when somebody last came to depend on it; see contract_hold() */
 };
 
 struct requirement {
@@ -184,6 +185,12 @@ bool cohort_rule_holds(const struct cohort_rule *rule, struct span id,
 void contract_expect(const struct contract *contract, struct txn *txn);
 void app_expect(const struct app *app, struct txn *txn);
 
+/* For decisions after which customers are served by the contract: expects it as it is, and holds it
+ * against a verdict that was found without them. The contract's record does not change; a guard
+ * beside it does, which taking it offline compares. Decisions that hold do not compare the guard,
+ * so they never conflict with each other. */
+void contract_hold(const struct contract *contract, struct txn *txn);
+
 /* Called with every build that registers, in the same transaction (after build_put() or
  * instance_put()): creates contracts it is the first to provide, with it as the baseline, and the
  * service's default contract. A build whose contract exists waits. */
@@ -208,8 +215,9 @@ int contract_set_baseline(const struct version *version, const struct registry *
                           struct span service, uint32_t major, struct span build, struct txn *txn,
                           struct problem *problem) MUST_CHECK;
 
-/* Offline and back. The verdict whether it may go is usage's, and comes first. The successor,
- * when none was named, is the next higher active major. Answers: VERSION_NOT_FOUND,
+/* Offline and back. The verdict whether it may go is usage's, and comes first; the transaction
+ * rests on nobody having come to depend on the contract since. The successor, when none was named,
+ * is the next higher active major. Answers: VERSION_NOT_FOUND,
  * VERSION_REFUSED (is so already). */
 int contract_set_state(const struct version *version, struct span service, uint32_t major,
                        enum contract_state state, struct span why, unix_msec wall, struct txn *txn,
@@ -246,10 +254,10 @@ int release_publish(const struct version *version, const struct release_spec *sp
                     struct txn *txn, struct problem *problem) MUST_CHECK;
 
 /* Whether customers can be moved to a release: it is published, and of every service it requires
- * there is a contract to route to. Adds the compares this rests on. Answers: VERSION_NOT_FOUND,
+ * there is a contract to route to. Holds those contracts. Answers: VERSION_NOT_FOUND,
  * VERSION_REFUSED. */
-int release_expect_routable(const struct version *version, struct span app, struct span release,
-                            struct txn *txn, struct problem *problem) MUST_CHECK;
+int release_hold(const struct version *version, struct span app, struct span release,
+                 struct txn *txn, struct problem *problem) MUST_CHECK;
 
 /* Answers: VERSION_NOT_FOUND, VERSION_REFUSED (needs a contract that is offline or unknown). */
 int app_set_default(const struct version *version, struct span app, struct span release,

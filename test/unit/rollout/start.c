@@ -308,3 +308,33 @@ TEST(more_rules_than_resolving_takes_are_refused)
     }
     gray_fini(&gray);
 }
+
+/* Either way round, the one that commits second is decided again. */
+TEST(a_rollout_that_starts_while_its_contract_goes_offline_is_decided_again)
+{
+    for (int is_first = 0; is_first < 2; is_first++) {
+        for (int is_release = 0; is_release < 2; is_release++) {
+            struct gray gray;
+            struct txn start = { 0 }, offline = { 0 };
+            gray_init(&gray);
+            if (is_release)
+                spec_add(&gray.spec, true, "shop", "4.2.0");
+            else
+                spec_add(&gray.spec, false, "orders", "3.15.0");
+            struct rollout_context context = gray_context(&gray);
+            CHECK_INT(rollout_start(&context, &gray.spec, &start, gray.id, &gray.world.problem), 0);
+            CHECK_INT(contract_set_state(gray.world.version, SPAN("orders"), 3, CONTRACT_OFFLINE,
+                                         SPAN(""), gray.world.wall, &offline, &gray.world.problem),
+                      0);
+            CHECK_INT(fake_commit(&gray.world.store, is_first ? &start : &offline), 0);
+            CHECK_INT(fake_commit(&gray.world.store, is_first ? &offline : &start), STORE_CONFLICT);
+            if (!is_first) {
+                CHECK_INT(rollout_start(&context, &gray.spec, &start, gray.id, &gray.world.problem),
+                          ROLLOUT_REFUSED);
+            }
+            txn_fini(&start);
+            txn_fini(&offline);
+            gray_fini(&gray);
+        }
+    }
+}

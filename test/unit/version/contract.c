@@ -273,3 +273,124 @@ TEST(a_decision_about_a_contract_that_changed_meanwhile_is_refused_by_the_store)
     txn_fini(&late);
     world_fini(&world);
 }
+
+/* --- coming to depend on a contract while it goes offline --- */
+
+static int take_offline(struct world *world, struct txn *txn)
+{
+    return contract_set_state(world->version, SPAN("orders"), 2, CONTRACT_OFFLINE, SPAN(""),
+                              world->wall, txn, &world->problem);
+}
+
+static int pin_acme(struct world *world, const char *release, struct txn *txn)
+{
+    struct pin_spec pin = { .customer = SPAN("acme"),
+                            .app = SPAN("shop"),
+                            .release = span_of(release) };
+    return pin_put(world->version, &pin, world->wall, txn, &world->problem);
+}
+
+static int depend_by_pin(struct world *world, struct txn *txn)
+{
+    return pin_acme(world, "4.1.0", txn);
+}
+
+static int depend_by_pin_through_range(struct world *world, struct txn *txn)
+{
+    return pin_acme(world, "4.1.1", txn);
+}
+
+static int depend_by_app_default(struct world *world, struct txn *txn)
+{
+    return app_set_default(world->version, SPAN("shop"), SPAN("4.1.0"), txn, &world->problem);
+}
+
+static int depend_by_service_default(struct world *world, struct txn *txn)
+{
+    return service_set_default(world->version, SPAN("orders"), 2, txn, &world->problem);
+}
+
+static int depend_by_first_release(struct world *world, struct txn *txn)
+{
+    struct release_spec *spec = mem_new(struct release_spec);
+    world_manifest(spec, "admin", "1.0.0", "orders 2");
+    int r = release_publish(world->version, spec, world->wall, txn, &world->problem);
+    free(spec);
+    return r;
+}
+
+static int (*const dependers[])(struct world *world, struct txn *txn) = {
+    depend_by_pin,           depend_by_pin_through_range,
+    depend_by_app_default,   depend_by_service_default,
+    depend_by_first_release,
+};
+
+#define N_DEPENDERS (sizeof(dependers) / sizeof(dependers[0]))
+
+/* orders@2 is nobody's yet. */
+static void world_of_dependers(struct world *world)
+{
+    world_init(world);
+    world_instance(world, "orders", "3.14.2");
+    world_instance(world, "orders", "2.9.0");
+    world_publish(world, "shop", "4.2.0", "orders 3");
+    world_publish(world, "shop", "4.1.0", "orders 2");
+    world_publish(world, "shop", "4.1.1", "orders >=1 <3");
+    world_file(world, "admin", "1.0.0", "main.js");
+}
+
+TEST(of_going_offline_and_what_made_the_contract_needed_meanwhile_the_later_is_decided_again)
+{
+    for (size_t i = 0; i < N_DEPENDERS; i++) {
+        struct world world;
+        struct txn offline = { 0 }, depend = { 0 };
+
+        world_of_dependers(&world);
+        CHECK_INT(take_offline(&world, &offline), 0);
+        CHECK_INT(dependers[i](&world, &depend), 0);
+        CHECK_INT(fake_commit(&world.store, &depend), 0);
+        CHECK_INT(fake_commit(&world.store, &offline), STORE_CONFLICT);
+        CHECK_INT(contract(&world, "orders", 2)->state, CONTRACT_ACTIVE);
+        world_fini(&world);
+
+        world_of_dependers(&world);
+        CHECK_INT(take_offline(&world, &offline), 0);
+        CHECK_INT(dependers[i](&world, &depend), 0);
+        CHECK_INT(fake_commit(&world.store, &offline), 0);
+        CHECK_INT(fake_commit(&world.store, &depend), STORE_CONFLICT);
+        REFUSED(&world, dependers[i](&world, &depend), VERSION_REFUSED);
+        txn_fini(&offline);
+        txn_fini(&depend);
+        world_fini(&world);
+    }
+}
+
+TEST(a_release_published_while_what_it_requires_goes_offline_is_decided_again)
+{
+    struct world world;
+    struct txn offline = { 0 }, publish = { 0 };
+    world_of_dependers(&world);
+    CHECK_INT(take_offline(&world, &offline), 0);
+    world_publish(&world, "admin", "0.9.0", "");
+    CHECK_INT(depend_by_first_release(&world, &publish), 0); /* it is not the first any more */
+    CHECK_INT(fake_commit(&world.store, &offline), 0);
+    CHECK_INT(fake_commit(&world.store, &publish), STORE_CONFLICT);
+    REFUSED(&world, depend_by_first_release(&world, &publish), VERSION_REFUSED);
+    txn_fini(&offline);
+    txn_fini(&publish);
+    world_fini(&world);
+}
+
+TEST(those_who_come_to_depend_on_a_contract_do_not_wait_for_each_other)
+{
+    struct world world;
+    struct txn pin = { 0 }, standard = { 0 }, offline = { 0 };
+    world_of_dependers(&world);
+    CHECK_INT(depend_by_pin(&world, &pin), 0);
+    CHECK_INT(depend_by_app_default(&world, &standard), 0);
+    CHECK_INT(fake_commit(&world.store, &pin), 0);
+    CHECK_INT(fake_commit(&world.store, &standard), 0);
+    CHECK_INT(take_offline(&world, &offline), 0); /* built after them, it rests on them */
+    CHECK_INT(fake_commit(&world.store, &offline), 0);
+    world_fini(&world);
+}
