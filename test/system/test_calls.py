@@ -32,7 +32,7 @@ BODIES = [
     (b'{"address":"\xff"}', "the body", "JSON"),
     (b'{"address":"a\\u0000b"}', "the body", "JSON"),
     (b"[" * 5000, "the body", "JSON"),
-    ('{"' .encode() + "x\u00fc".encode() * 200 + b'":1}', "x\u00fc", "not known"),
+    (b'{"' + "x\u00fc".encode() * 200 + b'":1}', "x\u00fc", "not known"),
     (b'{"address":["' + "x\u00f6".encode() * 200 + b'"]}', "address", "a text is accepted"),
 ]
 
