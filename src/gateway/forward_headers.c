@@ -31,6 +31,12 @@ static bool has_prefix_nocase(struct span name, struct span prefix)
     return span_equals_nocase(span_first(name, prefix.size), prefix);
 }
 
+/* Names that only we say, in either spelling: a CGI-like reader folds "_" to "-". */
+static bool is_ours(struct span name)
+{
+    return has_prefix_nocase(name, SPAN("sarsen-")) || has_prefix_nocase(name, SPAN("sarsen_"));
+}
+
 /* --- requests --- */
 
 /* Fields of the head that never go on, or that are written anew below. */
@@ -100,7 +106,7 @@ static void pass_request_fields(const struct forward_context *context, struct fo
             put(forward, field->name, field->value);
             continue;
         }
-        if (has_prefix_nocase(field->name, SPAN("sarsen-")))
+        if (is_ours(field->name))
             continue;
         if (!context->is_internal && is_forged(field))
             continue;
@@ -184,7 +190,8 @@ static void put_forwarded(const struct forward_context *context, struct forward 
         host = head->authority;
     if (!scheme.size)
         scheme = context->is_secure ? SPAN("https") : SPAN("http");
-    put(forward, SPAN("X-Forwarded-Host"), host);
+    if (host.size) /* a client of HTTP/1.0 need not name one */
+        put(forward, SPAN("X-Forwarded-Host"), host);
     put(forward, SPAN("X-Forwarded-Proto"), scheme);
 }
 
@@ -288,7 +295,7 @@ static bool passes_back(const struct http_field *field)
     case HTTP_SARSEN_DEADLINE:
     case HTTP_SARSEN_SERVICE: return false;
     case HTTP_SET_COOKIE: return !is_cookie_of_ours(field->value);
-    case HTTP_OTHER: return !has_prefix_nocase(field->name, SPAN("sarsen-"));
+    case HTTP_OTHER: return !is_ours(field->name);
     default: return true;
     }
 }
@@ -300,13 +307,8 @@ void forward_response(const struct http_head *head, const struct forward_answer 
     forward->n_fields = 0;
     forward->used = 0;
     put(forward, SPAN("Sarsen-Bom"), ours->bom);
-    /* A service that forwarded to another brings back what answered in the end; both or none,
-     * for a contract with another's build would be a lie. */
-    struct span contract = http_head_value(head, HTTP_SARSEN_CONTRACT);
-    struct span build = http_head_value(head, HTTP_SARSEN_BUILD);
-    bool is_inner = contract.size && build.size;
-    put(forward, SPAN("Sarsen-Contract"), is_inner ? contract : ours->contract);
-    put(forward, SPAN("Sarsen-Build"), is_inner ? build : ours->build);
+    put(forward, SPAN("Sarsen-Contract"), ours->contract);
+    put(forward, SPAN("Sarsen-Build"), ours->build);
     if (ours->set_cookie.size)
         put(forward, SPAN("Set-Cookie"), ours->set_cookie);
     for (unsigned i = 0; i < head->n_fields; i++) {

@@ -47,7 +47,7 @@ struct forward {
 /* The request's fields as they go to the service. */
 void forward_request(const struct forward_context *context, struct forward *ret_forward);
 
-/* What our hop says of itself; sent unless a hop further in has said it. */
+/* What is said of whatever answered. */
 struct forward_answer {
     struct span bom, contract, build;
     struct span set_cookie; /* empty: none */

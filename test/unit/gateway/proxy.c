@@ -187,6 +187,98 @@ TEST(a_visitor_is_known_again_and_a_login_sticks)
     way_fini(&way);
 }
 
+TEST(an_inner_answer_is_named_when_we_know_it)
+{
+    static const struct {
+        const char *fields, *contract, *build;
+    } table[] = {
+        { "Sarsen-Contract: cart@2\r\nSarsen-Build: 2.1.0\r\n", "cart@2", "2.1.0" },
+        { "Sarsen-Contract: cart@7\r\nSarsen-Build: 2.1.0\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Contract: cart@2\r\nSarsen-Build: 9.9.9\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Contract: cart@2\r\nSarsen-Build: 3.14.2\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Contract: none@2\r\nSarsen-Build: 2.1.0\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Contract: cart\r\nSarsen-Build: 2.1.0\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Contract: @\r\nSarsen-Build: 2.1.0\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Contract: cart@2\r\n", "orders@3", "3.14.2" },
+        { "Sarsen-Build: 2.1.0\r\n", "orders@3", "3.14.2" },
+    };
+    struct way way;
+    way_init(&way, EDGE);
+    world_instance(&way.gate.world, "cart", "2.1.0");
+    gate_publish(&way.gate);
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[256];
+        way_get(&way, "/api/orders/", "");
+        snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%sContent-Length: 2\r\n\r\nhi",
+                 table[i].fields);
+        peer_send(way.service, text);
+        const char *head = peer_head(way.client);
+        snprintf(text, sizeof(text), "\r\nSarsen-Contract: %s\r\n", table[i].contract);
+        check_in(head, text);
+        snprintf(text, sizeof(text), "\r\nSarsen-Build: %s\r\n", table[i].build);
+        check_in(head, text);
+        peer_body(way.client, head);
+    }
+    way_fini(&way);
+}
+
+TEST(what_caches_give_to_everybody_makes_no_visitor)
+{
+    static const struct {
+        const char *value;
+        bool gets_cookie;
+    } table[] = {
+        { "public, max-age=60", false },
+        { "max-age=60,Immutable", false },
+        { "s-maxage = 60", false },
+        { "private", true },
+        { "max-age=60", true },
+        { "no-cache=\"publicity\"", true },
+        { ", ,", true },
+    };
+    struct way way;
+    way_init(&way, EDGE);
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[256];
+        way_get(&way, "/api/orders/", "");
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 200 OK\r\nCache-Control: %s\r\nContent-Length: 2\r\n\r\nhi",
+                 table[i].value);
+        peer_send(way.service, text);
+        const char *head = peer_head(way.client);
+        check_part(head, "set-cookie: sarsen=", table[i].gets_cookie);
+        peer_body(way.client, head);
+    }
+    way_fini(&way);
+}
+
+TEST(a_client_of_http_1_0_names_no_host)
+{
+    struct way way;
+    way_init(&way, EDGE);
+    peer_send(way.client, "GET /api/orders/a HTTP/1.0\r\n\r\n");
+    way.service = peer_accept(way.gate.loop, way.service_fd);
+    const char *head = peer_head(way.service);
+    check_in(head, "GET /a HTTP/1.1\r\n");
+    check_not_in(head, "x-forwarded-host");
+    peer_send(way.service, OK);
+    head = peer_head(way.client);
+    check_in(head, " 200 OK");
+    CHECK_STR(peer_body(way.client, head), "hi");
+    static const char *const own[] = {
+        "GET / HTTP/1.0\r\n\r\n",           "GET /apps/shop HTTP/1.0\r\n\r\n",
+        "GET /apps/shop/ HTTP/1.0\r\n\r\n", "GET /.sarsen/resolve HTTP/1.0\r\n\r\n",
+        "OPTIONS * HTTP/1.0\r\n\r\n",       "GET /api/none/ HTTP/1.0\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        struct peer *client = gate_client(&way.gate, EDGE);
+        peer_send(client, own[i]);
+        check_in(peer_head(client), "HTTP/1.");
+        peer_close(client);
+    }
+    way_fini(&way);
+}
+
 TEST(only_an_identity_service_names_customers)
 {
     struct way way;
