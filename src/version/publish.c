@@ -8,6 +8,7 @@
 
 #include "version/version.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "version/record.h"
@@ -504,6 +505,7 @@ int app_set_default(const struct version *version, struct span app, struct span 
     int r = release_hold(version, app, release, txn, problem);
     if (r)
         return r;
+    assert(owner); /* it has the release that is held */
     app_put_default(owner, app, release, owner->created, txn);
     return 0;
 }
