@@ -240,7 +240,7 @@ MANIFEST = {"requires": {"orders": "3"}, "entries": [{"name": "@shop/main", "pat
 @answers("GET /v1/apps/{app}", 200, 404)
 @answers("GET /v1/apps/{app}/releases/{release}", 200, 404)
 @answers("PUT /v1/apps/{app}/releases/{release}", 200, 201, 400, 409)
-@answers("PUT /v1/apps/{app}/releases/{release}/files/{path...}", 200, 201, 400, 409)
+@answers("PUT /v1/apps/{app}/releases/{release}/files/{path...}", 200, 201, 400, 409, 413)
 def test_releases(api):
     refused(api.call("GET", SHOP), 404, "shop")
     refused(api.call("GET", RELEASE), 404, "4.2.0", "shop")
@@ -265,6 +265,8 @@ def test_releases(api):
     api.call("PUT", RELEASE, {**MANIFEST, "styles": ["deep/below/ab.css"]}, status=200)
     refused(api.call("PUT", RELEASE, MANIFEST), 409, "4.2.0")
     refused(api.call("PUT", f"{RELEASE}/files/main.js", b"other()"), 409, "main.js")
+    refused(api.call("PUT", f"{RELEASE}/files/big.js", b"", {"Content-Length": str(2 ** 28 + 1)}),
+            413, "256 MiB")
     api.call("PUT", f"{RELEASE}/files/main.js", b"run()", status=200)
     assert api.get("/v1/apps")["apps"] == [api.get(SHOP)]
     assert api.get(RELEASE) == made
@@ -305,6 +307,7 @@ def test_customers(api):
     assert api.get("/v1/customers")["customers"] == [api.get(path)]
     why = api.get(f"{path}/explain")
     assert why["customer"] == "acme" and len(why["bom"]) == 16 and why["reason"] == "DEFAULT"
+    assert why["services"] == []
     refused(api.call("GET", f"{path}/explain?app=none"), 404, "none")
     api.call("DELETE", path, status=204)
 
@@ -383,12 +386,34 @@ def test_rollouts(api):
     assert [row["rollout"] for row in api.get("/v1/rollouts")["rollouts"]] == [made["rollout"]]
 
 
-@answers("GET /v1/usage", 200, 400)
+@answers("GET /v1/usage", 200, 400, 404)
 def test_usage(api):
     assert api.get("/v1/usage") == {"usage": []}
-    assert api.get("/v1/usage?by=contract,customer&since=30d&contract=orders%402") == {"usage": []}
+    api.register("orders", "orders-2", "127.0.0.1:9", "2.9.0")
+    for contract in ("orders%402", "orders"):
+        refused(api.call("GET", f"/v1/usage?contract={contract}"), 404, "orders", "not known")
+    api.register("orders", "orders-2", "127.0.0.1:9", "2.0.0")
+    assert api.get("/v1/usage?by=contract,app&since=30d&contract=orders%402") == {"usage": []}
     for query in ("by=colour", "since=yesterday", "by=contract,,caller", "contract=%zz"):
         refused(api.call("GET", f"/v1/usage?{query}"), 400)
+
+
+def test_explain_names_what_serves_of_every_service(api):
+    for build in ("3.1.0", "3.2.0", "4.0.0"):
+        api.register("orders", build, "127.0.0.1:9", build)
+    api.register("hello", "h", "127.0.0.1:9")
+    api.publish("shop", "1.0.0", {"hello": "0"})
+    api.call("PUT", "/v1/services/empty", {}, status=201)
+
+    def served():
+        return {row["service"]: (row["contract"], row["build"], row["why"])
+                for row in api.get("/v1/customers/acme/explain")["services"]}
+
+    others = {"hello": ("hello@0", "0.0.0", "baseline"), "empty": (None, None, "no contract")}
+    assert served() == {"orders": ("orders@3", "3.1.0", "default contract"), **others}
+    rollout = api.call("POST", "/v1/rollouts", {"members": ["orders@3.2.0"],
+                                                "steps": [{"pct": 100}]}, status=201).json
+    assert served()["orders"] == ("orders@3", "3.2.0", f"rollout {rollout['rollout']}")
 
 
 def test_every_promised_answer_is_claimed():

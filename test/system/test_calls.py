@@ -81,7 +81,68 @@ def test_paths_and_queries_are_texts(shared):
         refused(shared.call("GET", path), 404, path.rstrip("/"))
     answer = shared.call("PATCH", INSTANCE, {})
     refused(answer, 405, "PATCH")
-    assert answer.headers["Allow"] == "GET, PUT, DELETE"
+    assert answer.headers["Allow"] == "GET, HEAD, PUT, DELETE"
+
+
+def test_a_parameter_nobody_reads_is_refused(shared):
+    before = shared.get("/v1/health")["revision"]
+    path = "/v1/services/unread/instances/a"
+    for method, target, words in (
+            ("PUT", f"{path}?dryrun=1", ("dryrun", "accepted is dry_run")),
+            ("PUT", f"{path}?dry%5Frun=1", ("accepted is dry_run",)),
+            ("PUT", f"{path}?dry_run=1&dry_run=0", ("given twice",)),
+            ("PUT", f"{path}?=1", ("accepted is dry_run",)),
+            ("GET", "/v1/services?dry_run=1", ("accepted is none",)),
+            ("GET", "/v1/services/unread/instances?aftr=1", ("accepted are after wait",))):
+        refused(shared.call(method, target, BODY if method == "PUT" else None), 400, *words)
+    assert shared.get("/v1/health")["revision"] == before
+    shared.get("/v1/services?")
+    document = shared.get("/v1/openapi.json")
+    instances = document["paths"]["/v1/services/{service}/instances"]["get"]["parameters"]
+    assert [row["name"] for row in instances if row["in"] == "query"] == ["after", "wait"]
+
+
+def test_head_is_get_without_a_body(shared):
+    for path in ("/v1/services", "/v1/health", "/v1/services/nobody"):
+        head, whole = shared.call("HEAD", path), shared.call("GET", path)
+        assert head.status == whole.status and head.body == b""
+        assert head.headers["Content-Type"] == whole.headers["Content-Type"]
+
+
+def test_http_1_0_without_a_host_is_nobody_from_here(shared):
+    with socket.create_connection(shared.api.rsplit(":", 1), timeout=20) as peer:
+        peer.sendall(b"GET /v1/services HTTP/1.0\r\n\r\n")
+        assert b" 403 " in peer.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_wrong_token_is_named(shared):
+    answer = shared.call("GET", "/v1/contracts", token=False,
+                         headers={"Authorization": "Bearer wrong"})
+    refused(answer, 401, "this token is not accepted")
+
+
+# --- files ---
+
+def files_of(daemon):
+    return {path.parent.name + path.name for path in (daemon.data / "blobs").glob("??/*")}
+
+
+def test_a_file_is_kept_only_where_a_release_names_it(make_daemon):
+    daemon = make_daemon()
+    path = "/v1/apps/shop/releases/1.0.0/files/main.js"
+    assert daemon.call("PUT", f"{path}?dry_run=1", b"tried", status=200).json["dry_run"]
+    assert files_of(daemon) == set()
+    daemon.publish("shop", "1.0.0", {})
+    kept = files_of(daemon)
+    assert len(kept) == 1
+    refused(daemon.call("PUT", path, b"another"), 409)
+    assert files_of(daemon) == kept
+    stray = daemon.data / "blobs" / "ab"
+    stray.mkdir(exist_ok=True)
+    (stray / ("c" * 62)).write_text("left over")
+    daemon.restart()
+    assert files_of(daemon) == kept
+    assert daemon.edge_get("/apps/shop/1.0.0/main.js").status == 200
 
 
 # --- ?dry_run ---

@@ -185,7 +185,6 @@ def test_dry_run_makes_no_change(cli):
     assert table(cli("customer set acme a=b --dry-run"))[0]["CHANGE"] == "put"
     assert as_json(cli, "deregister orders a --dry-run")["changes"][0]["change"] == "delete"
     cli("call PUT /v1/cohorts/staff --dry-run", '{"expression":"a == \'b\'"}')
-    cli("call PUT /v1/cohorts/staff?x=1 --dry-run", '{"expression":"a == \'b\'"}')
     cli("service default orders@3 --dry-run")
     assert cli.daemon.get("/v1/health")["revision"] == before
 
