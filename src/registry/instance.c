@@ -150,6 +150,14 @@ static void instance_expect_company(const struct registry *registry,
                first->mod_revision);
 }
 
+/* A copy that registers with every heartbeat must not undo a drain that an operator asked for;
+ * another build or address is another copy. */
+static bool keeps_draining(const struct instance *before, const Registry__InstanceRecord *record)
+{
+    return before->is_draining && strcmp(before->build->version, record->build) == 0 &&
+           strcmp(before->address, record->address) == 0;
+}
+
 static int instance_write(const struct registry *registry, const struct instance_spec *spec,
                           struct span version, unix_msec wall, struct txn *txn)
 {
@@ -169,6 +177,7 @@ static int instance_write(const struct registry *registry, const struct instance
     struct span key = instance_key(arena, spec->service, spec->id);
     txn_expect(txn, key, before ? before->mod_revision : 0);
     if (before) {
+        record.is_draining = keeps_draining(before, &record);
         Registry__InstanceRecord stands = instance_record(before, arena);
         if (span_equals(record_pack(arena, &stands.base), record_pack(arena, &record.base)))
             return 0;

@@ -154,8 +154,9 @@ struct instance_spec {
     unsigned n_meta;
 };
 
-/* Registers, or replaces the instance of that id; one that drained takes requests again. Announces
- * its build. The same again puts nothing on the log, so it moves no deadline: call
+/* Registers, or replaces the instance of that id. One that drains goes on draining when it
+ * registers with the same build and address; with others, or after it was deregistered, it is a
+ * new copy that takes requests. Announces its build. The same again puts nothing on the log, so it moves no deadline: call
  * instance_heartbeat() after it. Answers: REGISTRY_INVALID, REGISTRY_REFUSED, REGISTRY_FULL. */
 int instance_put(const struct registry *registry, const struct instance_spec *spec, unix_msec wall,
                  struct txn *txn, struct problem *problem) MUST_CHECK;

@@ -218,7 +218,7 @@ static int drain(const char *service, const char *id)
         &fake, instance_drain(fake.registry, span_of(service), span_of(id), &fake.txn));
 }
 
-TEST(a_draining_instance_takes_no_new_requests_until_it_registers_again)
+TEST(a_draining_instance_takes_no_new_requests)
 {
     fake_registry_init(&fake);
     CHECK_INT(drain("orders", "a"), REGISTRY_NOT_FOUND);
@@ -233,12 +233,50 @@ TEST(a_draining_instance_takes_no_new_requests_until_it_registers_again)
     int64_t revision = fake.store.revision;
     CHECK_INT(drain("orders", "a"), 0);
     CHECK_INT(fake.store.revision, revision);
-
-    fake_register(&fake, "orders", "a", "3.14.2");
-    CHECK(instance_is_ready(instance));
-    CHECK_INT(instance->build->n_ready, 1);
     CHECK(registry_is_sound(fake.registry));
     fake_registry_fini(&fake);
+}
+
+TEST(registering_the_same_copy_again_does_not_undo_a_drain)
+{
+    fake_registry_init(&fake);
+    struct instance_spec spec = fake_instance("orders", "a", "3.14.2");
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK_INT(drain("orders", "a"), 0);
+    int64_t revision = fake.store.revision;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK_INT(fake.store.revision, revision);
+
+    spec.ttl = 20 * NSEC_PER_SEC; /* it knows itself better, and is still the same copy */
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    const struct instance *instance = fake_instance_find(&fake, "orders", "a");
+    CHECK_INT(instance->ttl, spec.ttl);
+    CHECK(!instance_is_ready(instance));
+    CHECK_INT(instance->build->n_ready, 0);
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
+TEST(another_copy_under_the_id_of_a_draining_one_takes_requests)
+{
+    static const char *const addresses[] = { "127.0.0.1:4444", NULL };
+    static const char *const builds[] = { "3.14.2", "3.15.0" };
+    for (int i = 0; i < 2; i++) {
+        fake_registry_init(&fake);
+        struct instance_spec spec = fake_instance("orders", "a", "3.14.2");
+        CHECK_INT(fake_instance_put(&fake, &spec), 0);
+        CHECK_INT(drain("orders", "a"), 0);
+
+        spec.build.version = span_of(builds[i]);
+        if (addresses[i])
+            spec.address = span_of(addresses[i]);
+        CHECK_INT(fake_instance_put(&fake, &spec), 0);
+        const struct instance *instance = fake_instance_find(&fake, "orders", "a");
+        CHECK(instance_is_ready(instance));
+        CHECK_INT(instance->build->n_ready, 1);
+        CHECK(registry_is_sound(fake.registry));
+        fake_registry_fini(&fake);
+    }
 }
 
 TEST(a_drain_is_no_sign_of_life)
