@@ -23,6 +23,17 @@ KINDS = {
 }
 
 
+DRY_RUN = "answers with the changes that would be made, and makes none"
+
+
+def query(route):
+    """The query parameters of a route with what they mean; every write takes dry_run."""
+    made = dict(route.get("query", {}))
+    if route["method"] != "GET":
+        made["dry_run"] = DRY_RUN
+    return made
+
+
 def c_text(text):
     """A C string literal; JSON's escapes but for those of C."""
     return json.dumps(text, ensure_ascii=False).replace("??", "?\\?")
@@ -51,8 +62,8 @@ class Table:
         rows = []
         for route in routes:
             body = self.fields(route["body"]) if "body" in route else "NULL"
-            rows.append("    {{ {}, {}, {}, {}, {}, {}, {}, {}, {} }},".format(
-                c_text(route["method"]), c_text(route["path"]),
+            rows.append("    {{ {}, {}, {}, {}, {}, {}, {}, {}, {}, {} }},".format(
+                c_text(route["method"]), c_text(route["path"]), c_text(" ".join(query(route))),
                 "true" if route.get("open") else "false",
                 "true" if route.get("raw") else "false", body,
                 *(route.get(kind, "NULL") for kind in ("read", "write", "first", "revision"))))
@@ -102,7 +113,9 @@ def schema(body):
 def operation(route):
     made = {"summary": route["summary"], "parameters": [
         {"name": name.rstrip("."), "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{([a-z.]+)}", route["path"])]}
+        for name in re.findall(r"{([a-z.]+)}", route["path"])] + [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in query(route).items()]}
     if "body" in route:
         made["requestBody"] = {"content": {"application/json": {"schema": schema(route["body"])}}}
     if "raw" in route:

@@ -81,7 +81,8 @@ static const struct api_route *find_route(struct api_call *call, struct span met
         if (!match_path(api_routes[i].pattern, path, params))
             continue;
         *ret_is_path_known = true;
-        if (span_is(method, api_routes[i].method)) {
+        if (span_is(method, api_routes[i].method) ||
+            (span_is(method, "HEAD") && strcmp(api_routes[i].method, "GET") == 0)) {
             memcpy(call->params, params, sizeof(params));
             return &api_routes[i];
         }
@@ -125,7 +126,7 @@ static bool is_loopback_name(struct span name)
     struct in_addr address;
     if (span_equals_nocase(name, SPAN("localhost")) || span_is(name, "[::1]"))
         return true;
-    if (name.size >= sizeof(text))
+    if (name.size == 0 || name.size >= sizeof(text))
         return false;
     memcpy(text, name.data, name.size);
     text[name.size] = '\0';
@@ -172,11 +173,19 @@ static unsigned check_caller(const struct api_call *call)
 
 /* --- intake --- */
 
+static void refuse_upload(struct api_call *call)
+{
+    api_refuse_text(call, 413, "the file is larger than 256 MiB");
+}
+
 static void on_body(struct http_exchange *exchange, struct span bytes)
 {
     struct api_call *call = exchange->owner;
     if (call->blob) {
-        if (blob_append(call->blob, bytes))
+        call->n_uploaded += bytes.size;
+        if (call->n_uploaded > API_UPLOAD_MAX)
+            refuse_upload(call);
+        else if (blob_append(call->blob, bytes))
             api_refuse_text(call, 503, "the disk takes no more");
         return;
     }
@@ -218,8 +227,11 @@ static struct span name_methods(struct api_call *call, struct span path)
     CLEANUP(buf_fini) struct buf text = { 0 };
     for (unsigned i = 0; i < api_n_routes; i++) {
         struct span params[API_PARAMS_MAX];
-        if (match_path(api_routes[i].pattern, path, params))
-            buf_printf(&text, "%s%s", text.size ? ", " : "", api_routes[i].method);
+        if (match_path(api_routes[i].pattern, path, params)) {
+            buf_printf(&text, "%s%s", text.size ? ", " : "",
+                       strcmp(api_routes[i].method, "GET") == 0 ? "GET, HEAD"
+                                                                : api_routes[i].method);
+        }
     }
     return arena_span_dup(&call->arena, buf_span(&text));
 }
@@ -243,11 +255,19 @@ static void refuse_route(struct api_call *call, struct span path, bool is_path_k
 
 static void refuse_caller(struct api_call *call, unsigned status)
 {
-    api_refuse_text(call, status,
-                    status == 401 ? "a token is needed: Authorization: Bearer …, from the file "
-                                    "\"token\" in the data directory"
-                                  : "requests of other sites are not accepted: Host must be "
-                                    "loopback, and Origin, where sent, the same");
+    const char *text =
+        "requests of other sites are not accepted: Host must be loopback, and "
+        "Origin, where sent, the same";
+    if (status == 401 && http_head_value(call->exchange->head, HTTP_AUTHORIZATION).size) {
+        text =
+            "this token is not accepted; the one that is stands in the file \"token\" in the "
+            "data directory";
+    } else if (status == 401) {
+        text =
+            "a token is needed: Authorization: Bearer …, from the file \"token\" in the data "
+            "directory";
+    }
+    api_refuse_text(call, status, text);
 }
 
 /* A blob is opened as soon as the route is known, so that the body can stream into it.
@@ -282,10 +302,20 @@ static bool start_call(struct api_call *call)
                         "no UTF-8");
         return false;
     }
+    struct problem problem = { 0 };
+    if (!api_query_check(call, &problem)) {
+        api_refuse(call, 400, &problem, NULL);
+        return false;
+    }
     call->if_match =
         arena_span_dup(&call->arena, http_head_value(call->exchange->head, HTTP_IF_MATCH));
     struct span dry_run = api_query(call, "dry_run");
     call->is_dry_run = dry_run.data && !span_is(dry_run, "0") && !span_is(dry_run, "false");
+    if (call->route->is_raw && call->exchange->head->framing == HTTP_BODY_LENGTH &&
+        call->exchange->head->content_length > API_UPLOAD_MAX) {
+        refuse_upload(call);
+        return false;
+    }
     if (call->route->is_raw && blob_create(call->rooms->store, &call->blob)) {
         api_refuse_text(call, 503, "the disk takes no more");
         return false;

@@ -209,8 +209,29 @@ static void on_blob_done(void *owner, int answer, const struct blob *blob)
     }
 }
 
+/* What the write will say to the file; false when the call is answered, and gone. */
+static bool is_file_welcome(struct api_call *call)
+{
+    struct txn txn = { 0 };
+    struct problem problem = { 0 };
+    int status = route_file_write(call, &txn, &problem);
+    txn_fini(&txn);
+    if (status)
+        api_refuse(call, (unsigned)status, &problem, NULL);
+    return !status;
+}
+
+/* A file that would be refused, or is only tried, is not kept. */
 void route_file_first(struct api_call *call)
 {
+    call->blob_done = *blob_seal(call->blob);
+    if (!is_file_welcome(call))
+        return;
+    if (call->is_dry_run) {
+        call->blob = blob_free(call->blob);
+        api_write(call);
+        return;
+    }
     struct blob_writer *writer = steal(call->blob);
     call->is_busy = true;
     blob_finish(writer, on_blob_done, call);

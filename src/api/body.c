@@ -216,6 +216,44 @@ struct span api_query(struct api_call *call, const char *name)
     return uri_decode(raw, memory, &value) ? SPAN_NULL : value;
 }
 
+/* Whether a list of names, with spaces between them, has this one. */
+static bool has_name(const char *names, struct span name)
+{
+    struct span rest = span_of(names);
+    while (rest.data) {
+        if (span_equals(span_cut(&rest, ' '), name))
+            return true;
+    }
+    return false;
+}
+
+/* A parameter that nobody reads would be a wish that is silently not met: ?dryrun=1. */
+bool api_query_check(const struct api_call *call, struct problem *ret_problem)
+{
+    struct span rest = call->query;
+    const char *known = call->route->query;
+    while (rest.data) {
+        struct span value = span_cut(&rest, '&'), name = span_cut(&value, '=');
+        if (!name.size && !value.data)
+            continue;
+        char path[80];
+        snprintf(path, sizeof(path), "%.*s", SPAN_ARG(span_first(name, sizeof(path) - 1)));
+        if (!name.size || !has_name(known, name)) {
+            problem_set(ret_problem, path, "is no parameter of this; accepted %s%s",
+                        !*known              ? "is none"
+                        : strchr(known, ' ') ? "are "
+                                             : "is ",
+                        known);
+            return false;
+        }
+        if (uri_query_value(rest, name).data) {
+            problem_set(ret_problem, path, "is given twice; once is accepted");
+            return false;
+        }
+    }
+    return true;
+}
+
 bool api_major(struct span text, uint32_t *ret_major)
 {
     uint64_t major;

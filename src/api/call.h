@@ -24,6 +24,7 @@
 
 #define API_PARAMS_MAX 4u
 #define API_BODY_MAX ((size_t)1024 * 1024)
+#define API_UPLOAD_MAX ((uint64_t)256 * 1024 * 1024)
 
 struct api_call;
 
@@ -48,6 +49,7 @@ struct api_field {
 
 struct api_route {
     const char *method, *pattern; /* "/v1/services/{service}", a last "{path...}" takes slashes */
+    const char *query;            /* the parameters it takes, with spaces between them */
     bool is_open;                 /* needs no token on loopback, while registration is open */
     bool is_raw;
     const struct api_field *body; /* NULL: no body */
@@ -83,6 +85,7 @@ struct api_call {
     json_t *plan;    /* of a dry run */
     json_t *members; /* more for the problem document of a refusal */
     struct blob_writer *blob;
+    uint64_t n_uploaded;
     struct blob blob_done;
     struct timer wait; /* of a long poll */
     bool is_parked, is_wait_over;
@@ -132,6 +135,9 @@ bool api_is_text(struct span text);
 
 /* A query parameter, percent-decoded into the call's arena; SPAN_NULL when absent. */
 struct span api_query(struct api_call *call, const char *name);
+
+/* Holds the names of the query to those the route takes, each once. False: *ret_problem says why. */
+bool api_query_check(const struct api_call *call, struct problem *ret_problem);
 
 /* "orders@3" -> "orders", 3. False when it is no contract. */
 bool api_contract_name(struct span name, struct span *ret_service, uint32_t *ret_major);

@@ -174,14 +174,16 @@ static void on_usage_collected(void *owner)
 {
     struct api_call *call = owner;
     call->is_busy = false;
-    if (call->exchange)
+    if (!call->exchange)
+        api_call_end(call);
+    else if (call->route->write)
         api_write(call);
     else
-        api_call_end(call);
+        call->route->read(call);
 }
 
 /* What workers have counted since the last second must be known before the verdict. */
-void route_contract_offline_first(struct api_call *call)
+void route_retirement_first(struct api_call *call)
 {
     call->is_busy = true;
     gateway_collect_usage(call->rooms->gateway, on_usage_collected, call);

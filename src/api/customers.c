@@ -257,6 +257,74 @@ static json_t *served_json(const struct version_snapshot *snapshot, const struct
     return served;
 }
 
+static bool member_serves(const struct rollout_member *member,
+                          const struct snapshot_contract *contract,
+                          const struct snapshot_build *build)
+{
+    if (member->is_release || !span_is(build->service, member->owner) ||
+        !span_is(build->version, member->version))
+        return false;
+    for (unsigned i = 0; i < member->n_provides; i++) {
+        if (member->provides[i] == contract->major)
+            return true;
+    }
+    return false;
+}
+
+/* The rollout that serves the contract by this build, or NULL. */
+static const struct rollout *rollout_of(const struct rooms *rooms,
+                                        const struct snapshot_contract *contract,
+                                        const struct snapshot_build *build)
+{
+    map_each (node, rollouts_all(rooms->rollouts)) {
+        const struct rollout *rollout = container_of(node, struct rollout, node);
+        for (unsigned i = 0; rollout_is_active(rollout) && i < rollout->n_members; i++) {
+            if (member_serves(&rollout->members[i], contract, build))
+                return rollout;
+        }
+    }
+    return NULL;
+}
+
+static json_t *why_json(const struct rooms *rooms, const struct version_snapshot *snapshot,
+                        const struct bom *bom, uint32_t contract_index, uint32_t build_index)
+{
+    if (contract_index == NO_INDEX)
+        return json_string("no contract");
+    const struct snapshot_contract *contract = snapshot_contract_at(snapshot, contract_index);
+    if (build_index != NO_INDEX && build_index != contract->baseline) {
+        const struct rollout *rollout =
+            rollout_of(rooms, contract, snapshot_build_at(snapshot, build_index));
+        if (rollout)
+            return json_sprintf("rollout %s", rollout->id);
+    }
+    return json_string(bom->contract_of[contract->service] == NO_INDEX ? "default contract"
+                                                                       : "baseline");
+}
+
+/* What serves the customer of every service there is. */
+static json_t *services_json(struct rooms *rooms, const struct bom *bom)
+{
+    const struct version_snapshot *snapshot = rooms_snapshot(rooms);
+    json_t *services = json_array();
+    for (uint32_t s = 0; s < snapshot_n_services(snapshot); s++) {
+        uint32_t contract = bom_contract(snapshot, bom, s);
+        uint32_t build = bom_build(snapshot, bom, contract);
+        json_array_append_new(
+            services, json_pack("{s:o, s:o, s:o, s:o}", "service",
+                                api_json_span(snapshot_service_at(snapshot, s)->name), "contract",
+                                contract == NO_INDEX
+                                    ? json_null()
+                                    : api_json_span(snapshot_contract_at(snapshot, contract)->name),
+                                "build",
+                                build == NO_INDEX
+                                    ? json_null()
+                                    : api_json_span(snapshot_build_at(snapshot, build)->version),
+                                "why", why_json(rooms, snapshot, bom, contract, build)));
+    }
+    return api_sorted(services, "service");
+}
+
 void route_explain_get(struct api_call *call)
 {
     struct span app = api_query(call, "app");
@@ -280,8 +348,9 @@ void route_explain_get(struct api_call *call)
     }
     json_t *content = json_loadb(bom->json.data, bom->json.size, 0, NULL);
     api_reply(call, 200,
-              json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "customer",
+              json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "customer",
                         api_json_span(call->params[0]), "bom", bom->id, "reason",
                         reason_name(reason), "content", content ? content : json_null(), "served",
-                        served_json(rooms_snapshot(call->rooms), bom, app), "trace", steps));
+                        served_json(rooms_snapshot(call->rooms), bom, app), "services",
+                        services_json(call->rooms, bom), "trace", steps));
 }

@@ -14,7 +14,7 @@ static bool read_columns(struct span names, unsigned *ret_by)
     } columns[] = {
         { "contract", USAGE_BY_CONTRACT }, { "build", USAGE_BY_BUILD },
         { "release", USAGE_BY_RELEASE },   { "customer", USAGE_BY_CUSTOMER },
-        { "caller", USAGE_BY_CALLER },
+        { "caller", USAGE_BY_CALLER },     { "app", USAGE_BY_APP },
     };
     const size_t n_columns = sizeof(columns) / sizeof(columns[0]);
 
@@ -42,6 +42,15 @@ static bool read_since(const struct api_call *call, struct span text, unix_msec 
         return false;
     *ret_since = loop_wall(call->loop) - (unix_msec)(ago / NSEC_PER_MSEC);
     return true;
+}
+
+/* A name that was mistyped must not read as a contract that nobody uses. */
+static bool is_contract_known(const struct api_call *call, struct span name)
+{
+    struct span service;
+    uint32_t major;
+    return api_contract_name(name, &service, &major) &&
+           contract_find(call->rooms->version, service, major);
 }
 
 static json_t *row_json(const struct usage_seen *row)
@@ -84,12 +93,19 @@ static void report(void *owner)
     struct span by = api_query(call, "by"), since = api_query(call, "since");
     if (by.size && !read_columns(by, &filter.by)) {
         api_refuse_text(call, 400,
-                        "by: of contract, build, release, customer and caller some are "
+                        "by: of contract, build, app, release, customer and caller some are "
                         "accepted, with commas between them");
         return;
     }
     if (since.size && !read_since(call, since, &filter.since)) {
         api_refuse_text(call, 400, "since: a time or a duration such as 30d is accepted");
+        return;
+    }
+
+    if (filter.contract.size && !is_contract_known(call, filter.contract)) {
+        struct problem problem = { 0 };
+        problem_set(&problem, "contract", "%.*s is not known", SPAN_ARG(filter.contract));
+        api_refuse(call, 404, &problem, NULL);
         return;
     }
 

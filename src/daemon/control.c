@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/arena.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "daemon/secrets.h"
 #include "io/file.h"
@@ -38,6 +40,7 @@ struct control {
     struct task publish;
     struct timer expire, advance, pins, collect;
     struct store_command expire_command, advance_command;
+    bool has_unread; /* a record could not be read: what it names is not known */
     bool is_expiring, is_advancing, is_collecting, is_stopping;
     struct timer drain_grace; /* of the API; the gateway keeps its own */
     bool is_api_stopped, is_gateway_stopped;
@@ -61,6 +64,7 @@ static void apply(struct control *control, const struct store_event *event)
     }
     if (r) {
         char *key = mem_span_dup(event->entry.key);
+        control->has_unread = true;
         log_error("daemon", "a record cannot be read and is left out", "key", key);
         free(key);
     }
@@ -376,10 +380,10 @@ static int open_listeners(struct control *control, struct problem *problem)
     for (unsigned i = 0; !r && i < gateway->n_listeners; i++) {
         const struct gateway_listener *listener = &gateway->listeners[i];
         CLEANUP(fd_closep) int fd = -1;
-        if (listener->address.any.sa_family != AF_UNIX)
-            r = listen_at(span_of(listener->text),
-                          listener->is_internal ? "gateway.internal" : "gateway.edge", problem,
-                          &fd);
+        if (listener->address.any.sa_family == AF_UNIX)
+            continue;
+        const char *key = listener->is_internal ? "gateway.internal" : "gateway.edge";
+        r = listen_at(span_of(listener->text), key, problem, &fd);
     }
     return r;
 }
@@ -407,6 +411,44 @@ static int open_secrets(struct control *control, struct problem *problem)
     return r ? CONTROL_REFUSED : 0;
 }
 
+/* --- blobs that no file record names: their upload was refused late, or never finished --- */
+
+static bool is_blob_kept(void *owner, struct span sha256)
+{
+    const struct map *kept = owner;
+    return map_find(kept, sha256);
+}
+
+static void keep_files(const struct release *release, struct map *kept, struct arena *arena)
+{
+    map_each (node, &release->files) {
+        struct span sha256 = span_of(container_of(node, struct release_file, node)->sha256);
+        if (!map_find(kept, sha256))
+            map_add(kept, arena_new(arena, struct map_node), sha256);
+    }
+}
+
+static void sweep_blobs(struct control *control)
+{
+    struct map kept;
+    struct arena arena = { 0 };
+    if (control->has_unread)
+        return;
+    map_init(&kept);
+    map_each (node, version_apps(control->rooms.version)) {
+        map_each (below, &container_of(node, struct app, node)->releases)
+            keep_files(container_of(below, struct release, node), &kept, &arena);
+    }
+    size_t n_removed = blob_sweep(control->rooms.store, is_blob_kept, &kept);
+    if (n_removed) {
+        char count[24];
+        snprintf(count, sizeof(count), "%zu", n_removed);
+        log_info("daemon", "files that no release names were removed", "count", count);
+    }
+    map_fini(&kept);
+    arena_fini(&arena);
+}
+
 static int open_store(struct control *control, struct problem *problem)
 {
     struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
@@ -420,6 +462,7 @@ static int open_store(struct control *control, struct problem *problem)
     load(control, SPAN(REGISTRY_PREFIX));
     load(control, SPAN(VERSION_PREFIX));
     load(control, SPAN(ROLLOUT_PREFIX));
+    sweep_blobs(control);
     control->watch.on_events = on_events;
     return err_fold(store_watch_start(control->rooms.store, &control->watch, 0));
 }

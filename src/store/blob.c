@@ -155,18 +155,59 @@ static void blob_on_done(struct job *job, struct store *store)
     blob_free(writer);
 }
 
-void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner)
+const struct blob *blob_seal(struct blob_writer *writer)
 {
     uint8_t digest[64];
+    if (writer->blob.sha256[0])
+        return &writer->blob;
     hash_hex(digest, hash_stream_finish(writer->sha256, digest), writer->blob.sha256);
     size_t prefix = strlen("sha384-");
     memcpy(writer->blob.integrity, "sha384-", prefix);
     hash_base64(digest, hash_stream_finish(writer->sha384, digest),
                 writer->blob.integrity + prefix);
+    return &writer->blob;
+}
 
+void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner)
+{
+    blob_seal(writer);
     writer->job.on_run = blob_on_run;
     writer->job.on_done = blob_on_done;
     writer->on_done = on_done;
     writer->owner = owner;
     store_post(writer->store, &writer->job);
+}
+
+/* --- sweeping --- */
+
+static DIR *dir_open(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir && fd >= 0)
+        mem_exhausted(0);
+    return dir;
+}
+
+size_t blob_sweep(struct store *store, bool (*is_kept)(void *owner, struct span sha256),
+                  void *owner)
+{
+    size_t n_removed = 0;
+    DIR *all = dir_open(store->blobs_fd, ".");
+    for (const struct dirent *prefix; all && (prefix = readdir(all));) {
+        DIR *some = strlen(prefix->d_name) == 2 && prefix->d_name[0] != '.'
+                        ? dir_open(store->blobs_fd, prefix->d_name)
+                        : NULL;
+        for (const struct dirent *entry; some && (entry = readdir(some));) {
+            char sha256[sizeof(((struct blob *)0)->sha256)];
+            int size = snprintf(sha256, sizeof(sha256), "%s%s", prefix->d_name, entry->d_name);
+            if (size == (int)sizeof(sha256) - 1 && !is_kept(owner, span_of(sha256)))
+                n_removed += unlinkat(dirfd(some), entry->d_name, 0) == 0;
+        }
+        if (some)
+            closedir(some);
+    }
+    if (all)
+        closedir(all);
+    return n_removed;
 }

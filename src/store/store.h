@@ -253,9 +253,17 @@ int blob_append(struct blob_writer *writer, struct span bytes) MUST_CHECK;
 /* Drops what was written so far. */
 struct blob_writer *blob_free(struct blob_writer *writer);
 
+/* No more bytes come: what the blob is, before it is kept. Lives as long as the writer. */
+const struct blob *blob_seal(struct blob_writer *writer);
+
 /* Takes the writer. on_done comes from the loop: 0 with the blob, or STORE_READ_ONLY. */
 typedef void (*blob_fn)(void *owner, int answer, const struct blob *blob);
 void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner);
+
+/* Removes the blobs that `is_kept` denies, and returns how many. Only before anything is written:
+ * a blob is placed before the record that names it. */
+size_t blob_sweep(struct store *store, bool (*is_kept)(void *owner, struct span sha256),
+                  void *owner);
 
 /* --- commands: a decision and its transaction, decided again when it lost a race --- */
 

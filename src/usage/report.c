@@ -31,7 +31,9 @@ static struct usage_seen row_project(const struct usage_seen *row, unsigned by)
     if (!(by & USAGE_BY_BUILD))
         projected.build = empty;
     if (!(by & USAGE_BY_RELEASE))
-        projected.app = projected.release = empty;
+        projected.release = empty;
+    if (!(by & (USAGE_BY_RELEASE | USAGE_BY_APP)))
+        projected.app = empty;
     if (!(by & USAGE_BY_CUSTOMER))
         projected.customer = empty;
     if (!(by & USAGE_BY_CALLER))

@@ -389,7 +389,6 @@ def test_rollouts(api):
 @answers("GET /v1/usage", 200, 400, 404)
 def test_usage(api):
     assert api.get("/v1/usage") == {"usage": []}
-    api.register("orders", "orders-2", "127.0.0.1:9", "2.9.0")
     for contract in ("orders%402", "orders"):
         refused(api.call("GET", f"/v1/usage?contract={contract}"), 404, "orders", "not known")
     api.register("orders", "orders-2", "127.0.0.1:9", "2.0.0")

@@ -387,9 +387,10 @@ def test_watchers_that_go_leave_nothing_behind(shared):
 
 def test_the_end_of_the_process_answers_long_polls(make_daemon):
     daemon = make_daemon()
+    before = daemon.descriptors()
     daemon.register("polled", "p-1", "127.0.0.1:9")
     revision = daemon.get("/v1/services/polled/instances")["revision"]
-    before = daemon.descriptors()
+    daemon.eventually(lambda: daemon.descriptors() <= before)
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         waiting = [pool.submit(wait_for, daemon, "polled", revision, "600s") for _ in range(10)]
         daemon.eventually(lambda: daemon.descriptors() >= before + 10)
