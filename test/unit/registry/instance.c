@@ -327,6 +327,7 @@ TEST(a_lost_race_does_not_undo_what_won)
 
     /* Deleting what was registered anew meanwhile would take a living one away. */
     CHECK_INT(instance_delete(fake.registry, SPAN("orders"), SPAN("a"), &late), 0);
+    spec.address = SPAN("10.0.0.9:8080");
     CHECK_INT(fake_instance_put(&fake, &spec), 0);
     CHECK_INT(fake_commit(&fake.store, &late), STORE_CONFLICT);
     fake_registry_fini(&fake);
