@@ -464,6 +464,7 @@ static bool choose(struct request *request, uint32_t major)
         }
     }
     if (snapshot_contract_at(view->snapshot, request->contract)->is_offline) {
+        count(request, true);
         answer_offline(request);
         return false;
     }

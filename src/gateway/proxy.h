@@ -13,7 +13,8 @@
  *
  * Every request that got as far as a contract is counted once: when it ends, or while it runs when
  * usage is collected before. As long as it runs, each collection says anew that the contract is in
- * use, so that none goes offline under a stream.
+ * use, so that none goes offline under a stream. Asking for a contract that is offline is an error
+ * that counts, so that usage names who is broken.
  *
  * Threads: the worker's. Cost: on the warm path no allocation and no system call but one send and
  * one receive on each side.

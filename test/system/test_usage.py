@@ -170,6 +170,18 @@ def test_a_use_that_no_worker_has_handed_up_yet_blocks(make_daemon, service):
         assert [blocker["kind"] for blocker in problem["blockers"]] == ["used"]
 
 
+def test_who_asks_for_what_is_offline_is_named(make_daemon, service):
+    daemon = make_daemon(WINDOW)
+    for build in ("2.9.0", "3.14.2"):
+        daemon.register("orders", f"orders-{build}", service(build).address, build)
+    daemon.call("PUT", "/v1/services/orders/default", {"contract": 3}, status=200)
+    daemon.call("POST", "/v1/contracts/orders/2:offline", status=200)
+    for _ in range(3):
+        assert daemon.internal_get("/api/orders@2/", {"Sarsen-Caller": "cron"}).status == 410
+    assert [(row["caller"], row["build"], row["n"], row["errors"])
+            for row in rows(daemon, "contract=orders%402")] == [("cron", "", 3, 3)]
+
+
 def test_a_stream_keeps_its_contract_in_use(make_daemon, service):
     """As long as it runs, however long ago it began; and it counts once."""
     ended = threading.Event()
