@@ -207,27 +207,36 @@ static bool request_id_is_sane(struct span id)
     return true;
 }
 
-/* A trace that comes in goes on as it is; one that starts here also names the request. */
+static struct span trace_id(struct span traceparent)
+{
+    return span_first(span_from(traceparent, 3), 32);
+}
+
+/* A trace that comes in goes on as it is; one that starts here also names the request. What an
+ * edge client calls its request is not believed: it would choose the line that others find. */
 static void put_trace(const struct forward_context *context, struct forward *forward)
 {
     const struct http_head *head = context->head;
+    char *memory = take_memory(forward, TRACEPARENT_SIZE + 1);
+    if (!memory)
+        return;
+    traceparent_format(context->random, memory);
+    struct span own = { memory, TRACEPARENT_SIZE };
     struct span trace = http_head_value(head, HTTP_TRACEPARENT);
     if (traceparent_is_valid(trace)) {
         struct span state = http_head_value(head, HTTP_TRACESTATE);
         if (state.size)
             put(forward, SPAN("tracestate"), state);
     } else {
-        char *memory = take_memory(forward, TRACEPARENT_SIZE + 1);
-        if (!memory)
-            return;
-        traceparent_format(context->random, memory);
-        trace = (struct span){ memory, TRACEPARENT_SIZE };
+        trace = own;
     }
     put(forward, SPAN("traceparent"), trace);
 
     struct span id = http_head_value(head, HTTP_X_REQUEST_ID);
-    if (!request_id_is_sane(id))
-        id = span_first(span_from(trace, 3), 32); /* its trace-id */
+    if (!context->is_internal)
+        id = trace_id(own);
+    else if (!request_id_is_sane(id))
+        id = trace_id(trace);
     put(forward, SPAN("X-Request-Id"), id);
 }
 
