@@ -395,6 +395,30 @@ static void go_to_reserved(struct request *request)
     }
 }
 
+static bool is_repeated(const struct http_head *head, enum http_name name)
+{
+    unsigned behind = head->by_name[name];
+    for (unsigned i = behind; behind && i < head->n_fields; i++) {
+        if (head->fields[i].id == name)
+            return true;
+    }
+    return false;
+}
+
+/* Two lines of these are two opinions, and whoever reads the other one serves somebody else; false
+ * when it answered. */
+static bool names_once(struct request *request)
+{
+    const struct http_head *head = request->exchange->head;
+    if (is_repeated(head, HTTP_SARSEN_CUSTOMER))
+        answer_problem(request, 400, "Sarsen-Customer is given several times");
+    else if (is_repeated(head, HTTP_SARSEN_SERVICE))
+        answer_problem(request, 400, "Sarsen-Service is given several times");
+    else
+        return true;
+    return false;
+}
+
 void request_start(struct http_handler *handler, struct http_exchange *exchange)
 {
     struct worker_listener *listener = container_of(handler, struct worker_listener, handler);
@@ -410,6 +434,8 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
         return;
     }
     if (!method_is_forwarded(request) || !normalise(request))
+        return;
+    if (request->is_internal && !names_once(request))
         return;
 
     struct span named = SPAN_NULL;

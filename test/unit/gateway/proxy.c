@@ -121,6 +121,27 @@ TEST(a_trusted_caller_names_service_and_customer)
     way_fini(&way);
 }
 
+TEST(a_trusted_caller_names_each_once)
+{
+    struct way way;
+    way_init(&way, INTERNAL);
+    peer_get(way.client, "/api/orders/", "Sarsen-Customer: acme\r\nsarsen-customer: globex\r\n");
+    const char *head = peer_head(way.client);
+    check_in(head, "HTTP/1.1 400 ");
+    check_in(peer_body(way.client, head), "Sarsen-Customer is given several times");
+    peer_get(way.client, "/x", "Sarsen-Service: orders\r\nA: b\r\nSarsen-Service: orders\r\n");
+    head = peer_head(way.client);
+    check_in(head, "HTTP/1.1 400 ");
+    check_in(peer_body(way.client, head), "Sarsen-Service is given several times");
+    way_get(&way, "/api/orders/", "Sarsen-Customer: acme\r\nSarsen-Service: orders\r\n");
+    /* On the edge they say nothing, however often. */
+    struct peer *stranger = gate_client(&way.gate, EDGE);
+    peer_get(stranger, "/x", "Sarsen-Customer: acme\r\nSarsen-Customer: globex\r\n");
+    check_in(peer_head(stranger), "HTTP/1.1 404 ");
+    peer_close(stranger);
+    way_fini(&way);
+}
+
 TEST(an_edge_client_names_nothing)
 {
     struct way way;
