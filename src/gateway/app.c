@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "codec/json.h"
+#include "codec/semver.h"
 #include "codec/uri.h"
 #include "gateway/answers.h"
 
@@ -31,33 +32,12 @@ static void put_html(struct buf *page, struct span text)
     }
 }
 
-/* A path of the manifest as part of a URL. */
-static void put_url_path(struct buf *page, struct span path)
-{
-    for (size_t i = 0; i < path.size; i++) {
-        unsigned char c = (unsigned char)path.data[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || span_find(SPAN("-._~/!$()*+,@"), (char)c) < 13;
-        if (is_plain) {
-            buf_put(page, (struct span){ &path.data[i], 1 });
-        } else {
-            buf_printf(page, "%%%02X", c);
-        }
-    }
-}
-
-void app_put_file_url(struct buf *text, const struct snapshot_release *release, struct span path)
-{
-    buf_printf(text, "/apps/%.*s/%.*s/", SPAN_ARG(release->app), SPAN_ARG(release->version));
-    put_url_path(text, path);
-}
-
 /* A link to a file of the release, held to the bytes that were published. */
 static void put_link(struct buf *page, const char *relation, const struct snapshot_release *release,
                      struct span path, struct span integrity)
 {
     buf_printf(page, "<link rel=\"%s\" href=\"", relation);
-    app_put_file_url(page, release, path);
+    snapshot_put_file_url(page, release, path);
     buf_puts(page, "\"");
     if (integrity.size) {
         buf_puts(page, " integrity=\"");
@@ -265,6 +245,14 @@ static void redirect_to_page(struct request *request)
     request_answer(request, &answer, SPAN_NULL);
 }
 
+/* Who says not what it loads, and asks below a version, wants a file of a release we do not have. */
+static bool is_file_of_release(const struct request *request, struct span version)
+{
+    struct semver ignored;
+    return !request_field(request, SPAN("sec-fetch-dest")).data &&
+           semver_parse(version, &ignored) == 0;
+}
+
 void app_answer(struct request *request, struct span rest)
 {
     struct span method = request->exchange->head->method;
@@ -284,6 +272,8 @@ void app_answer(struct request *request, struct span rest)
         release = snapshot_release(request->epoch->view->snapshot, app, version);
     if (release) {
         find_file(request, release, below);
+    } else if (below.data && is_file_of_release(request, version)) {
+        answer_problem(request, 404, "this app has no such release");
     } else {
         answer_page(request, app);
     }

@@ -8,15 +8,13 @@
  *   /apps/shop/                 the page, with the release's import map inlined
  *   /apps/shop                  redirected there
  *   /apps/shop/4.2.0/main.js    a file of that release, the same for everybody, for ever
+ *   /apps/shop/4.9.9/main.js    no such release: 404, for a page is no script
  *   /apps/shop/orders/17        no release is called "orders": the page, whose script routes it
  *
  * Threads: the worker's.
  */
 
 #include "gateway/request.h"
-
-/* Puts the address of a file of the release, escaped as a URL. */
-void app_put_file_url(struct buf *text, const struct snapshot_release *release, struct span path);
 
 /* `rest` is the path behind "/apps/". */
 void app_answer(struct request *request, struct span rest);

@@ -102,9 +102,15 @@ def test_a_pinned_customer_gets_another_page_by_the_same_url(shop):
 
 
 @pytest.mark.parametrize("path", ["/apps/shop/cart", "/apps/shop/orders/17/edit?tab=2",
-                                  "/apps/shop/9.9.9", "/apps/shop/9.9.9/deep"])
+                                  "/apps/shop/9.9.9", "/apps/shop/v9/deep"])
 def test_a_deep_link_is_the_page(shop, path):
     assert shop.edge_get(path).body == shop.edge_get("/apps/shop/").body
+
+
+def test_a_file_of_an_unknown_release_is_no_page(shop):
+    assert shop.edge_get("/apps/shop/9.9.9/main.js").status == 404
+    document = {"Sec-Fetch-Dest": "document"}
+    assert shop.edge_get("/apps/shop/9.9.9/deep", document).status == 200
 
 
 @pytest.mark.parametrize("destination", ["script", "style", "image"])

@@ -156,7 +156,10 @@ TEST(where_a_path_below_an_app_leads)
         { "/apps/shop/4.2.0", "", "200", "id=\"root\"" }, /* a release has only files below it */
         { "/apps/shop/4.2.0/", "", "404", "no such file" },
         { "/apps/shop/4.2.0/nope.js", "", "404", "no such file" },
-        { "/apps/shop/9.9.9/main.js", "", "200", "id=\"root\"" },
+        { "/apps/shop/9.9.9/main.js", "", "404", "no such release" },
+        { "/apps/shop/9.9.9/", "", "404", "no such release" },
+        { "/apps/shop/9.9.9/x", "Sec-Fetch-Dest: document\r\n", "200", "id=\"root\"" },
+        { "/apps/shop/9.9/x", "", "200", "id=\"root\"" },
         { "/apps/shop/9.9.9/main.js", "Sec-Fetch-Dest: script\r\n", "404", "no such file" },
         { "/apps/shop/x", "Sec-Fetch-Dest: document\r\n", "200", "id=\"root\"" },
         { "/apps/nope/", "", "404", "no app" },
