@@ -7,7 +7,6 @@
 #include "codec/json.h"
 #include "codec/uri.h"
 #include "gateway/answers.h"
-#include "gateway/app.h"
 
 #define RESOLVE_BODY_MAX 1048576u
 
@@ -114,7 +113,7 @@ static void put_entries(struct json_out *json, const struct bom *bom, bool is_in
             if (is_named_before(bom, i, entry->name) || (is_integrity && !has_integrity))
                 continue;
             buf_clear(&url);
-            app_put_file_url(&url, release, span_of(entry->path));
+            snapshot_put_file_url(&url, release, span_of(entry->path));
             json_key(json, is_integrity ? buf_span(&url) : span_of(entry->name));
             json_text(json, is_integrity ? span_of(entry->integrity) : buf_span(&url));
         }

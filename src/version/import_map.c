@@ -6,10 +6,20 @@
 #include "base/buf.h"
 #include "codec/json.h"
 
-static void put_url(struct buf *url, const struct snapshot_release *release, const char *path)
+/* No escapes: only characters that stand in a path for themselves are accepted when a file is
+ * sent. Pages, import maps and integrity must name a file by the same bytes, or a browser takes
+ * them for two. */
+void snapshot_put_file_url(struct buf *url, const struct snapshot_release *release,
+                           struct span path)
+{
+    buf_printf(url, "/apps/%.*s/%.*s/%.*s", SPAN_ARG(release->app), SPAN_ARG(release->version),
+               SPAN_ARG(path));
+}
+
+static void set_url(struct buf *url, const struct snapshot_release *release, const char *path)
 {
     buf_clear(url);
-    buf_printf(url, "/apps/%.*s/%.*s/%s", SPAN_ARG(release->app), SPAN_ARG(release->version), path);
+    snapshot_put_file_url(url, release, span_of(path));
 }
 
 /* "<" stands in strings only, where an escape means the same. */
@@ -46,7 +56,7 @@ const char *import_map_format(struct arena *arena, const struct snapshot_release
     json_key(&out, SPAN("imports"));
     json_open(&out, '{');
     for (unsigned i = 0; i < release->n_entries; i++) {
-        put_url(&url, release, release->entries[i].path);
+        set_url(&url, release, release->entries[i].path);
         json_key(&out, span_of(release->entries[i].name));
         json_text(&out, buf_span(&url));
     }
@@ -56,7 +66,7 @@ const char *import_map_format(struct arena *arena, const struct snapshot_release
     for (unsigned i = 0; i < release->n_entries; i++) {
         if (path_was_seen(release, i))
             continue;
-        put_url(&url, release, release->entries[i].path);
+        set_url(&url, release, release->entries[i].path);
         json_key(&out, buf_span(&url));
         json_text(&out, span_of(release->entries[i].integrity));
     }

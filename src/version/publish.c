@@ -64,12 +64,13 @@ static int release_name_check(const struct version *version, struct span app, st
     return 0;
 }
 
-/* The characters of RFC 3986 that stand in a path without being encoded, the apostrophe left out
- * since paths are written into HTML. */
+/* The characters of RFC 3986 that stand in a path without being encoded, but for the apostrophe and
+ * the ampersand, since paths are written into HTML, and for the semicolon, which the gateway
+ * refuses: servers behind it would read a parameter. */
 static bool path_has(char byte)
 {
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || (byte && strchr("-._~!$()*+,;=:@/", byte));
+           (byte >= '0' && byte <= '9') || (byte && strchr("-._~!$()*+,=:@/", byte));
 }
 
 static bool path_is_valid(struct span path)
@@ -106,7 +107,7 @@ static int file_spec_check(const struct file_spec *spec, struct problem *problem
     if (!path_is_valid(spec->path)) {
         problem_set(
             problem, "path",
-            "is \"%.*s\"; a relative path of at most %u letters, digits and -._~!$()*+,;=:@/ "
+            "is \"%.*s\"; a relative path of at most %u letters, digits and -._~!$()*+,=:@/ "
             "is accepted, without empty, \".\" or \"..\" parts",
             SPAN_ARG(span_first(spec->path, 80)), FILE_PATH_MAX);
         return VERSION_INVALID;

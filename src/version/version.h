@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/error.h"
@@ -376,6 +377,10 @@ struct snapshot_release {
     unsigned n_styles;
     const char *import_map; /* JSON, ready to inline */
 };
+
+/* Appends the address of a file of the release, as it stands in pages and import maps. */
+void snapshot_put_file_url(struct buf *url, const struct snapshot_release *release,
+                           struct span path);
 
 /* NULL when unknown or not published. */
 const struct snapshot_release *snapshot_release(const struct version_snapshot *snapshot,

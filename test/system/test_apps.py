@@ -16,7 +16,7 @@ FILES = {
     "assets/main-1a2b.js": MAIN,
     "assets/lib.js": b"export const a = 1;",
     "assets/style.css": STYLE,
-    "odd/a;b=c:d,e@f!.txt": b"odd name",
+    "odd/a=b:c,d@e!.txt": b"odd name",
     "empty.txt": b"",
     "big.bin": bytes(range(256)) * 8192,
 }
@@ -80,6 +80,23 @@ def test_the_page_loads_its_release(shop):
     assert scripts(page)[-1][1].strip() == 'import "@shop/main";'
     map_at = page.index('type="importmap"')
     assert map_at < page.index("modulepreload") and map_at < page.index('type="module"')
+
+
+def test_a_file_has_one_url_wherever_it_is_named(shared, name):
+    """The page, both import maps and the integrity: a browser compares them byte by byte."""
+    path = "assets/m=1:2,3@4+(5)*!$~_-.js"
+    upload(shared, name, "1.0.0", {path: MAIN})
+    shared.call("PUT", f"/v1/apps/{name}/releases/1.0.0", {
+        **manifest(name, "1.0.0"), "styles": [path],
+        "entries": [{"name": "main", "path": path}]}, status=201)
+    url = f"/apps/{name}/1.0.0/{path}"
+    answer = shared.edge_get(f"/apps/{name}/")
+    page = answer.body.decode()
+    assert import_map(page) == {"imports": {"main": url}, "integrity": {url: integrity(MAIN)}}
+    assert set(re.findall('href="([^"]*)"', page)) == {url}
+    merged = shared.edge_get(f"/.sarsen/bom/{answer.headers['Sarsen-Bom']}/importmap.json").json
+    assert merged["integrity"][url] == integrity(MAIN)
+    assert shared.edge_get(url).body == MAIN
 
 
 def test_the_policy_lets_just_these_scripts_run(shop):

@@ -74,6 +74,7 @@ TEST(bad_files_are_refused_with_their_field)
         { NULL, NULL, "a/", NULL, NULL, NULL, "path" },
         { NULL, NULL, "a b.js", NULL, NULL, NULL, "path" },
         { NULL, NULL, "a%2fb.js", NULL, NULL, NULL, "path" },
+        { NULL, NULL, "a;b.js", NULL, NULL, NULL, "path" },
         { NULL, NULL, "<b>.js", NULL, NULL, NULL, "path" },
         { NULL, NULL, NULL, "0123", NULL, NULL, "sha256" },
         { NULL, NULL, NULL, NULL, "", NULL, "integrity" },
