@@ -62,9 +62,9 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
 void gateway_publish(struct gateway *gateway, const struct registry *registry,
                      struct version_snapshot *snapshot);
 
-/* New routes and limits; listeners that stay are not touched and keep their idle_timeout and
- * max_per_address. n_workers and connect_timeout are those of the start. Answers: GATEWAY_LISTEN,
- * and then nothing has changed. */
+/* New routes, limits and listeners; those that stay keep their sockets and connections, to which
+ * the new limits apply. n_workers is that of the start. Answers: GATEWAY_LISTEN, and then nothing
+ * has changed. */
 int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
                    struct problem *problem) MUST_CHECK;
 

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "http/client.h"
+#include "http/server.h"
 
 /* Pairs collected in any order and then sorted into runs by their first member. */
 struct found {
@@ -233,6 +235,11 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
     view->limits = (struct gateway_limits){
         .upstream_timeout = settings->upstream_timeout,
         .cookie_ttl = settings->cookie_ttl,
+        .connect_timeout = settings->connect_timeout ? settings->connect_timeout
+                                                     : http_pool_settings_default.connect_timeout,
+        .idle_timeout =
+            settings->idle_timeout ? settings->idle_timeout : http_settings_default.idle_timeout,
+        .max_per_address = settings->max_per_address,
         .is_cookie_secure = settings->is_cookie_secure,
     };
     view->blobs = mem_strdup(settings->blobs ? settings->blobs : "");

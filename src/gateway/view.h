@@ -58,6 +58,8 @@ struct endpoints *endpoints_unref(struct endpoints *endpoints);
 
 struct gateway_limits {
     nsec upstream_timeout, cookie_ttl;
+    nsec connect_timeout, idle_timeout;
+    unsigned max_per_address;
     bool is_cookie_secure;
 };
 

@@ -108,11 +108,24 @@ const uint8_t *worker_random(struct worker *worker, size_t size)
 
 /* --- notes from the control loop --- */
 
+/* What a reload may have changed for listeners and connections that stay. */
+static void take_limits(struct worker *worker, const struct gateway_limits *limits)
+{
+    http_pool_set(worker->pool, limits->connect_timeout);
+    for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
+        struct worker_listener *listener = &worker->listeners[i];
+        if (listener->server)
+            http_server_set(listener->server, limits->idle_timeout,
+                            listener->is_internal ? 0 : limits->max_per_address);
+    }
+}
+
 static void take_view(struct worker *worker, struct note_view *note)
 {
     const struct endpoints *endpoints = note->view->endpoints;
     struct epoch *before = worker->epoch;
     worker->epoch = epoch_new(worker, note);
+    take_limits(worker, &note->view->limits);
     mailbox_post(worker->context.control, &note->taken.letter);
     epoch_release(before);
     for (size_t i = 0; i < endpoints->n_gone; i++)

@@ -273,6 +273,11 @@ void http_pool_forget(struct http_pool *pool, const struct address *to)
         close_list(&upstream->idle);
 }
 
+void http_pool_set(struct http_pool *pool, nsec connect_timeout)
+{
+    pool->settings.connect_timeout = connect_timeout;
+}
+
 struct http_pool *http_pool_free(struct http_pool *pool)
 {
     if (!pool)

@@ -68,6 +68,9 @@ struct http_call {
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);
 
+/* For connections that are begun from now on. */
+void http_pool_set(struct http_pool *pool, nsec connect_timeout);
+
 /* Calls under way are over without a callback. */
 struct http_pool *http_pool_free(struct http_pool *pool);
 

@@ -64,7 +64,7 @@ static nsec input_deadline(const struct connection *connection)
     return NSEC_NEVER;
 }
 
-static void connection_arm(struct connection *connection)
+void http_connection_arm(struct connection *connection)
 {
     nsec at = earlier(input_deadline(connection), send_deadline(connection));
     if (at == NSEC_NEVER)
@@ -153,7 +153,7 @@ static void connection_on_due(struct timer *timer)
         connection_refuse(connection, 408, "the request head took too long\n");
     }
     if (!connection->is_closed)
-        connection_arm(connection);
+        http_connection_arm(connection);
 }
 
 /* Whether an incomplete head has grown by anything that can change the verdict: the end of a line,
@@ -432,7 +432,7 @@ void http_connection_run(struct connection *connection)
     if (exchange && (exchange->is_gone || (connection->is_hung_up && !takes_input(connection))))
         http_connection_abort(connection);
     else
-        connection_arm(connection);
+        http_connection_arm(connection);
 }
 
 void http_connection_wake(struct connection *connection)
@@ -445,7 +445,7 @@ void http_connection_wake(struct connection *connection)
                       connection->input != INPUT_HEAD);
     if (has_input || (exchange && exchange->is_gone))
         task_defer(&connection->task, connection->server->loop);
-    connection_arm(connection);
+    http_connection_arm(connection);
 }
 
 static void connection_on_ready(struct watch *watch, uint32_t events)

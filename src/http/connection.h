@@ -169,6 +169,9 @@ void http_connection_abort(struct connection *connection);
 /* After anything that happened outside http_connection_run(). */
 void http_connection_wake(struct connection *connection);
 /* The handler has finished; the request's body may not have. */
+/* Sets the timer for the earliest of its deadlines, where it is not set for an earlier time. */
+void http_connection_arm(struct connection *connection);
+
 void http_connection_leave_body(struct connection *connection);
 
 /* exchange.c */

@@ -76,6 +76,17 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     return server;
 }
 
+void http_server_set(struct http_server *server, nsec idle_timeout, unsigned max_per_address)
+{
+    server->quota.max = max_per_address;
+    bool is_sooner = idle_timeout < server->settings.idle_timeout;
+    server->settings.idle_timeout = idle_timeout;
+    if (!is_sooner)
+        return; /* a timer that comes too early looks again */
+    list_each (link, &server->connections)
+        http_connection_arm(container_of(link, struct connection, link));
+}
+
 struct http_server *http_server_free(struct http_server *server)
 {
     if (!server)

@@ -83,6 +83,10 @@ struct http_exchange {
 struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
                                     const struct http_settings *settings);
 
+/* New settings while it runs, for connections that stand as well. Those that came while there was
+ * no limit per address do not count towards a new one. */
+void http_server_set(struct http_server *server, nsec idle_timeout, unsigned max_per_address);
+
 /* Closes everything at once; on_abort is called for exchanges under way. Not from a handler. */
 struct http_server *http_server_free(struct http_server *server);
 

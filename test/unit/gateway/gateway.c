@@ -312,6 +312,72 @@ TEST(a_reload_changes_routes_and_keeps_listeners)
     gate_fini(&gate);
 }
 
+TEST(a_reload_changes_limits_of_listeners_that_stay)
+{
+    struct gate gate;
+    gate_init(&gate);
+    gate_start(&gate);
+    gate_publish(&gate);
+    struct peer *kept = gate_client(&gate, EDGE);
+    peer_get(kept, "/x", "");
+    peer_body(kept, peer_head(kept));
+
+    struct gateway_settings next = gate.settings;
+    next.max_per_address = 1;
+    unsigned before = gate.n_settled;
+    struct problem problem = { 0 };
+    CHECK_INT(gateway_reload(gate.gateway, &next, &problem), 0);
+    AWAIT(&gate, gate.n_settled > before);
+    struct peer *second = gate_client(&gate, EDGE);
+    peer_expect_gone(second);
+    peer_close(second);
+    struct peer *trusted[2];
+    for (unsigned i = 0; i < 2; i++) {
+        trusted[i] = gate_client(&gate, INTERNAL);
+        peer_get(trusted[i], "/x", "");
+        peer_body(trusted[i], peer_head(trusted[i]));
+    }
+
+    /* What stands idle feels a shorter timeout at once. */
+    next.idle_timeout = NSEC_PER_MSEC;
+    CHECK_INT(gateway_reload(gate.gateway, &next, &problem), 0);
+    peer_expect_gone(kept);
+    for (unsigned i = 0; i < 2; i++) {
+        peer_expect_gone(trusted[i]);
+        peer_close(trusted[i]);
+    }
+    peer_close(kept);
+    gate_fini(&gate);
+}
+
+TEST(a_reload_changes_how_long_connecting_may_take)
+{
+    struct gate gate;
+    gate_init(&gate);
+    gate.settings.connect_timeout = 3600 * NSEC_PER_SEC;
+    int fd = gate_service(&gate, "orders", "3.14.2", "orders-1");
+    gate_start(&gate);
+    gate_publish(&gate);
+    /* A listener whose queue is full leaves the next connection without an answer. */
+    CHECK_INT(listen(fd, 0), 0);
+    struct address address;
+    CHECK_INT(socket_address(fd, &address), 0);
+    struct peer *fill = peer_connect(gate.loop, &address);
+
+    struct gateway_settings next = gate.settings;
+    next.connect_timeout = 10 * NSEC_PER_MSEC;
+    unsigned before = gate.n_settled;
+    struct problem problem = { 0 };
+    CHECK_INT(gateway_reload(gate.gateway, &next, &problem), 0);
+    AWAIT(&gate, gate.n_settled > before);
+    nsec began = loop_now(gate.loop);
+    check_answer(&gate, "/api/orders/", "HTTP/1.1 504 ", "in time");
+    CHECK(loop_now(gate.loop) - began < gate.settings.upstream_timeout);
+    peer_close(fill);
+    close(fd);
+    gate_fini(&gate);
+}
+
 TEST(an_address_in_use_is_refused_and_changes_nothing)
 {
     struct gate gate;
