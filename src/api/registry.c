@@ -70,10 +70,19 @@ static json_t *provides_json(const struct build *build)
     return provides;
 }
 
-/* What a build does for its contracts: "baseline" of one, moved by a "rollout", or "waiting". */
+/* Whether the build comes after the contract's baseline: a lower one waits for nothing. */
+static bool is_above_baseline(const struct build *build, const struct contract *contract)
+{
+    struct semver baseline;
+    return semver_parse(span_of(contract->baseline), &baseline) ||
+           semver_compare(&build->semver, &baseline) > 0;
+}
+
+/* What a build does for its contracts: "baseline" of one, moved by a "rollout", "waiting" for one,
+ * or "superseded" by the baselines of all. */
 static const char *build_state(const struct rooms *rooms, const struct build *build)
 {
-    bool is_waiting = false;
+    bool is_waiting = false, is_superseded = false;
     for (unsigned i = 0; i < build->n_provides; i++) {
         const struct contract *contract =
             contract_find(rooms->version, span_of(build->service->name), build->provides[i]);
@@ -81,7 +90,8 @@ static const char *build_state(const struct rooms *rooms, const struct build *bu
             continue;
         if (strcmp(contract->baseline, build->version) == 0)
             return "baseline";
-        is_waiting = true;
+        is_waiting |= is_above_baseline(build, contract);
+        is_superseded = true;
     }
 
     map_each (node, rollouts_all(rooms->rollouts)) {
@@ -95,7 +105,9 @@ static const char *build_state(const struct rooms *rooms, const struct build *bu
     }
     if (build->service->shares_builds)
         return "shared";
-    return is_waiting ? "waiting" : "idle";
+    if (is_waiting)
+        return "waiting";
+    return is_superseded ? "superseded" : "idle";
 }
 
 static json_t *build_json(const struct rooms *rooms, const struct build *build)

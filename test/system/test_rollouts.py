@@ -59,7 +59,7 @@ def test_shares_grow_and_nobody_goes_back(orders):
     assert len(moved(orders, CUSTOMERS[:100])) == 100
     builds = {row["build"]: row["state"] for row in
               orders.get("/v1/services/orders/builds")["builds"]}
-    assert builds == {OLD: "waiting", NEW: "baseline"}
+    assert builds == {OLD: "superseded", NEW: "baseline"}
 
 
 def test_abort_brings_every_customer_back_with_the_next_request(orders):
@@ -129,6 +129,14 @@ def test_promote_makes_it_the_baseline_at_once(orders):
     for verb in ("step", "pause", "resume", "promote", "abort"):
         refused(orders.call("POST", f"/v1/rollouts/{rollout['rollout']}:{verb}"), 409, "promoted")
     refused(orders.call("POST", "/v1/rollouts", {"members": [f"orders@{NEW}"]}), 409, "baseline")
+
+
+def test_the_baseline_that_was_waits_for_nothing(orders, service):
+    orders.register("orders", "orders-3.16.0", service("3.16.0").address, "3.16.0")
+    change(orders, start(orders, []), "promote")
+    states = {row["build"]: row["state"] for row in
+              orders.get("/v1/services/orders/builds")["builds"]}
+    assert states == {OLD: "superseded", NEW: "baseline", "3.16.0": "waiting"}
 
 
 def test_a_restart_changes_nobodys_build(orders):
