@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,21 +58,48 @@ const struct verb meta_verbs[] = {
     { 0 },
 };
 
-static void print_help(FILE *out)
+#define FORM_WIDTH 40u
+
+/* "  form        help", with the second lines of a help below its first. */
+static void print_form(FILE *out, const char *name, const char *operands, const char *text)
 {
-    fprintf(out,
-            "usage: sarsen VERB …\n\n"
-            "  dev                                      everything on loopback, at once\n"
-            "  server -c FILE                           the same for production\n"
-            "  config check|reference|schema            the config file\n");
+    CLEANUP(mem_freep) char *form = mem_format("%s%s%s", name, *operands ? " " : "", operands);
+    struct span help = span_of(text), line = span_cut(&help, '\n');
+    size_t width = text_width(form);
+    int pad = width < FORM_WIDTH ? (int)(FORM_WIDTH - width) : 0;
+    fprintf(out, "  %s%*s %.*s\n", form, pad, "", SPAN_ARG(line));
+    while (help.data) {
+        line = span_cut(&help, '\n');
+        fprintf(out, "  %*s %.*s\n", (int)FORM_WIDTH, "", SPAN_ARG(line));
+    }
+}
+
+/* The verbs that begin with a word: "rollout" has "rollout start", "rollout step"… NULL: all.
+ * Returns how many there are. */
+static unsigned print_verbs(FILE *out, const char *word)
+{
+    size_t size = word ? strlen(word) : 0;
+    unsigned n = 0;
     for (size_t t = 0; t < N_TABLES; t++) {
         for (const struct verb *verb = tables[t]; verb->name; verb++) {
-            struct span help = span_of(verb->help), line = span_cut(&help, '\n');
-            char *form = mem_format("%s %s", verb->name, verb->operands);
-            fprintf(out, "  %-40s %.*s\n", form, SPAN_ARG(line));
-            free(form);
+            if (word && (strncmp(verb->name, word, size) != 0 || verb->name[size] != ' '))
+                continue;
+            if (n++ == 0 && word)
+                fprintf(out, "usage: sarsen %s VERB …\n\n", word);
+            print_form(out, verb->name, verb->operands, verb->help);
         }
     }
+    return n;
+}
+
+static void print_help(FILE *out)
+{
+    fputs("usage: sarsen VERB …\n\n", out);
+    print_form(out, "dev", "", "everything on loopback, at once");
+    print_form(out, "server", "-c FILE", "the same for production");
+    print_form(out, "config", "check|reference|schema", "the config file");
+    print_form(out, "help", "VERB", "what a verb takes");
+    print_verbs(out, NULL);
     fprintf(out,
             "\nAll take --json, --dry-run, --help, --address URL, --token TOKEN, --data DIR "
             "(where the token is).\nExit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
@@ -103,9 +131,10 @@ static const struct verb *find_verb(int argc, char **argv, int *ret_n)
 /* The token from the data directory: --data, or ./.sarsen where `sarsen dev` runs. free() it. */
 static char *read_token(const char *data)
 {
-    char *path = mem_format("%s/token", data ? data : ".sarsen");
+    CLEANUP(mem_freep) char *path = mem_format("%s/token", data ? data : ".sarsen");
     FILE *file = fopen(path, "re");
-    free(path);
+    if (!file && data)
+        fprintf(stderr, "sarsen: %s cannot be read: %s\n", path, strerror(errno));
     if (!file)
         return NULL;
     char line[128] = "";
@@ -119,6 +148,8 @@ static int run(struct command *command)
     char *token = NULL;
     if (!command->options.token && (command->options.data || !getenv("SARSEN_TOKEN")))
         token = read_token(command->options.data);
+    if (!token && command->options.data && !command->options.token)
+        return CLI_FAILED;
     sarsen_options options = {
         .size = sizeof(options),
         .address = command->options.address,
@@ -135,8 +166,25 @@ static int run(struct command *command)
     return r;
 }
 
+/* `sarsen help rollout start`, `sarsen help rollout`. */
+static int help_verb(int argc, char **argv)
+{
+    int n_words = 0;
+    const struct verb *verb = find_verb(argc, argv, &n_words);
+    if (verb) {
+        command_usage(verb, false);
+        return CLI_OK;
+    }
+    if (print_verbs(stdout, argv[1]))
+        return CLI_OK;
+    fprintf(stderr, "sarsen: there is no verb \"%s\"; `sarsen help` lists them\n", argv[1]);
+    return CLI_USAGE;
+}
+
 int cli_main(int argc, char **argv)
 {
+    if (argc > 2 && strcmp(argv[1], "help") == 0)
+        return help_verb(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? CLI_USAGE : CLI_OK;
@@ -148,6 +196,9 @@ int cli_main(int argc, char **argv)
 
     int n_words = 0;
     struct command command = { .verb = find_verb(argc, argv, &n_words) };
+    bool is_help = argc == 3 && strcmp(argv[2], "--help") == 0;
+    if (!command.verb && (argc == 2 || is_help) && print_verbs(is_help ? stdout : stderr, argv[1]))
+        return is_help ? CLI_OK : CLI_USAGE;
     if (!command.verb) {
         fprintf(stderr, "sarsen: there is no verb \"%s\"; `sarsen help` lists them\n", argv[1]);
         return CLI_USAGE;

@@ -177,8 +177,15 @@ static void print_list(const char *title, const sarsen_value *list)
 
 int command_fail(const struct command *command, int error)
 {
-    fprintf(stderr, "sarsen: %s\n",
-            error == SARSEN_EREFUSED ? sarsen_problem(command->client) : sarsen_strerror(error));
+    const char *address =
+        command->options.address ? command->options.address : getenv("SARSEN_ADDRESS");
+    if (error == SARSEN_ECONNECT)
+        fprintf(stderr, "sarsen: nobody answers at %s\n",
+                address && *address ? address : "http://127.0.0.1:7000");
+    else
+        fprintf(stderr, "sarsen: %s\n",
+                error == SARSEN_EREFUSED ? sarsen_problem(command->client)
+                                         : sarsen_strerror(error));
     if (error == SARSEN_ECONNECT) {
         fprintf(stderr,
                 "sarsen: is it running? `sarsen dev` starts it; --address or "
@@ -206,8 +213,8 @@ static void print_plan(const sarsen_value *value)
     print_table(sarsen_value_get(value, "changes"), columns, "nothing would change");
 }
 
-int command_call(struct command *command, const char *method, const char *path, struct buf *body,
-                 void (*print)(const sarsen_value *value))
+int command_ask(struct command *command, const char *method, const char *path, struct buf *body,
+                sarsen_value **ret_value)
 {
     char *text = body ? buf_take_text(body) : NULL;
     sarsen_value *value = NULL;
@@ -221,12 +228,40 @@ int command_call(struct command *command, const char *method, const char *path, 
         sarsen_value_free(value);
         return CLI_FAILED;
     }
+    *ret_value = value;
+    return CLI_OK;
+}
+
+void command_show(const struct command *command, const sarsen_value *value,
+                  void (*print)(const sarsen_value *value))
+{
     if (value && command->options.is_json)
         print_json(value);
-    else if (value && command->options.is_dry_run)
+    else if (value && sarsen_value_is_true(sarsen_value_get(value, "dry_run")))
         print_plan(value);
     else if (value && print)
         print(value);
+}
+
+int command_call(struct command *command, const char *method, const char *path, struct buf *body,
+                 void (*print)(const sarsen_value *value))
+{
+    sarsen_value *value = NULL;
+    int r = command_ask(command, method, path, body, &value);
+    if (r)
+        return r;
+    command_show(command, value, print);
     sarsen_value_free(value);
     return CLI_OK;
+}
+
+int command_say(const struct command *command, int r, const char *format, ...)
+{
+    if (r || command->options.is_json || command->options.is_dry_run)
+        return r;
+    va_list args;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    return r;
 }

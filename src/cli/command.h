@@ -59,6 +59,19 @@ void command_usage(const struct verb *verb, bool is_error);
 int command_call(struct command *command, const char *method, const char *path, struct buf *body,
                  void (*print)(const sarsen_value *value));
 
+/* The two halves of command_call(), for verbs that need the answer themselves. command_ask()
+ * prints why a call was refused; *ret_value is set when it returns CLI_OK, NULL for an answer
+ * without a body. */
+int command_ask(struct command *command, const char *method, const char *path, struct buf *body,
+                sarsen_value **ret_value);
+void command_show(const struct command *command, const sarsen_value *value,
+                  void (*print)(const sarsen_value *value));
+
+/* Says in a sentence what is true after a write; not with --json or --dry-run, nor after a failure
+ * `r`. Returns `r`. */
+int command_say(const struct command *command, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Prints why the last call failed; returns CLI_FAILED. */
 int command_fail(const struct command *command, int error);
 
@@ -70,13 +83,18 @@ char *command_path(const struct command *command, const char *pattern, ...);
 
 /* --- printing --- */
 
-/* Columns of a table over an array of objects. A value is a text, a number, a list of texts. */
+/* Columns of a table over an array of objects. A value is a text, a number, a list of texts; with
+ * `put`, what that makes of the row. */
 struct column {
     const char *title, *member;
+    void (*put)(struct buf *text, const sarsen_value *row);
 };
 
 /* Prints rows of `array`; says `empty` when there are none. The last column has a NULL title. */
 void print_table(const sarsen_value *array, const struct column *columns, const char *empty);
+
+/* Columns that a text takes on a terminal. */
+size_t text_width(const char *text);
 
 /* Appends the value as a cell shows it. */
 void put_cell(struct buf *text, const sarsen_value *value);

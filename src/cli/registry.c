@@ -102,6 +102,8 @@ static int service_default(struct command *command)
     char *name = mem_span_dup(span_first(service, at));
     char *path = command_path(command, "/v1/services/%/default", name);
     int r = command_call(command, "PUT", path, &body, NULL);
+    command_say(command, r, "%s serves callers whose BOM does not name %s\n", command->operands[0],
+                name);
     free(path);
     free(name);
     return r;
@@ -123,6 +125,20 @@ static void put_member(struct json_out *out, const char *key, const char *value)
     json_text(out, span_of(value));
 }
 
+static void print_registered(const sarsen_value *value)
+{
+    CLEANUP(buf_fini) struct buf contracts = { 0 };
+    put_cell(&contracts, sarsen_value_get(value, "provides"));
+    const char *build = sarsen_value_text(sarsen_value_get(value, "build"));
+    printf("%s of %s is registered at %s with build %s, which provides %.*s\n",
+           sarsen_value_text(sarsen_value_get(value, "id")),
+           sarsen_value_text(sarsen_value_get(value, "service")),
+           sarsen_value_text(sarsen_value_get(value, "address")), build,
+           SPAN_ARG(buf_span(&contracts)));
+    if (strcmp(build, "0.0.0") == 0)
+        puts("it is unversioned; --build 1.2.3 names the build it is a copy of");
+}
+
 static int instance_register(struct command *command)
 {
     struct buf body = { 0 };
@@ -134,7 +150,7 @@ static int instance_register(struct command *command)
     json_close(&out, '}');
     char *path = command_path(command, "/v1/services/%/instances/%", command->operands[0],
                               command->operands[1]);
-    int r = command_call(command, "PUT", path, &body, NULL);
+    int r = command_call(command, "PUT", path, &body, print_registered);
     free(path);
     return r;
 }
@@ -149,12 +165,19 @@ static int instance_verb(struct command *command, const char *method, const char
 
 static int instance_drain(struct command *command)
 {
-    return instance_verb(command, "POST", "/v1/services/%/instances/%:drain");
+    int r = instance_verb(command, "POST", "/v1/services/%/instances/%:drain");
+    return command_say(command, r,
+                       "%s of %s gets no new requests; those in flight finish. "
+                       "`sarsen deregister %s %s` removes it\n",
+                       command->operands[1], command->operands[0], command->operands[0],
+                       command->operands[1]);
 }
 
 static int instance_deregister(struct command *command)
 {
-    return instance_verb(command, "DELETE", "/v1/services/%/instances/%");
+    int r = instance_verb(command, "DELETE", "/v1/services/%/instances/%");
+    return command_say(command, r, "%s of %s is gone\n", command->operands[1],
+                       command->operands[0]);
 }
 
 const struct verb registry_verbs[] = {

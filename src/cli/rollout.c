@@ -12,35 +12,73 @@ static const struct column member_columns[] = {
     { "MEMBER", "member" }, { "KIND", "kind" }, { "INSTEAD OF", "from" }, { 0 }
 };
 
+/* "2 of 4", from 1 as people count. */
+static void put_step(struct buf *text, const sarsen_value *row)
+{
+    buf_printf(text, "%.0f of %zu", sarsen_value_number(sarsen_value_get(row, "step")) + 1,
+               sarsen_value_size(sarsen_value_get(row, "steps")));
+}
+
+static void put_moves(struct buf *text, const sarsen_value *row)
+{
+    const sarsen_value *members = sarsen_value_get(row, "members");
+    for (size_t i = 0; i < sarsen_value_size(members); i++) {
+        buf_puts(text, i ? ", " : "");
+        put_cell(text, sarsen_value_get(sarsen_value_at(members, i), "member"));
+    }
+}
+
 static void print_rollouts(const sarsen_value *value)
 {
-    static const struct column columns[] = { { "ROLLOUT", "rollout" },
-                                             { "STATE", "state" },
-                                             { "STEP", "step" },
-                                             { "PCT", "pct" },
-                                             { "STEP ENDS", "step_ends" },
-                                             { "STARTED", "started" },
-                                             { "WHY", "why" },
-                                             { 0 } };
+    static const struct column columns[] = {
+        { "ROLLOUT", "rollout" },   { "STATE", "state" }, { "MOVES", NULL, put_moves },
+        { "STEP", NULL, put_step }, { "PCT", "pct" },     { "STEP ENDS", "step_ends" },
+        { "STARTED", "started" },   { "WHY", "why" },     { 0 }
+    };
     const sarsen_value *rollouts = sarsen_value_get(value, "rollouts");
     print_table(rollouts, columns, "no rollout was started");
 }
 
+static void print_member(const sarsen_value *value, const char *title, const char *member)
+{
+    const char *text = sarsen_value_text(sarsen_value_get(value, member));
+    if (*text)
+        printf("%-8s %s\n", title, text);
+}
+
+/* The current step is marked, so that one sees what is behind and what is to come. */
+static void print_steps(const sarsen_value *value)
+{
+    const sarsen_value *steps = sarsen_value_get(value, "steps");
+    size_t current = (size_t)sarsen_value_number(sarsen_value_get(value, "step"));
+    for (size_t i = 0; i < sarsen_value_size(steps); i++) {
+        const sarsen_value *step = sarsen_value_at(steps, i);
+        const char *hold = sarsen_value_text(sarsen_value_get(step, "for"));
+        const char *cohort = sarsen_value_text(sarsen_value_get(step, "cohort"));
+        printf("%s step %zu  %g %%%s%s%s%s\n", i == current ? "→" : " ", i + 1,
+               sarsen_value_number(sarsen_value_get(step, "pct")), *cohort ? " of " : "", cohort,
+               *hold ? " for " : ", by hand", hold);
+    }
+}
+
 static void print_rollout(const sarsen_value *value)
 {
-    static const struct column steps[] = {
-        { "PCT", "pct" }, { "FOR", "for" }, { "COHORT", "cohort" }, { 0 }
-    };
     printf("rollout  %s\nstate    %s, step %.0f of %zu, %g %%\n",
            sarsen_value_text(sarsen_value_get(value, "rollout")),
            sarsen_value_text(sarsen_value_get(value, "state")),
            sarsen_value_number(sarsen_value_get(value, "step")) + 1,
            sarsen_value_size(sarsen_value_get(value, "steps")),
            sarsen_value_number(sarsen_value_get(value, "pct")));
+    print_member(value, "why", "why");
+    print_member(value, "by", "by");
+    print_member(value, "cohort", "cohort");
+    print_member(value, "started", "started");
+    print_member(value, "goes on", "step_ends");
+    print_member(value, "ended", "ended");
     puts("");
     print_table(sarsen_value_get(value, "members"), member_columns, "");
     puts("");
-    print_table(sarsen_value_get(value, "steps"), steps, "");
+    print_steps(value);
 }
 
 static int rollouts(struct command *command)

@@ -33,7 +33,7 @@ void put_cell(struct buf *text, const sarsen_value *value)
 }
 
 /* Columns on a terminal: a UTF-8 continuation byte takes none. */
-static size_t width_of(const char *text)
+size_t text_width(const char *text)
 {
     size_t width = 0;
     for (; *text; text++)
@@ -45,7 +45,7 @@ static void print_row(char *const *cells, const size_t *widths, unsigned n_colum
 {
     for (unsigned c = 0; c < n_columns; c++) {
         const char *cell = *cells[c] ? cells[c] : "-";
-        int pad = c + 1 < n_columns ? (int)(widths[c] - width_of(cell)) + 2 : 0;
+        int pad = c + 1 < n_columns ? (int)(widths[c] - text_width(cell)) + 2 : 0;
         printf("%s%*s", cell, pad, "");
     }
     printf("\n");
@@ -69,10 +69,14 @@ void print_table(const sarsen_value *array, const struct column *columns, const 
     char **cells = mem_new_array(char *, n_rows *n_columns);
     for (size_t i = 0; i < n_rows * n_columns; i++) {
         struct buf text = { 0 };
-        put_cell(&text, sarsen_value_get(sarsen_value_at(array, i / n_columns),
-                                         columns[i % n_columns].member));
+        const struct column *column = &columns[i % n_columns];
+        const sarsen_value *row = sarsen_value_at(array, i / n_columns);
+        if (column->put)
+            column->put(&text, row);
+        else
+            put_cell(&text, sarsen_value_get(row, column->member));
         cells[i] = buf_take_text(&text);
-        size_t width = width_of(cells[i]);
+        size_t width = text_width(cells[i]);
         if (width > widths[i % n_columns])
             widths[i % n_columns] = width;
     }

@@ -8,13 +8,37 @@
 #include "cli/command.h"
 #include "codec/json.h"
 
-static void print_usage(const sarsen_value *value)
+#define BY_DEFAULT "contract,release,customer,caller"
+
+/* Whether "app" is among "contract,app"; a release comes with its app. */
+static bool is_asked_for(const char *by, const char *member)
 {
-    static const struct column columns[] = { { "CONTRACT", "contract" }, { "BUILD", "build" },
-                                             { "APP", "app" },           { "RELEASE", "release" },
-                                             { "CUSTOMER", "customer" }, { "CALLER", "caller" },
-                                             { "REQUESTS", "n" },        { "ERRORS", "errors" },
-                                             { "LAST", "last" },         { 0 } };
+    struct span rest = span_of(by);
+    while (rest.data) {
+        struct span name = span_trim(span_cut(&rest, ','));
+        if (span_is(name, member) || (span_is(name, "release") && strcmp(member, "app") == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The columns that were asked for, then what was counted. */
+static void print_usage(const sarsen_value *value, const char *by)
+{
+    static const struct column asked[] = {
+        { "CONTRACT", "contract", NULL }, { "BUILD", "build", NULL },
+        { "APP", "app", NULL },           { "RELEASE", "release", NULL },
+        { "CUSTOMER", "customer", NULL }, { "CALLER", "caller", NULL }
+    };
+    struct column columns[sizeof(asked) / sizeof(asked[0]) + 4] = { 0 };
+    unsigned n = 0;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        if (is_asked_for(by, asked[i].member))
+            columns[n++] = asked[i];
+    }
+    columns[n++] = (struct column){ "REQUESTS", "n", NULL };
+    columns[n++] = (struct column){ "ERRORS", "errors", NULL };
+    columns[n] = (struct column){ "LAST", "last", NULL };
     print_table(sarsen_value_get(value, "usage"), columns, "no use is known");
 }
 
@@ -41,10 +65,17 @@ static int usage(struct command *command)
     put_query(&path, command, "release", options->release);
     put_query(&path, command, "build", options->build);
     put_query(&path, command, "since", options->since);
-    put_query(&path, command, "by", options->by ? options->by : "contract,release,customer,caller");
+    const char *by = options->by ? options->by : BY_DEFAULT;
+    put_query(&path, command, "by", by);
     char *text = buf_take_text(&path);
-    int r = command_call(command, "GET", text, NULL, print_usage);
+    sarsen_value *value = NULL;
+    int r = command_ask(command, "GET", text, NULL, &value);
     free(text);
+    if (!r && options->is_json)
+        command_show(command, value, NULL);
+    else if (!r)
+        print_usage(value, by);
+    sarsen_value_free(value);
     return r;
 }
 
@@ -80,20 +111,28 @@ static int retire_check(struct command *command)
     if (!path)
         return CLI_USAGE;
     sarsen_value *value = NULL;
-    int r = sarsen_call(command->client, "GET", path, NULL, &value);
+    int r = command_ask(command, "GET", path, NULL, &value);
     free(path);
     if (r)
-        return command_fail(command, r);
-    if (command->options.is_json) {
-        char *text = sarsen_value_json(value);
-        puts(text ? text : "");
-        free(text);
-    } else {
-        print_verdict(value);
-    }
+        return r;
+    command_show(command, value, print_verdict);
     bool is_blocked = strcmp(sarsen_value_text(sarsen_value_get(value, "verdict")), "BLOCKED") == 0;
     sarsen_value_free(value);
     return is_blocked ? CLI_FAILED : CLI_OK;
+}
+
+static void print_state(const sarsen_value *value)
+{
+    const char *contract = sarsen_value_text(sarsen_value_get(value, "contract"));
+    const char *successor = sarsen_value_text(sarsen_value_get(value, "successor"));
+    const char *baseline = sarsen_value_text(sarsen_value_get(value, "baseline"));
+    bool is_offline = strcmp(sarsen_value_text(sarsen_value_get(value, "state")), "offline") == 0;
+    if (is_offline)
+        printf("%s is offline; callers get 410%s%s; `sarsen retire restore %s` undoes it\n",
+               contract, *successor ? " and are pointed to " : "", successor, contract);
+    else
+        printf("%s is active; callers reach it%s%s\n", contract,
+               *baseline ? " by build " : " when a build provides it", baseline);
 }
 
 /* "retire offline" is POST /v1/contracts/orders/2:offline. */
@@ -112,7 +151,7 @@ static int retire_change(struct command *command)
         json_text(&out, span_of(command->options.why));
     }
     json_close(&out, '}');
-    int r = command_call(command, "POST", path, &body, NULL);
+    int r = command_call(command, "POST", path, &body, print_state);
     free(path);
     return r;
 }
@@ -120,7 +159,7 @@ static int retire_change(struct command *command)
 const struct verb usage_verbs[] = {
     { "usage", "[CONTRACT]", "by since customer caller app release build", 0, 1,
       "Tells who used what, latest use first. --by names the columns to keep apart:\n"
-      "contract, build, release, customer, caller.",
+      "contract, build, app, release (with its app), customer, caller.",
       usage },
     { "retire check", "CONTRACT", "", 1, 1,
       "Tells whether a contract can go offline; exit status 1 when something is in the way.",

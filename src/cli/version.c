@@ -72,6 +72,11 @@ static void print_explanation(const sarsen_value *value)
     static const struct column steps[] = {
         { "RULE", "rule" }, { "ABOUT", "subject" }, { "WHY", "text" }, { 0 }
     };
+    static const struct column services[] = { { "SERVICE", "service" },
+                                              { "CONTRACT", "contract" },
+                                              { "BUILD", "build" },
+                                              { "WHY", "why" },
+                                              { 0 } };
     printf("customer  %s\nBOM       %s\nreason    %s\n",
            sarsen_value_text(sarsen_value_get(value, "customer")),
            sarsen_value_text(sarsen_value_get(value, "bom")),
@@ -90,6 +95,8 @@ static void print_explanation(const sarsen_value *value)
         }
         puts("");
     }
+    puts("");
+    print_table(sarsen_value_get(value, "services"), services, "no service is registered");
     puts("");
     print_table(sarsen_value_get(value, "trace"), steps, "no rule applies");
 }
@@ -129,7 +136,8 @@ static int releases(struct command *command)
 }
 
 /* One call with a body of text members, names and values alternating; NULL values are left out. */
-static int put_call(struct command *command, char *path, const char *const *members, size_t n)
+static int put_call(struct command *command, char *path, const char *const *members, size_t n,
+                    void (*print)(const sarsen_value *value))
 {
     struct buf body = { 0 };
     struct json_out out = { .buf = &body };
@@ -141,7 +149,7 @@ static int put_call(struct command *command, char *path, const char *const *memb
         json_text(&out, span_of(members[i + 1]));
     }
     json_close(&out, '}');
-    int r = command_call(command, "PUT", path, &body, NULL);
+    int r = command_call(command, "PUT", path, &body, print);
     free(path);
     return r;
 }
@@ -149,8 +157,20 @@ static int put_call(struct command *command, char *path, const char *const *memb
 static int app_default(struct command *command)
 {
     const char *members[] = { "release", command->operands[1] };
-    return put_call(command, command_path(command, "/v1/apps/%/default", command->operands[0]),
-                    members, 2);
+    int r = put_call(command, command_path(command, "/v1/apps/%/default", command->operands[0]),
+                     members, 2, NULL);
+    return command_say(command, r, "%s %s serves everybody without a pin or a rollout\n",
+                       command->operands[0], command->operands[1]);
+}
+
+static void print_pin(const sarsen_value *value)
+{
+    const char *customer = sarsen_value_text(sarsen_value_get(value, "customer"));
+    const char *app = sarsen_value_text(sarsen_value_get(value, "app"));
+    const char *expires = sarsen_value_text(sarsen_value_get(value, "expires"));
+    printf("%s is pinned to %s %s%s%s; `sarsen unpin %s %s` undoes it\n", customer, app,
+           sarsen_value_text(sarsen_value_get(value, "release")), *expires ? " until " : "",
+           expires, customer, app);
 }
 
 static int pin(struct command *command)
@@ -160,7 +180,7 @@ static int pin(struct command *command)
     return put_call(
         command,
         command_path(command, "/v1/customers/%/pins/%", command->operands[0], command->operands[1]),
-        members, 6);
+        members, 6, print_pin);
 }
 
 static int unpin(struct command *command)
@@ -196,7 +216,7 @@ static int cohort_set(struct command *command)
 {
     const char *members[] = { "expression", command->operands[1] };
     return put_call(command, command_path(command, "/v1/cohorts/%", command->operands[0]), members,
-                    2);
+                    2, NULL);
 }
 
 static int cohort_remove(struct command *command)

@@ -41,7 +41,12 @@ def table(text):
 
 def test_services_and_instances(cli):
     assert cli("services") == "no service is registered\n"
-    assert cli("register orders orders-1 127.0.0.1:9 --build 3.14.2 --ttl=30s") == ""
+    assert cli("register orders orders-1 127.0.0.1:9 --build 3.14.2 --ttl=30s") == (
+        "orders-1 of orders is registered at 127.0.0.1:9 with build 3.14.2, which provides "
+        "orders@3\n")
+    assert "it is unversioned; --build" in cli("register hello h 127.0.0.1:9")
+    assert cli("deregister hello h") == "h of hello is gone\n"
+    cli("service remove hello")
     cli("register orders orders-2 127.0.0.1:9 --build=3.15.0")
     [row] = table(cli("services"))
     assert (row["SERVICE"], row["CONTRACTS"], row["DEFAULT"], row["INSTANCES"], row["GRAY"]) == (
@@ -51,12 +56,13 @@ def test_services_and_instances(cli):
     rows = table(cli("instances orders"))
     assert [(row["INSTANCE"], row["STATE"], row["TTL"]) for row in rows] == [
         ("orders-1", "ready", "30s"), ("orders-2", "ready", "-")]
-    cli("drain orders orders-1")
+    assert "gets no new requests" in cli("drain orders orders-1")
+    assert as_json(cli, "drain orders orders-1")["state"] == "draining"
     assert table(cli("instances orders"))[0]["STATE"] == "draining"
     cli("service set orders gray=off identity=true")
     assert as_json(cli, "services")["services"][0]["identity"] is True
     cli("register orders orders-4 127.0.0.1:9 --build 4.0.0")
-    cli("service default orders@4")
+    assert cli("service default orders@4").startswith("orders@4 serves callers")
     assert as_json(cli, "services")["services"][0]["default"] == "orders@4"
     assert "3" in cli("service remove orders", status=1)
     for number in (1, 2, 4):
@@ -71,17 +77,20 @@ def test_contracts_and_retirement(cli):
     cli.daemon.register("orders", "orders-3", "127.0.0.1:9", "3.0.0")
     assert [(row["CONTRACT"], row["STATE"], row["BASELINE"]) for row in table(cli("contracts"))] \
         == [("orders@2", "active", "2.9.0"), ("orders@3", "active", "3.0.0")]
-    said = cli("retire check orders@2", status=1)
-    assert said == "" or "BLOCKED" in said
+    cli("retire check orders@2", status=1)
+    assert "orders@7 is not known" in cli("retire check orders@7", status=1)
     refused = cli("retire offline orders@2", status=1)
     assert "orders@2 is still needed" in refused and "  - " in refused
     cli("service default orders@3")
     assert cli("retire check orders@2") == "orders@2 is CLEAR\n"
-    cli("retire offline orders@2 --why", "nobody calls it")
+    assert cli("retire offline orders@2 --why", "nobody calls it") == (
+        "orders@2 is offline; callers get 410 and are pointed to orders@3; "
+        "`sarsen retire restore orders@2` undoes it\n")
     [row] = [row for row in as_json(cli, "contracts")["contracts"] if row["major"] == 2]
     assert (row["state"], row["why"]) == ("offline", "nobody calls it")
     assert as_json(cli, "retire check orders@2")["verdict"] == "OFFLINE"
-    cli("retire restore orders@2")
+    assert cli("retire restore orders@2") == (
+        "orders@2 is active; callers reach it by build 2.9.0\n")
     assert "is no contract" in cli("retire check orders", status=2)
 
 
@@ -109,12 +118,16 @@ def test_publishing_pins_and_cohorts(cli, tmp_path):
 
     assert table(cli("apps")) == [{"APP": "shop", "DEFAULT": "4.1.0"}]
     assert [row["RELEASE"] for row in table(cli("releases shop"))] == ["4.1.0", "4.2.0"]
-    cli("app default shop 4.2.0")
+    assert cli("app default shop 4.2.0").startswith("shop 4.2.0 serves everybody")
     assert "9.9.9" in cli("app default shop 9.9.9", status=1)
-    cli("pin acme shop 4.1.0 --expires 14d --why", "3 is not ready for it")
+    said = cli("pin acme shop 4.1.0 --expires 14d --why", "3 is not ready for it")
+    assert re.fullmatch(r"acme is pinned to shop 4\.1\.0 until \S+; `sarsen unpin acme shop` "
+                        r"undoes it\n", said), said
     said = cli("explain acme --app shop")
     assert "reason    PIN" in said and "serves    shop 4.1.0 with orders@3 by build 3.0.0" in said
     assert as_json(cli, "explain acme")["reason"] == "PIN"
+    cli.daemon.register("cart", "c", "127.0.0.1:9", "1.2.0")
+    assert re.search(r"^cart +cart@1 +1\.2\.0 +default contract$", cli("explain acme"), re.M)
     assert cli("customers").count("acme") == 2 and "not ready" in cli("customers")
     cli("unpin acme shop")
     assert "not known" in cli("unpin acme shop", status=1)
@@ -137,6 +150,9 @@ def test_rollouts(cli):
     [row] = table(cli("rollouts"))
     name = row["ROLLOUT"]
     assert (row["STATE"], row["PCT"], row["WHY"]) == ("running", "1", "it is time")
+    assert (row["MOVES"], row["STEP"]) == ("orders@3.15.0", "1 of 4")
+    assert "why      it is time" in said and "→ step 1  1 %, by hand\n" in said
+    assert "\n  step 2  10 % for 30s\n" in said
     assert "step 2 of 4, 10 %" in cli(f"rollout step {name}")
     assert as_json(cli, f"rollout show {name}")["steps"][1]["for"] == "30s"
     assert "paused" in cli(f"rollout pause {name} --why lunch")
@@ -162,6 +178,9 @@ def test_usage(cli, service):
     assert (row["CONTRACT"], row["CUSTOMER"], row["CALLER"], row["REQUESTS"]) == (
         "orders@3", "acme", "cron & co", "3")
     assert as_json(cli, "usage --by build")["usage"][0]["build"] == "3.0.0"
+    assert cli("usage --by build,app").split("\n")[0].split() == [
+        "BUILD", "APP", "REQUESTS", "ERRORS", "LAST"]
+    assert "orders@9 is not known" in cli("usage orders@9", status=1)
     assert cli("usage --customer globex") == "no use is known\n"
     assert table(cli("usage --since 1h --app= --release= --build 3.0.0 --caller", "cron & co"))
     assert "by: of contract" in cli("usage --by colour", status=1)
@@ -204,7 +223,8 @@ def run_alone(binary, *arguments, **options):
 @pytest.mark.parametrize(("line", "words"), [
     ("", "usage: sarsen VERB"),
     ("dance", 'no verb "dance"'),
-    ("rollout", 'no verb "rollout"'),
+    ("rollout", "usage: sarsen rollout VERB"),
+    ("help dance", 'no verb "dance"'),
     ("rollout dance", 'no verb "rollout"'),
     ("builds", "usage: sarsen builds SERVICE"),
     ("builds a b", "usage: sarsen builds SERVICE"),
@@ -235,6 +255,11 @@ def test_help(binary):
     for verb in sorted(VERBS):
         done = run_alone(binary, *verb.split(), "--help")
         assert done.returncode == 0 and done.stdout.startswith(f"usage: sarsen {verb}"), verb
+        assert run_alone(binary, "help", *verb.split()).stdout == done.stdout
+    for arguments in (["rollout", "--help"], ["help", "rollout"]):
+        done = run_alone(binary, *arguments)
+        assert done.returncode == 0 and "  rollout start MEMBER…" in done.stdout
+        assert "pin CUSTOMER" not in done.stdout
     for verb in ("dev", "server"):
         done = run_alone(binary, verb, "--help" if verb == "dev" else "-h")
         assert done.returncode == 0 and done.stdout.startswith(f"usage: sarsen {verb}")
@@ -243,6 +268,10 @@ def test_help(binary):
 def test_where_the_server_is_and_who_asks(daemon, binary, tmp_path):
     nobody = run_alone(binary, "services", "--address", "http://127.0.0.1:1", cwd=tmp_path)
     assert nobody.returncode == 1 and "is it running?" in nobody.stderr
+    assert "nobody answers at http://127.0.0.1:1\n" in nobody.stderr
+    lost = run_alone(binary, "services", "--data", "elsewhere", cwd=tmp_path)
+    assert lost.returncode == 1
+    assert lost.stderr == "sarsen: elsewhere/token cannot be read: No such file or directory\n"
     address = f"http://{daemon.api}"
     stranger = run_alone(binary, "contracts", "--address", address, cwd=tmp_path)
     assert stranger.returncode == 1 and "SARSEN_TOKEN" in stranger.stderr
