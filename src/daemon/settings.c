@@ -62,6 +62,9 @@ static const struct setting table[] = {
       "an address, or a list of them",
       "where services call each other; their Sarsen-* headers and baggage are believed. "
       "gateway.sock in the data directory is always one" },
+    { "gateway.trust_network", KIND_BOOL, AT(trust_network), "false", 0, 0, "true, false",
+      "whether gateway.internal may be an address that other hosts reach. Whoever reaches it may "
+      "name any customer, so this is for private networks only" },
     { "gateway.workers", KIND_COUNT, AT(gateway.n_workers), "0", 0, 256, "0 to 256",
       "threads that serve requests; 0 is one per core" },
     { "gateway.upstream_timeout", KIND_DURATION, AT(gateway.upstream_timeout), "30s", NSEC_PER_MSEC,
@@ -115,6 +118,7 @@ struct reader {
     yaml_document_t document;
     struct problem *problem;
     bool is_given[N_SETTINGS], has_routes;
+    size_t listener_lines[GATEWAY_LISTENERS_MAX];
 };
 
 static int refuse(struct problem *problem, size_t line, const char *key, struct span found,
@@ -264,6 +268,8 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
         return refuse(reader->problem, line_of(node), setting->key, found(node), setting->accepts);
     if (has_nul(node) || !set_value(reader->settings, setting, scalar(node)))
         return refuse(reader->problem, line_of(node), setting->key, scalar(node), setting->accepts);
+    if (setting->kind == KIND_LISTENERS)
+        reader->listener_lines[reader->settings->gateway.n_listeners - 1] = line_of(node);
     return 0;
 }
 
@@ -616,6 +622,26 @@ static int read_document(struct reader *reader, struct span bytes)
     return r;
 }
 
+/* An internal listener believes what it is told, so only this machine may reach it by default. */
+static int check_trust(const struct reader *reader)
+{
+    const struct gateway_settings *gateway = &reader->settings->gateway;
+    for (unsigned i = 0; i < gateway->n_listeners; i++) {
+        const struct gateway_listener *listener = &gateway->listeners[i];
+        if (!listener->is_internal || reader->settings->trust_network ||
+            address_is_loopback(&listener->address))
+            continue;
+        problem_set(reader->problem, "gateway.internal",
+                    "is \"%s\", and whoever reaches it may name any customer; a loopback address "
+                    "or unix:PATH is accepted, others with gateway.trust_network: true",
+                    listener->text);
+        if (reader->problem)
+            reader->problem->line = (unsigned)reader->listener_lines[i];
+        return SETTINGS_INVALID;
+    }
+    return 0;
+}
+
 /* The unix socket that every installation has, for callers on the same machine. */
 static int add_gateway_socket(struct settings *settings, struct problem *problem)
 {
@@ -640,6 +666,9 @@ int settings_parse(struct span yaml, const char *data, struct settings **ret_set
     if (r)
         return r;
     set_standards(&reader);
+    r = check_trust(&reader);
+    if (r)
+        return r;
     if (data)
         settings->data = arena_strdup(&settings->arena, data);
     r = add_gateway_socket(settings, problem);

@@ -29,6 +29,7 @@ struct settings {
     bool log_is_json;
     char *api_listen; /* "127.0.0.1:7000" */
     bool auth_required;
+    bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
     nsec retire_window;
     nsec drain_grace; /* how long requests under way may take at shutdown */
     struct gateway_settings gateway;

@@ -37,6 +37,11 @@ BAD = [
     ("data: a\n\ndata: b\n", 3, "data is given twice", "once"),
     ("api: { listen: nowhere }\n", 1, 'api.listen is "nowhere"', "a loopback address"),
     ("api:\n  listen: 0.0.0.0:7000\n", 2, 'api.listen is "0.0.0.0:7000"', "a loopback address"),
+    ("gateway:\n  internal: 0.0.0.0:8001\n", 2, 'gateway.internal is "0.0.0.0:8001"',
+     "gateway.trust_network: true"),
+    ("gateway:\n  internal:\n    - 127.0.0.1:8001\n    - '[::]:8001'\n", 4,
+     'gateway.internal is "[::]:8001"', "a loopback address"),
+    ("gateway: { trust_network: perhaps }\n", 1, "gateway.trust_network", "true, false"),
     ("auth: { required: maybe }\n", 1, 'auth.required is "maybe"', "true, false"),
     ("gateway: { edge: [127.0.0.1:1, x] }\n", 1, 'gateway.edge is "x"', "an address"),
     ("gateway: { edge: { a: b } }\n", 1, "gateway.edge is", "an address"),
@@ -91,6 +96,8 @@ def test_a_bad_file_is_refused_with_its_place(binary, tmp_path, text, line, foun
 
 
 GOOD = [
+    "gateway: { internal: ['0.0.0.0:8001'], trust_network: true }\n",
+    "gateway: { internal: ['[::1]:8001', '127.9.9.9:1', 'unix:/run/x.sock'] }\n",
     "",
     "# nothing but a comment\n",
     "data: x\n",
