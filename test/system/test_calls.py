@@ -102,6 +102,30 @@ def test_a_parameter_nobody_reads_is_refused(shared):
     assert [row["name"] for row in instances if row["in"] == "query"] == ["after", "wait"]
 
 
+def test_a_duration_without_its_unit_is_told_so(shared):
+    for ttl in (30, "30"):
+        refused(shared.call("PUT", "/v1/services/units/instances/a",
+                            {"address": "127.0.0.1:9", "ttl": ttl}), 400, "ttl", "unit is missing")
+
+
+def test_what_was_written_is_logged(make_daemon):
+    daemon = make_daemon()
+    for _ in range(2):  # the second changes nothing
+        daemon.register("orders", "o-1", "127.0.0.1:9", "3.0.0", ttl="1s")
+    daemon.register("orders", "o-2", "127.0.0.1:9", "3.1.0")
+    rollout = daemon.call("POST", "/v1/rollouts", {"members": ["orders@3.1.0"], "why": "new"},
+                          status=201).json["rollout"]
+    daemon.call("POST", f"/v1/rollouts/{rollout}:pause", {"why": "lunch"}, status=200)
+    daemon.call("PUT", "/v1/services/orders/instances/o-3?dry_run=1", BODY, status=200)
+    daemon.eventually(lambda: any("o-1" in line and "expired" in line for line in daemon.log))
+    daemon.stop()
+    said = "".join(daemon.log)
+    assert said.count('"instance registered" service=orders id=o-1 build=3.0.0') == 1, said
+    assert f'"rollout started" id={rollout} why=new' in said, said
+    assert f'"rollout changed" rollout={rollout} verb=pause why=lunch' in said, said
+    assert "o-3" not in said and "msg=stopped" in said, said
+
+
 def test_head_is_get_without_a_body(shared):
     for path in ("/v1/services", "/v1/health", "/v1/services/nobody"):
         head, whole = shared.call("HEAD", path), shared.call("GET", path)
@@ -319,7 +343,7 @@ def test_a_long_poll_ends_with_the_change(shared):
     seen = shared.get("/v1/services/polled/instances")
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         waiting = [pool.submit(wait_for, shared, "polled", seen["revision"]) for _ in range(40)]
-        shared.eventually(lambda: shared.descriptors() > 40)
+        shared.eventually(lambda: shared.sockets() > 40)
         shared.register("other", "o-1", "127.0.0.1:9")
         assert not any(future.done() for future in waiting)
         shared.register("polled", "p-2", "127.0.0.1:9")
@@ -369,7 +393,7 @@ def test_a_long_poll_ends_after_its_time_and_waits_for_a_service(shared):
 def test_watchers_that_go_leave_nothing_behind(shared):
     shared.register("left", "l-1", "127.0.0.1:9")
     revision = shared.get("/v1/services/left/instances")["revision"]
-    before = shared.descriptors()
+    before = shared.sockets()
     host, port = shared.api.rsplit(":", 1)
     peers = []
     for _ in range(30):
@@ -378,23 +402,23 @@ def test_watchers_that_go_leave_nothing_behind(shared):
                      f"Host: {shared.api}\r\n\r\n".encode())
         peers.append(peer)
     # The connection of the question before may still have been counted.
-    shared.eventually(lambda: shared.descriptors() >= before + 29)
+    shared.eventually(lambda: shared.sockets() >= before + 29)
     for peer in peers:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         peer.close()
-    shared.eventually(lambda: shared.descriptors() <= before)
+    shared.eventually(lambda: shared.sockets() <= before)
     shared.register("left", "l-2", "127.0.0.1:9")
 
 
 def test_the_end_of_the_process_answers_long_polls(make_daemon):
     daemon = make_daemon()
-    before = daemon.descriptors()
+    idle = daemon.sockets()
     daemon.register("polled", "p-1", "127.0.0.1:9")
     revision = daemon.get("/v1/services/polled/instances")["revision"]
-    daemon.eventually(lambda: daemon.descriptors() <= before)
+    daemon.eventually(lambda: daemon.sockets() == idle)
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         waiting = [pool.submit(wait_for, daemon, "polled", revision, "600s") for _ in range(10)]
-        daemon.eventually(lambda: daemon.descriptors() >= before + 10)
+        daemon.eventually(lambda: daemon.sockets() == idle + 10)
         daemon.stop()
         assert {future.result(20).status for future in waiting} == {200}
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One Sarsen process and the calls a test makes of it."""
+import contextlib
 import http.client
 import json
 import os
@@ -151,6 +152,15 @@ class Daemon:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def sockets(self):
+        """Listeners and connections; unlike files, none is opened late and kept."""
+        count = 0
+        for number in os.listdir(f"/proc/{self.process.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                link = os.readlink(f"/proc/{self.process.pid}/fd/{number}")
+                count += link.startswith("socket:")
+        return count
 
     def expect_log(self, pattern):
         self.expected.append(re.compile(pattern))
