@@ -8,6 +8,7 @@
  *   workers have it      writes that waited are answered
  *   a deadline passes    TTLs, rollout steps and pins each have a timer, set anew after a change
  *   every second         workers hand up their usage; it is merged and goes to the ledger
+ *   every day            hours of usage that are older than they are kept leave the ledger
  */
 
 #include "daemon/control.h"
@@ -24,6 +25,7 @@
 #include "io/file.h"
 
 #define USAGE_EVERY NSEC_PER_SEC
+#define FORGET_EVERY (86400 * NSEC_PER_SEC)
 #define LOAD_BATCH 512u
 
 struct control {
@@ -38,7 +40,7 @@ struct control {
     struct store_watch watch;
     struct ledger_read seen;
     struct task publish;
-    struct timer expire, advance, pins, collect;
+    struct timer expire, advance, pins, collect, forget;
     struct store_command expire_command, advance_command;
     bool has_unread; /* a record could not be read: what it names is not known */
     bool is_expiring, is_advancing, is_collecting, is_stopping;
@@ -301,6 +303,19 @@ static void on_collect_due(struct timer *timer)
 static int start_gateway(struct control *control, struct problem *problem)
 {
     struct gateway_hooks hooks = {
+static void forget_hours(struct control *control)
+{
+    unix_msec keep = (unix_msec)(control->settings->usage_keep / NSEC_PER_MSEC);
+    ledger_expire(control->rooms.store, usage_hours_table(), USAGE_HOURS_HOUR,
+                  usage_hour(loop_wall(control->loop) - keep));
+    timer_start(&control->forget, control->loop, loop_now(control->loop) + FORGET_EVERY);
+}
+
+static void on_forget_due(struct timer *timer)
+{
+    forget_hours(container_of(timer, struct control, forget));
+}
+
         .on_bom = on_bom, .on_usage = on_usage, .on_settled = on_settled, .owner = control
     };
     int r = gateway_start(control->loop, &control->settings->gateway, &control->keys, &hooks,
@@ -372,6 +387,7 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
 
 /* Before anything is written: a start that a taken port ends leaves no directory behind. The
  * gateway opens its listeners itself, so those are only tried here. */
+    forget_hours(control);
 static int open_listeners(struct control *control, struct problem *problem)
 {
     int r =
@@ -487,6 +503,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->rooms.registry = registry_new();
     control->rooms.version = version_new();
     control->rooms.rollouts = rollouts_new();
+    control->forget.on_due = on_forget_due;
     control->rooms.usage = usage_new();
     return control;
 }
@@ -549,6 +566,7 @@ int control_reload(struct control *control, const struct settings *settings,
     return 0;
 }
 
+    forget_hours(control);
 /* --- stopping --- */
 
 static void on_last_usage(void *owner)
@@ -598,6 +616,7 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
     timer_start(&control->drain_grace, control->loop,
                 loop_now(control->loop) + control->settings->drain_grace);
     api_drain(control->api, on_api_drained, control);
+    timer_stop(&control->forget);
     gateway_stop(control->rooms.gateway, control->settings->drain_grace, on_gateway_stopped,
                  control);
 }
@@ -615,6 +634,7 @@ struct control *control_free(struct control *control)
     timer_stop(&control->drain_grace);
     gateway_free(control->rooms.gateway);
     if (control->rooms.store)
+    timer_stop(&control->forget);
         store_watch_stop(&control->watch);
     store_close(control->rooms.store);
     task_cancel(&control->publish);

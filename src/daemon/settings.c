@@ -84,6 +84,9 @@ static const struct setting table[] = {
       "1s to 3650d", "how long a contract must be unused before it can be taken offline" },
     { "drain.grace", KIND_DURATION, AT(drain_grace), "10s", 0, SECONDS(3600), "0s to 1h",
       "how long requests under way may take when the process ends" },
+    { "usage.keep", KIND_DURATION, AT(usage_keep), "400d", DAYS(1), DAYS(3650), "1d to 3650d",
+      "how long it is known in which hour something was used; when last, and how often in all, is "
+      "known for ever" },
 };
 
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))

@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "usage/table.h"
 
-#define MSEC_PER_HOUR ((unix_msec)3600000)
-
 struct usage {
     struct map seen; /* struct usage_seen by its packed key */
 };
@@ -182,7 +180,7 @@ static void rows_add(struct ledger_rows *hours, struct ledger_rows *seen, struct
         [SEEN_FIRST] = { .number = entry->first },
         [SEEN_LAST] = { .number = entry->last },
     };
-    struct ledger_cell hour_cells[N_HOURS_COLUMNS] = { { .number = hour } };
+    struct ledger_cell hour_cells[N_HOURS_COLUMNS] = { [USAGE_HOURS_HOUR] = { .number = hour } };
     memcpy(hour_cells + 1, cells, sizeof(hour_cells) - sizeof(hour_cells[0]));
     ledger_rows_add(hours, hour_cells);
     ledger_rows_add(seen, cells);
@@ -208,7 +206,7 @@ void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
         key_clean(table->keys.data + entry->key_offset, entry->key_size);
         struct usage_seen *row = seen_get(usage, usage_entry_key(table, entry));
         seen_sum(row, entry);
-        rows_add(hours, seen, row->node.key, entry, wall / MSEC_PER_HOUR);
+        rows_add(hours, seen, row->node.key, entry, usage_hour(wall));
     }
     usage_table_clear(table);
     *ret_hours = hours;

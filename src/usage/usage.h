@@ -32,7 +32,6 @@
 #define USAGE_SEEN_MAX 4000000u /* rows; what is new after counts as ~other too */
 #define USAGE_OTHER "~other"
 #define USAGE_ANONYMOUS "~anonymous"
-#define USAGE_KEEP_HOURS_DEFAULT (400u * 24u)
 
 /* --- counting, on a worker --- */
 
@@ -83,6 +82,15 @@ DEFINE_CLEANUP(struct usage *, usage_free);
 /* What it keeps in the ledger: hourly rows, and the rows seen. */
 const struct ledger_table *usage_hours_table(void);
 const struct ledger_table *usage_seen_table(void);
+
+/* The column of the hourly rows that says when, and what stands in it. */
+#define USAGE_HOURS_HOUR 0u
+#define USAGE_HOUR ((unix_msec)3600000)
+
+static inline int64_t usage_hour(unix_msec wall)
+{
+    return wall / USAGE_HOUR;
+}
 
 /* Loads the rows of usage_seen_table() at start-up. */
 void usage_load(struct usage *usage, const struct ledger_cell *cells, size_t n_rows);

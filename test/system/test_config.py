@@ -11,9 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # The file, the line told, and what the sentence must name: key, what was found, what is accepted.
 BAD = [
-    ("dta: x\n", 1, "dta is not known", "data, log, api, auth, gateway, retire, drain, routes"),
+    ("dta: x\n", 1, "dta is not known", "data, log, api, auth, gateway, retire, usage, drain, routes"),
     ("dta: x\n", 1, "did you mean data?", ""),
-    ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, drain"),
+    ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, usage, drain"),
     ("retire: { windw: 5s }\n", 1, "did you mean retire.window?", "Accepted are window"),
     ("window: 5s\n", 1, "did you mean retire.window?", ""),
     ("gatway: { edge: 127.0.0.1:1 }\n", 1, "did you mean gateway?", ""),
@@ -52,6 +52,7 @@ BAD = [
     ("gateway: { connect_timeout: 2m }\n", 1, 'gateway.connect_timeout is "2m"', "1ms to 1m"),
     ("gateway: { cookie: { ttl: 401d } }\n", 1, 'gateway.cookie.ttl is "401d"', "1m to 400d"),
     ("gateway: { cookie: { sweet: yes } }\n", 1, "gateway.cookie.sweet", "ttl, secure"),
+    ("usage: { keep: 23h }\n", 1, 'usage.keep is "23h"', "1d to 3650d"),
     ("retire: { window: 0s }\n", 1, 'retire.window is "0s"', "1s to 3650d"),
     ("drain: { grace: 2h }\n", 1, 'drain.grace is "2h"', "0s to 1h"),
     ("routes: x\n", 1, "routes is", "a list of routes"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who used what: counted without sampling, kept over restarts, and decisive for retirement."""
 import collections
+import contextlib
+import sqlite3
 import threading
 import time
 
@@ -8,6 +10,7 @@ import pytest
 from support.daemon import Caller
 from support.wire import Played, Wire
 from test_api import refused
+from test_config import reload
 
 WINDOW = "retire: { window: 1s }\n"
 
@@ -109,6 +112,41 @@ def test_a_crash_loses_the_last_second_at_most(orders):
     orders.kill()
     orders.start()
     assert total(orders) == 10
+
+
+def hours(daemon):
+    """What the ledger of a stopped daemon holds of each hour, by how many hours ago."""
+    with contextlib.closing(sqlite3.connect(daemon.data / "ledger.db")) as ledger:
+        now = int(time.time()) // 3600
+        return {now - hour: n for hour, n in
+                ledger.execute("SELECT hour, sum(n) FROM usage_hours GROUP BY hour")}
+
+
+def age(daemon, by):
+    """Makes the newest hour of a stopped daemon older."""
+    with contextlib.closing(sqlite3.connect(daemon.data / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE usage_hours SET hour = hour - ? "
+                       "WHERE hour = (SELECT max(hour) FROM usage_hours)", (by,))
+
+
+def test_hours_are_kept_as_long_as_the_settings_say(make_daemon, service):
+    """At start and after a reload what is older goes; how often in all is known for ever."""
+    daemon = make_daemon("usage: { keep: 3d }\n")
+    daemon.register("orders", "a", service().address, "3.0.0")
+    for hours_ago in (100, 30, 0):
+        daemon.edge_get("/api/orders/")
+        daemon.stop()
+        age(daemon, hours_ago)
+        daemon.start()
+    assert total(daemon) == 3
+    daemon.stop()
+    assert sorted(hours(daemon).values()) == [1, 1] and 30 <= max(hours(daemon)) < 40
+
+    daemon.start()
+    reload(daemon, daemon.config.read_text().replace("keep: 3d", "keep: 1d"))
+    assert total(daemon) == 3
+    daemon.stop()
+    assert list(hours(daemon).values()) == [1] and max(hours(daemon)) < 3
 
 
 # --- retirement ---
