@@ -262,14 +262,3 @@ bool api_major(struct span text, uint32_t *ret_major)
     *ret_major = (uint32_t)major;
     return true;
 }
-
-bool api_contract_name(struct span name, struct span *ret_service, uint32_t *ret_major)
-{
-    size_t at = span_find(name, '@');
-    uint32_t major;
-    if (at == 0 || at == name.size || !api_major(span_from(name, at + 1), &major))
-        return false;
-    *ret_service = span_first(name, at);
-    *ret_major = major;
-    return true;
-}

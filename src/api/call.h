@@ -139,8 +139,6 @@ struct span api_query(struct api_call *call, const char *name);
 /* Holds the names of the query to those the route takes, each once. False: *ret_problem says why. */
 bool api_query_check(const struct api_call *call, struct problem *ret_problem);
 
-/* "orders@3" -> "orders", 3. False when it is no contract. */
-bool api_contract_name(struct span name, struct span *ret_service, uint32_t *ret_major);
 bool api_major(struct span text, uint32_t *ret_major);
 
 /* --- writing output --- */

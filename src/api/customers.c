@@ -215,18 +215,6 @@ int route_cohort_remove(struct api_call *call, struct txn *txn, struct problem *
 
 /* --- explain --- */
 
-static const char *reason_name(enum resolve_reason reason)
-{
-    switch (reason) {
-    case RESOLVE_DEFAULT: return "DEFAULT";
-    case RESOLVE_SPLIT: return "SPLIT";
-    case RESOLVE_TARGETING_MATCH: return "TARGETING_MATCH";
-    case RESOLVE_PIN: return "PIN";
-    case RESOLVE_FALLBACK: return "FALLBACK";
-    }
-    return "UNKNOWN";
-}
-
 /* The release of each app, the contract of each service it requires, and the build behind. */
 static json_t *served_json(const struct version_snapshot *snapshot, const struct bom *bom,
                            struct span app)
@@ -350,7 +338,7 @@ void route_explain_get(struct api_call *call)
     api_reply(call, 200,
               json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "customer",
                         api_json_span(call->params[0]), "bom", bom->id, "reason",
-                        reason_name(reason), "content", content ? content : json_null(), "served",
-                        served_json(rooms_snapshot(call->rooms), bom, app), "services",
+                        resolve_reason_name(reason), "content", content ? content : json_null(),
+                        "served", served_json(rooms_snapshot(call->rooms), bom, app), "services",
                         services_json(call->rooms, bom), "trace", steps));
 }

@@ -338,7 +338,7 @@ static int read_provides(struct api_call *call, struct build_spec *spec, struct 
     uint32_t *majors = arena_new_array(&call->arena, uint32_t, n);
     for (size_t i = 0; i < n; i++) {
         struct span text = span_of(json_string_value(json_array_get(list, i))), service;
-        if (!api_contract_name(text, &service, &majors[i]) ||
+        if (!contract_name_parse(text, &service, &majors[i]) ||
             !span_equals(service, spec->service)) {
             char path[32];
             snprintf(path, sizeof(path), "provides[%zu]", i);

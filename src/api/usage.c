@@ -49,7 +49,7 @@ static bool is_contract_known(const struct api_call *call, struct span name)
 {
     struct span service;
     uint32_t major;
-    return api_contract_name(name, &service, &major) &&
+    return contract_name_parse(name, &service, &major) &&
            contract_find(call->rooms->version, service, major);
 }
 

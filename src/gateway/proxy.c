@@ -236,15 +236,12 @@ static struct span named_customer(const struct request *request, const struct ht
 static bool is_known(const struct version_snapshot *snapshot, struct span contract,
                      struct span build)
 {
-    uint64_t major = 0;
-    if (!contract.size || !build.size)
-        return false;
-    struct span rest = contract;
-    struct span service = span_cut(&rest, '@');
-    if (!span_to_uint(rest, UINT32_MAX - 1, &major))
+    struct span service;
+    uint32_t major;
+    if (!contract.size || !build.size || !contract_name_parse(contract, &service, &major))
         return false;
     uint32_t index = snapshot_service(snapshot, service);
-    return index != NO_INDEX && snapshot_contract(snapshot, index, (uint32_t)major) != NO_INDEX &&
+    return index != NO_INDEX && snapshot_contract(snapshot, index, major) != NO_INDEX &&
            snapshot_build(snapshot, service, build) != NO_INDEX;
 }
 

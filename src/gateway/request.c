@@ -338,24 +338,12 @@ static bool normalise(struct request *request)
     return true;
 }
 
-/* "orders" or "orders@3". False when the part after "@" is no major. */
-static bool split_contract(struct span text, struct span *ret_service, uint32_t *ret_major)
-{
-    uint64_t major = NO_MAJOR;
-    size_t at = span_find(text, '@');
-    if (at < text.size && !span_to_uint(span_from(text, at + 1), UINT32_MAX - 1, &major))
-        return false;
-    *ret_service = span_first(text, at);
-    *ret_major = (uint32_t)major;
-    return true;
-}
-
 /* `name` is "service" or "service@major"; `strip` bytes of the path are not sent on. */
 static void go_to_service(struct request *request, struct span name, size_t strip)
 {
-    struct span service = SPAN_NULL;
+    struct span service = name;
     uint32_t major = NO_MAJOR;
-    if (!split_contract(name, &service, &major)) {
+    if (span_find(name, '@') < name.size && !contract_name_parse(name, &service, &major)) {
         answer_problem(request, 404, "after \"@\" stands the major number of a contract");
         return;
     }

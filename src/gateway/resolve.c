@@ -10,18 +10,6 @@
 
 #define RESOLVE_BODY_MAX 1048576u
 
-static const char *reason_name(enum resolve_reason reason)
-{
-    switch (reason) {
-    case RESOLVE_DEFAULT: return "DEFAULT";
-    case RESOLVE_SPLIT: return "SPLIT";
-    case RESOLVE_TARGETING_MATCH: return "TARGETING_MATCH";
-    case RESOLVE_PIN: return "PIN";
-    case RESOLVE_FALLBACK: return "FALLBACK";
-    }
-    return "UNKNOWN";
-}
-
 /* The contracts the BOM names; a service it does not name is reached by its default. */
 static void put_contracts(struct json_out *json, const struct request *request)
 {
@@ -46,7 +34,7 @@ static void put_resolution(struct buf *body, const struct request *request,
     json_key(&json, SPAN("bom"));
     json_text(&json, span_of(request->bom->id));
     json_key(&json, SPAN("reason"));
-    json_text(&json, span_of(reason_name(request->reason)));
+    json_text(&json, span_of(resolve_reason_name(request->reason)));
     put_contracts(&json, request);
     CLEANUP(buf_fini) struct buf map = { .limit = 512 };
     buf_printf(&map, "/.sarsen/bom/%s/importmap.json", request->bom->id);

@@ -361,13 +361,24 @@ static bool contract_kind_is_valid(struct span kind)
     return kind.size == 0;
 }
 
+bool contract_name_parse(struct span name, struct span *ret_service, uint32_t *ret_major)
+{
+    struct span major_text = name;
+    struct span service = span_cut(&major_text, '@');
+    uint64_t major;
+    if (!service.size || !span_to_uint(major_text, UINT32_MAX - 1, &major))
+        return false;
+    *ret_service = service;
+    *ret_major = (uint32_t)major;
+    return true;
+}
+
 /* A successor may be announced before it exists, so only the form is judged. */
 static bool contract_name_is_valid(struct span name)
 {
-    struct span major = name;
-    struct span service = span_cut(&major, '@');
-    uint64_t number;
-    return service_name_is_valid(service) && span_to_uint(major, UINT32_MAX, &number);
+    struct span service;
+    uint32_t major;
+    return contract_name_parse(name, &service, &major) && service_name_is_valid(service);
 }
 
 static int contract_spec_check(const struct contract_spec *spec, struct problem *problem)

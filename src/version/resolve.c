@@ -133,3 +133,15 @@ const struct bom *version_resolve(struct bom_cache *cache, const struct resolve_
     *ret_reason = choice->reason;
     return choice->bom;
 }
+
+const char *resolve_reason_name(enum resolve_reason reason)
+{
+    switch (reason) {
+    case RESOLVE_DEFAULT: return "DEFAULT";
+    case RESOLVE_SPLIT: return "SPLIT";
+    case RESOLVE_TARGETING_MATCH: return "TARGETING_MATCH";
+    case RESOLVE_PIN: return "PIN";
+    case RESOLVE_FALLBACK: return "FALLBACK";
+    }
+    return "UNKNOWN";
+}

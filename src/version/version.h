@@ -151,6 +151,9 @@ struct app *app_find(const struct version *version, struct span name);
 struct release *release_find(const struct app *app, struct span release);
 struct customer *customer_find(const struct version *version, struct span id);
 
+/* "orders@3" -> "orders", 3. False when it is no name of a contract. */
+bool contract_name_parse(struct span name, struct span *ret_service, uint32_t *ret_major);
+
 /* 1 to CUSTOMER_ID_MAX visible ASCII characters; a leading "~" is for those without a name. */
 bool customer_id_is_valid(struct span id);
 
@@ -428,6 +431,8 @@ enum resolve_reason {
     RESOLVE_PIN,
     RESOLVE_FALLBACK, /* something could not be satisfied: the trace says what */
 };
+
+const char *resolve_reason_name(enum resolve_reason reason);
 
 struct resolve_request {
     struct span customer;     /* id; of an anonymous one "~" and the device id */

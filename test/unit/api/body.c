@@ -122,35 +122,6 @@ TEST(a_route_without_a_body_looks_at_none)
     call_fini(&call);
 }
 
-TEST(contracts_and_majors)
-{
-    static const struct {
-        const char *name, *service;
-        uint32_t major;
-    } table[] = {
-        { "orders@3", "orders", 3 },
-        { "a@0", "a", 0 },
-        { "orders", NULL, 0 },
-        { "@3", NULL, 0 },
-        { "orders@", NULL, 0 },
-        { "orders@x", NULL, 0 },
-        { "orders@3.1", NULL, 0 },
-        { "orders@-1", NULL, 0 },
-        { "orders@4294967295", NULL, 0 },
-        { "orders@4294967294", "orders", 4294967294u },
-    };
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct span service = SPAN_NULL;
-        uint32_t major = 0;
-        CHECK_INT(api_contract_name(span_of(table[i].name), &service, &major),
-                  table[i].service != NULL);
-        if (table[i].service) {
-            CHECK(span_is(service, table[i].service));
-            CHECK_INT(major, table[i].major);
-        }
-    }
-}
-
 TEST(query_values_are_decoded)
 {
     struct api_call call;

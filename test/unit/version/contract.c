@@ -394,3 +394,32 @@ TEST(those_who_come_to_depend_on_a_contract_do_not_wait_for_each_other)
     CHECK_INT(fake_commit(&world.store, &offline), 0);
     world_fini(&world);
 }
+
+TEST(a_contract_s_name_is_its_service_and_major)
+{
+    static const struct {
+        const char *name, *service;
+        uint32_t major;
+    } table[] = {
+        { "orders@3", "orders", 3 },
+        { "a@0", "a", 0 },
+        { "orders", NULL, 0 },
+        { "@3", NULL, 0 },
+        { "orders@", NULL, 0 },
+        { "orders@x", NULL, 0 },
+        { "orders@3.1", NULL, 0 },
+        { "orders@-1", NULL, 0 },
+        { "orders@4294967295", NULL, 0 },
+        { "orders@4294967294", "orders", 4294967294u },
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct span service = SPAN_NULL;
+        uint32_t major = 0;
+        CHECK_INT(contract_name_parse(span_of(table[i].name), &service, &major),
+                  table[i].service != NULL);
+        if (table[i].service) {
+            CHECK(span_is(service, table[i].service));
+            CHECK_INT(major, table[i].major);
+        }
+    }
+}
