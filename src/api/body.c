@@ -68,6 +68,14 @@ static bool is_duration(const json_t *value)
     return is_text(value) && !duration_parse(span_of(json_string_value(value)), &duration);
 }
 
+/* 30 or "30": a duration that lacks its unit. */
+static bool is_count(const json_t *value)
+{
+    uint64_t count;
+    return json_is_number(value) ||
+           (is_text(value) && span_to_uint(span_of(json_string_value(value)), UINT64_MAX, &count));
+}
+
 static bool has_kind(json_t *value, enum api_kind kind)
 {
     switch (kind) {
@@ -88,6 +96,11 @@ static bool has_kind(json_t *value, enum api_kind kind)
 static bool check_field(json_t *value, const struct api_field *field, const char *path,
                         struct problem *problem)
 {
+    if (field->kind == API_DURATION && is_count(value)) {
+        refuse(problem, path, value,
+               "the unit is missing: a duration such as \"10s\" or \"1h30m\"");
+        return false;
+    }
     if (!has_kind(value, field->kind)) {
         refuse(problem, path, value, kind_accepts[field->kind]);
         return false;

@@ -161,6 +161,7 @@ static int on_build(struct store_command *command, struct txn *txn)
     int status = check_if_match(call, &call->problem);
     if (!status)
         status = call->route->write(call, txn, &call->problem);
+    call->n_changes = txn->n_ops;
     if (!status && call->is_dry_run) {
         call->plan = plan_of(txn);
         call->is_created = false;
@@ -186,12 +187,40 @@ static void answer_store(struct api_call *call, int answer)
     }
 }
 
+#define LOG_FIELDS 8u
+
+/* The parameters of the path, and what the body says of them. */
+static void log_written(struct api_call *call)
+{
+    static const char *const members[] = { "build", "release", "why" };
+    const char *f[2 * LOG_FIELDS + 1] = { NULL };
+    unsigned n = 0;
+    struct span pattern = span_of(call->route->pattern);
+    for (unsigned i = 0; i < API_PARAMS_MAX && call->params[i].size; i++) {
+        span_cut(&pattern, '{');
+        struct span name = span_first(pattern, span_find(pattern, '}'));
+        f[n++] = name.size ? arena_span_dup(&call->arena, name).data : "id";
+        f[n++] = arena_span_dup(&call->arena, call->params[i]).data;
+    }
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const char *text = json_string_value(json_object_get(call->body, members[i]));
+        if (!text)
+            continue;
+        f[n++] = members[i];
+        f[n++] = text;
+    }
+    log_info("api", call->route->log, f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9],
+             f[10], f[11], f[12], f[13]);
+}
+
 static void on_written(struct store_command *command, int answer, bool is_store_answer,
                        int64_t revision)
 {
     (void)revision;
     struct api_call *call = container_of(command, struct api_call, command);
     call->is_busy = false;
+    if (!answer && call->route->log && call->n_changes)
+        log_written(call);
     if (!call->exchange)
         api_call_end(call);
     else if (answer == CALL_PLANNED && !is_store_answer)

@@ -50,6 +50,7 @@ struct api_field {
 struct api_route {
     const char *method, *pattern; /* "/v1/services/{service}", a last "{path...}" takes slashes */
     const char *query;            /* the parameters it takes, with spaces between them */
+    const char *log;              /* what the log says when a write of it is durable, or NULL */
     bool is_open;                 /* needs no token on loopback, while registration is open */
     bool is_raw;
     const struct api_field *body; /* NULL: no body */
@@ -77,6 +78,7 @@ struct api_call {
     struct buf bytes;                   /* of the body */
     json_t *body;
     bool is_dry_run;
+    size_t n_changes; /* of a write; one that changes nothing is not logged */
     bool is_created;  /* a write made something new: 201 */
     bool is_busy;     /* the store has the command or the blob; the call must stay */
     bool is_settling; /* written; waits until the workers serve by it */

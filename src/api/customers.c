@@ -131,9 +131,11 @@ static int read_expires(const struct api_call *call, unix_msec *ret_expires,
         *ret_expires = wall + (unix_msec)(duration / NSEC_PER_MSEC);
         return 0;
     }
-    problem_set(problem, "expires",
-                "is \"%.*s\"; a time to come, a duration such as \"30d\", or \"never\" is accepted",
-                SPAN_ARG(text));
+    problem_set(
+        problem, "expires",
+        "is \"%.*s\"; a time to come (RFC 3339: \"2030-12-31T18:00:00Z\"), a duration such as "
+        "\"30d\", or \"never\" is accepted",
+        SPAN_ARG(text));
     return 400;
 }
 

@@ -105,6 +105,11 @@ static int build_expire(struct store_command *command, struct txn *txn)
 {
     struct control *control = container_of(command, struct control, expire_command);
     registry_expire(control->rooms.registry, loop_now(control->loop), txn);
+    for (size_t i = 0; i < txn->n_ops; i++) {
+        /* registry/instance/orders/orders-1 */
+        CLEANUP(mem_freep) char *key = mem_span_dup(txn->ops[i].key);
+        log_info("registry", "instance expired: no heartbeat within its ttl", "key", key);
+    }
     return 0;
 }
 
@@ -298,11 +303,6 @@ static void on_collect_due(struct timer *timer)
     gateway_collect_usage(control->rooms.gateway, on_collected, control);
 }
 
-/* --- starting --- */
-
-static int start_gateway(struct control *control, struct problem *problem)
-{
-    struct gateway_hooks hooks = {
 static void forget_hours(struct control *control)
 {
     unix_msec keep = (unix_msec)(control->settings->usage_keep / NSEC_PER_MSEC);
@@ -316,6 +316,11 @@ static void on_forget_due(struct timer *timer)
     forget_hours(container_of(timer, struct control, forget));
 }
 
+/* --- starting --- */
+
+static int start_gateway(struct control *control, struct problem *problem)
+{
+    struct gateway_hooks hooks = {
         .on_bom = on_bom, .on_usage = on_usage, .on_settled = on_settled, .owner = control
     };
     int r = gateway_start(control->loop, &control->settings->gateway, &control->keys, &hooks,
@@ -382,12 +387,12 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
     }
     publish(control);
     timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
+    forget_hours(control);
     control->hooks.on_ready(control->hooks.owner);
 }
 
 /* Before anything is written: a start that a taken port ends leaves no directory behind. The
  * gateway opens its listeners itself, so those are only tried here. */
-    forget_hours(control);
 static int open_listeners(struct control *control, struct problem *problem)
 {
     int r =
@@ -498,12 +503,12 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->advance.on_due = on_advance_due;
     control->pins.on_due = on_pin_expired;
     control->collect.on_due = on_collect_due;
+    control->forget.on_due = on_forget_due;
     control->rooms.loop = loop;
     control->rooms.retire_window = settings->retire_window;
     control->rooms.registry = registry_new();
     control->rooms.version = version_new();
     control->rooms.rollouts = rollouts_new();
-    control->forget.on_due = on_forget_due;
     control->rooms.usage = usage_new();
     return control;
 }
@@ -561,12 +566,12 @@ int control_reload(struct control *control, const struct settings *settings,
         return r > 0 ? CONTROL_REFUSED : err_trace(r);
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;
+    forget_hours(control);
     api_set_open(control->api, !settings->auth_required);
     log_setup(settings->log_level, settings->log_is_json);
     return 0;
 }
 
-    forget_hours(control);
 /* --- stopping --- */
 
 static void on_last_usage(void *owner)
@@ -606,17 +611,18 @@ static void on_drain_grace(struct timer *timer)
 
 void control_stop(struct control *control, void (*on_done)(void *owner), void *owner)
 {
+    log_info("daemon", "stopping");
     control->is_stopping = true;
     control->on_stopped = on_done;
     control->on_stopped_owner = owner;
     timer_stop(&control->collect);
+    timer_stop(&control->forget);
     timer_stop(&control->expire);
     timer_stop(&control->advance);
     control->drain_grace.on_due = on_drain_grace;
     timer_start(&control->drain_grace, control->loop,
                 loop_now(control->loop) + control->settings->drain_grace);
     api_drain(control->api, on_api_drained, control);
-    timer_stop(&control->forget);
     gateway_stop(control->rooms.gateway, control->settings->drain_grace, on_gateway_stopped,
                  control);
 }
@@ -628,13 +634,13 @@ struct control *control_free(struct control *control)
 
     control->is_stopping = true;
     timer_stop(&control->collect);
+    timer_stop(&control->forget);
     timer_stop(&control->expire);
     timer_stop(&control->advance);
     timer_stop(&control->pins);
     timer_stop(&control->drain_grace);
     gateway_free(control->rooms.gateway);
     if (control->rooms.store)
-    timer_stop(&control->forget);
         store_watch_stop(&control->watch);
     store_close(control->rooms.store);
     task_cancel(&control->publish);

@@ -172,6 +172,7 @@ static void on_stopped(void *owner)
 {
     struct server *server = owner;
     server->is_control_stopped = true;
+    log_info("daemon", "stopped");
     end_when_stopped(server);
 }
 

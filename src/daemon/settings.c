@@ -52,14 +52,16 @@ static const struct setting table[] = {
       "what the program's own log tells" },
     { "log.format", KIND_CHOICE, AT(log_is_json), "logfmt", 0, 0, "logfmt, json",
       "how it is written, to standard error" },
-    { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0, "a loopback address",
+    { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0,
+      "a loopback address such as 127.0.0.1:7000",
       "the management API; it is on a unix socket in the data directory as well" },
     { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
       "whether registration and discovery need the token on loopback too" },
-    { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0, "an address, or a list of them",
+    { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
+      "an address such as 127.0.0.1:8000, or a list of them",
       "where browsers and the outside arrive; nothing they claim is believed" },
     { "gateway.internal", KIND_LISTENERS, 1, "127.0.0.1:8001", 0, 0,
-      "an address, or a list of them",
+      "an address such as 127.0.0.1:8000, or a list of them",
       "where services call each other; their Sarsen-* headers and baggage are believed. "
       "gateway.sock in the data directory is always one" },
     { "gateway.trust_network", KIND_BOOL, AT(trust_network), "false", 0, 0, "true, false",
@@ -82,11 +84,11 @@ static const struct setting table[] = {
       "true, false", "send the cookie over TLS only; for when TLS ends in front of the gateway" },
     { "retire.window", KIND_DURATION, AT(retire_window), "45d", NSEC_PER_SEC, DAYS(3650),
       "1s to 3650d", "how long a contract must be unused before it can be taken offline" },
-    { "drain.grace", KIND_DURATION, AT(drain_grace), "10s", 0, SECONDS(3600), "0s to 1h",
-      "how long requests under way may take when the process ends" },
     { "usage.keep", KIND_DURATION, AT(usage_keep), "400d", DAYS(1), DAYS(3650), "1d to 3650d",
       "how long it is known in which hour something was used; when last, and how often in all, is "
       "known for ever" },
+    { "drain.grace", KIND_DURATION, AT(drain_grace), "10s", 0, SECONDS(3600), "0s to 1h",
+      "how long requests under way may take when the process ends" },
 };
 
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
@@ -269,6 +271,12 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
 {
     if (node->type != YAML_SCALAR_NODE)
         return refuse(reader->problem, line_of(node), setting->key, found(node), setting->accepts);
+    uint64_t count;
+    if (setting->kind == KIND_DURATION && span_to_uint(scalar(node), UINT64_MAX, &count) && count) {
+        CLEANUP(mem_freep)
+        char *accepts = mem_format("the unit is missing, as in 30s; %s", setting->accepts);
+        return refuse(reader->problem, line_of(node), setting->key, scalar(node), accepts);
+    }
     if (has_nul(node) || !set_value(reader->settings, setting, scalar(node)))
         return refuse(reader->problem, line_of(node), setting->key, scalar(node), setting->accepts);
     if (setting->kind == KIND_LISTENERS)

@@ -49,8 +49,9 @@ static int transition_refuse(const struct rollout *rollout, enum rollout_verb ve
                      verb_names[transitions[i].verb]);
         }
     }
-    problem_set(problem, "verb", "is %s, but rollout %s is %s%s%s", verb_names[verb], rollout->id,
-                rollout_state_name(rollout->state), accepted[0] ? "; accepted: " : "", accepted);
+    problem_set(problem, "", "rollout %s is %s%s%s%s, so it cannot be told to %s", rollout->id,
+                rollout_state_name(rollout->state), accepted[0] ? " and takes " : "", accepted,
+                accepted[0] ? " only" : "", verb_names[verb]);
     return ROLLOUT_REFUSED;
 }
 
