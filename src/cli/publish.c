@@ -107,6 +107,45 @@ static int upload_below(struct publication *publication, const char *dir, const 
     return r;
 }
 
+/* What the manifest is refused for before its files are there; that they are absent is none. */
+static int check_manifest(const struct publication *publication, struct span manifest)
+{
+    struct command *command = publication->command;
+    CLEANUP(mem_freep) char *text = mem_span_dup(manifest);
+    CLEANUP(mem_freep)
+    char *path = command_path(command, "/v1/apps/%/releases/%?dry_run=1", publication->app,
+                              publication->release);
+    int r = sarsen_call(command->client, "PUT", path, text, NULL);
+    if (!r || (r == SARSEN_EREFUSED && sarsen_status(command->client) == 409))
+        return CLI_OK;
+    return command_fail(command, r);
+}
+
+/* Publishing moves nobody; this says what does. */
+static void print_published(const struct publication *publication, bool is_new)
+{
+    const char *app = publication->app, *release = publication->release;
+    CLEANUP(mem_freep) char *path = command_path(publication->command, "/v1/apps/%", app);
+    sarsen_value *value = NULL;
+    if (!is_new) {
+        printf("%s %s was published already\n", app, release);
+        return;
+    }
+    printf("published %s %s (%u files)", app, release, publication->n_files);
+    if (!sarsen_call(publication->command->client, "GET", path, NULL, &value)) {
+        const char *standard = sarsen_value_text(sarsen_value_get(value, "default"));
+        if (strcmp(standard, release) == 0)
+            printf("; it is the default");
+        else
+            printf(
+                "; default is %s: `sarsen app default %s %s` or `sarsen rollout start %s@%s` "
+                "moves customers",
+                *standard ? standard : "none", app, release, app, release);
+    }
+    puts("");
+    sarsen_value_free(value);
+}
+
 static int publish_dir(struct publication *publication, const char *dir, struct span manifest)
 {
     if (!*publication->app || !*publication->release) {
@@ -114,7 +153,9 @@ static int publish_dir(struct publication *publication, const char *dir, struct 
         return CLI_FAILED;
     }
     struct command *command = publication->command;
-    int r = command->options.is_dry_run ? CLI_OK : upload_below(publication, dir, "", 0);
+    int r = command->options.is_dry_run ? CLI_OK : check_manifest(publication, manifest);
+    if (!r && !command->options.is_dry_run)
+        r = upload_below(publication, dir, "", 0);
     if (r)
         return r;
 
@@ -125,8 +166,7 @@ static int publish_dir(struct publication *publication, const char *dir, struct 
     r = command_call(command, "PUT", path, &body, NULL);
     free(path);
     if (!r && !command->options.is_json && !command->options.is_dry_run)
-        printf("published %s %s, %u files\n", publication->app, publication->release,
-               publication->n_files);
+        print_published(publication, sarsen_status(command->client) == 201);
     return r;
 }
 

@@ -106,8 +106,18 @@ def test_publishing_pins_and_cohorts(cli, tmp_path):
                     "entries": [{"name": "@shop/main", "path": "assets/main.js"}],
                     "styles": ["style.css"]}
         (built / "sarsen.json").write_text(json.dumps(manifest))
-        assert cli("publish", str(built)) == f"published shop {release}, 2 files\n"
-    assert cli("publish", str(tmp_path / "4.1.0")) == "published shop 4.1.0, 2 files\n"
+        said = cli("publish", str(built))
+        assert said == f"published shop {release} (2 files); " + (
+            "it is the default\n" if release == "4.1.0" else
+            "default is 4.1.0: `sarsen app default shop 4.2.0` or `sarsen rollout start "
+            "shop@4.2.0` moves customers\n")
+    assert cli("publish", str(tmp_path / "4.1.0")) == "shop 4.1.0 was published already\n"
+    (tmp_path / "4.3.0").mkdir()
+    (tmp_path / "4.3.0" / "sarsen.json").write_text(json.dumps(
+        {"app": "shop", "release": "4.3.0", "requires": {"orders": "latest"}, "entries": []}))
+    (tmp_path / "4.3.0" / "main.js").write_text("not sent")
+    cli("publish", str(tmp_path / "4.3.0"), status=1)
+    assert cli.daemon.call("GET", "/v1/apps/shop/releases/4.3.0").status == 404
     assert "cannot be read" in cli("publish", str(tmp_path), status=1)
     (tmp_path / "sarsen.json").write_text("{}")
     assert '"app" and "release"' in cli("publish", str(tmp_path), status=1)

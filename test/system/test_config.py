@@ -11,7 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # The file, the line told, and what the sentence must name: key, what was found, what is accepted.
 BAD = [
-    ("dta: x\n", 1, "dta is not known", "data, log, api, auth, gateway, retire, usage, drain, routes"),
+    ("dta: x\n", 1, "dta is not known",
+     "data, log, api, auth, gateway, retire, usage, drain, routes"),
     ("dta: x\n", 1, "did you mean data?", ""),
     ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, usage, drain"),
     ("retire: { windw: 5s }\n", 1, "did you mean retire.window?", "Accepted are window"),
@@ -49,6 +50,8 @@ BAD = [
     ("gateway: { workers: 257 }\n", 1, 'gateway.workers is "257"', "0 to 256"),
     ("gateway: { workers: many }\n", 1, 'gateway.workers is "many"', "0 to 256"),
     ("gateway:\n  upstream_timeout: 30\n", 2, 'gateway.upstream_timeout is "30"', "1ms to 1h"),
+    ("gateway: { idle_timeout: 30 }\n", 1, "the unit is missing, as in 30s", "1s to 1h"),
+    ("gateway: { edge: x }\n", 1, 'gateway.edge is "x"', "such as 127.0.0.1:8000"),
     ("gateway: { connect_timeout: 2m }\n", 1, 'gateway.connect_timeout is "2m"', "1ms to 1m"),
     ("gateway: { cookie: { ttl: 401d } }\n", 1, 'gateway.cookie.ttl is "401d"', "1m to 400d"),
     ("gateway: { cookie: { sweet: yes } }\n", 1, "gateway.cookie.sweet", "ttl, secure"),
