@@ -10,11 +10,20 @@
 
 /* --- counting --- */
 
+/* What a page causes comes with the BOM it was served by. A job that names itself, or a caller from
+ * outside, uses a contract on its own account, whatever release its customer would get. */
+static const struct snapshot_release *release_of_page(const struct request *request)
+{
+    const struct identity *identity = &request->identity;
+    if (!identity->bom.size && !(identity->has_cookie && identity->cookie.bom[0]))
+        return NULL;
+    return epoch_release_of(request->epoch, request->bom, request->contract);
+}
+
 static void count_as(struct request *request, const struct usage_sample *sample)
 {
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    const struct snapshot_release *release =
-        epoch_release_of(request->epoch, request->bom, request->contract);
+    const struct snapshot_release *release = release_of_page(request);
     struct usage_key key = {
         .contract = snapshot_contract_at(snapshot, request->contract)->name,
         .build = request->build == NO_INDEX ? SPAN_NULL

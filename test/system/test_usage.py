@@ -23,6 +23,12 @@ def total(daemon, query=""):
     return sum(row["n"] for row in rows(daemon, query))
 
 
+def of_page(daemon, customer, app="shop"):
+    """The headers that a call has which the customer's page causes."""
+    bom = daemon.internal_get(f"/apps/{app}/", {"Sarsen-Customer": customer}).headers["Sarsen-Bom"]
+    return {"baggage": f"sarsen.bom={bom},sarsen.customer={customer}"}
+
+
 @pytest.fixture
 def orders(make_daemon, service):
     daemon = make_daemon()
@@ -70,19 +76,30 @@ def test_columns_that_are_not_asked_for_are_summed(orders):
     orders.publish("shop", "4.1.0", {"orders": "3"})
     for customer in ("acme", "globex"):
         for _ in range(3):
-            orders.internal_get("/api/orders/", {"Sarsen-Customer": customer,
-                                                 "Sarsen-Caller": "cron"})
+            orders.internal_get("/api/orders/", {**of_page(orders, customer),
+                                                 "Sarsen-Caller": "storefront"})
     orders.edge_get("/api/orders@2/")
     newest = rows(orders)[0]
     assert (newest["contract"], newest["customer"], newest["caller"]) == (
         "orders@2", "~anonymous", "")
     full = [row for row in rows(orders) if row["customer"] == "acme"]
     assert [(row["contract"], row["build"], row["app"], row["release"], row["caller"], row["n"])
-            for row in full] == [("orders@3", "3.14.2", "shop", "4.1.0", "cron", 3)]
+            for row in full] == [("orders@3", "3.14.2", "shop", "4.1.0", "storefront", 3)]
     assert full[0]["first"] <= full[0]["last"] and full[0]["mean_ms"] > 0
     by_release = {(row["app"], row["release"]): row["n"] for row in rows(orders, "by=release")}
     assert by_release[("shop", "4.1.0")] == 6
     assert rows(orders, "since=1h&by=contract") and not rows(orders, "since=2999-01-01T00:00:00Z")
+
+
+def test_a_call_that_no_page_caused_is_through_no_release(orders):
+    orders.publish("shop", "4.1.0", {"orders": "3"})
+    orders.internal_get("/api/orders@3/", {"Sarsen-Customer": "acme", "Sarsen-Caller": "cron"})
+    orders.edge_get("/api/orders@3/")
+    assert {(row["customer"], row["app"], row["release"], row["caller"])
+            for row in rows(orders)} == {("acme", "", "", "cron"), ("~anonymous", "", "", "")}
+    page = orders.edge_get("/apps/shop/")
+    orders.edge_get("/api/orders@3/", {"Cookie": page.headers["Set-Cookie"].split(";")[0]})
+    assert rows(orders)[0]["release"] == "4.1.0"
 
 
 def test_errors_are_counted_as_such(make_daemon, service):
@@ -163,8 +180,9 @@ def test_a_contract_in_use_is_not_taken_offline(make_daemon, service):
     pin = "/v1/customers/acme/pins/shop"
     daemon.call("PUT", pin, {"release": "4.1.0"}, status=201)
     acme = {"Sarsen-Customer": "acme"}
+    page = of_page(daemon, "acme")
     for _ in range(7):
-        assert daemon.internal_get("/api/orders/", acme).headers["Sarsen-Contract"] == "orders@2"
+        assert daemon.internal_get("/api/orders/", page).headers["Sarsen-Contract"] == "orders@2"
 
     problem = refused(daemon.call("POST", f"{two}:offline"), 409, "orders@2")
     kinds = {blocker["kind"]: blocker for blocker in problem["blockers"]}
