@@ -2,8 +2,10 @@
 
 #include "store/store.h"
 
-/* A command that loses this often is up against a writer that never rests; the caller hears it. */
-#define COMMAND_TRIES_MAX 16u
+/* Of those that contend for a key one wins each round, though not in turn: a newcomer that has seen
+ * the last change may pass those who are being told of it. A command that loses this often is up
+ * against writers that never rest; the caller hears it. */
+#define COMMAND_TRIES_MAX 256u
 
 static void command_try(struct store_command *command)
 {

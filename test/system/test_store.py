@@ -158,3 +158,13 @@ def test_many_writes_of_one_resource_come_in_some_order(make_daemon):
             "PUT", "/v1/cohorts/one", {"expression": f"a == '{number}'"}).status, range(200)))
     assert set(statuses) <= {200, 201}
     assert daemon.get("/v1/cohorts")["cohorts"][0]["expression"].startswith("a == '")
+
+
+def test_contending_writers_all_get_their_turn(make_daemon):
+    """Each new build writes the record of its service: many at once wait, and none is sent away."""
+    daemon = make_daemon()
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(lambda number: daemon.call(
+            "PUT", f"/v1/services/orders/builds/3.{number}.0", {}).status, range(480)))
+    assert set(statuses) == {201}
+    assert len(daemon.get("/v1/services/orders/builds")["builds"]) == 480
