@@ -65,3 +65,31 @@ def test_an_abort_holds_for_open_pages_too(shop, service):  # noqa: F811
     assert browser.get("/api/orders/").headers["Sarsen-Build"] == "3.15.0"
     shop.cli("rollout", "abort", rollout["rollout"])
     assert browser.get("/api/orders/").headers["Sarsen-Build"] == "3.14.2"
+
+
+def test_a_login_and_a_logout_leave_the_open_page_what_it_is(shop, service):  # noqa: F811
+    """Its code is what it was; who uses it is known at once, and a navigation does the rest."""
+    def session(request):
+        customer = "acme" if request["path"] == "/login" else ""
+        return 200, {"Sarsen-Customer": customer}, b""
+
+    shop.cli("app", "default", "shop", "4.1.0")
+    shop.register("session", "s", service("session", answer=session).address, "1.0.0")
+    shop.call("PUT", "/v1/services/session", {"identity": True})
+    browser = Browser(shop)
+    page = browser.get("/apps/shop/").headers["Sarsen-Bom"]
+    # A write is answered when every worker serves by it, so each knows the page's BOM by now.
+    shop.call("PUT", "/v1/customers/acme/pins/shop", {"release": "4.2.0"}, status=201)
+
+    browser.get("/api/session/login")
+    assert browser.contract("/api/orders/") == "orders@2"
+    used = shop.get("/v1/usage?contract=orders@2")["usage"]
+    assert [(row["customer"], row["release"]) for row in used] == [("acme", "4.1.0")]
+    assert browser.get("/apps/shop/").headers["Sarsen-Bom"] != page
+    assert browser.contract("/api/orders/") == "orders@3"
+
+    shop.register("other", "o", "127.0.0.1:9", "1.0.0")  # and acme's too
+    browser.get("/api/session/logout")
+    assert browser.contract("/api/orders/") == "orders@3"
+    assert browser.get("/apps/shop/").headers["Sarsen-Bom"] == page
+    assert browser.contract("/api/orders/") == "orders@2"
