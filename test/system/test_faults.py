@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What callers see when instances, clients, the config or the daemon itself fail."""
+import os
 import select
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
+from support.daemon import request
 from support.instance import Instance
 from support.wire import Upstream, Wire, eventually, reply
 
@@ -496,3 +499,19 @@ def test_descriptors_come_back(make_daemon, name, service):
             if n % 2:
                 client.reset()
     eventually(lambda: daemon.descriptors() <= before + 8)
+
+
+def test_a_start_that_is_refused_leaves_the_other_s_socket(make_daemon):
+    """Two daemons want one unix path: the first keeps it and serves on."""
+    path = f"unix:/tmp/sarsen-two-{os.getpid()}.sock"
+    first = make_daemon()
+    first.config.write_text(first.config.read_text().replace(
+        "internal: 127.0.0.1:0", f"internal: ['127.0.0.1:0', '{path}']"))
+    first.restart()
+    second = make_daemon(start=False)
+    second.config.write_text(second.config.read_text().replace(
+        "internal: 127.0.0.1:0", f"internal: ['127.0.0.1:0', '{path}']"))
+    done = subprocess.run([second.binary, "server", "-c", second.config], capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode != 0 and "in use by another process" in done.stderr, done.stderr
+    assert request(path, "GET", "/x").status == 404
