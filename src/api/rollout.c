@@ -48,13 +48,14 @@ static json_t *rollout_json(const struct rollout *rollout)
                                         api_json_duration(step->hold), "cohort", step->cohort));
     }
     return json_pack(
-        "{s:s, s:s, s:o, s:s, s:i, s:f, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "rollout",
+        "{s:s, s:s, s:o, s:s, s:i, s:f, s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "rollout",
         rollout->id, "state", rollout_state_name(rollout->state), "members", members, "subject",
         rollout->subject == SUBJECT_CUSTOMER ? "customer" : "device", "step", (int)rollout->step,
         "pct", rollout->n_steps ? rollout->steps[rollout->step].pct_milli / 1000.0 : 0.0, "steps",
         steps, "cohort", rollout->cohort, "salt", rollout->salt, "by", rollout->by, "why",
-        rollout->why, "started", api_json_time(rollout->started), "step_ends",
-        api_json_time(rollout_step_ends(rollout)), "ended", api_json_time(rollout->ended));
+        rollout->why, "reason", rollout->reason, "started", api_json_time(rollout->started),
+        "step_ends", api_json_time(rollout_step_ends(rollout)), "ended",
+        api_json_time(rollout->ended));
 }
 
 void route_rollouts_list(struct api_call *call)

@@ -70,6 +70,7 @@ static void print_rollout(const sarsen_value *value)
            sarsen_value_size(sarsen_value_get(value, "steps")),
            sarsen_value_number(sarsen_value_get(value, "pct")));
     print_member(value, "why", "why");
+    print_member(value, "reason", "reason");
     print_member(value, "by", "by");
     print_member(value, "cohort", "cohort");
     print_member(value, "started", "started");

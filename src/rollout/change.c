@@ -153,7 +153,7 @@ int rollout_move(const struct rollout_context *context, const struct rollout *ro
     struct rollout changed = *rollout;
     rollout_turn(&changed, transition->to, verb, context->wall);
     changed.by = arena_format(&txn->arena, "%.*s", SPAN_ARG(cause->by));
-    changed.why = arena_format(&txn->arena, "%.*s", SPAN_ARG(cause->why));
+    changed.reason = arena_format(&txn->arena, "%.*s", SPAN_ARG(cause->why));
     changed.epoch++;
     rollout_expect(rollout, txn);
     rollout_put(&changed, txn);

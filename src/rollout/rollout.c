@@ -43,6 +43,7 @@ static void rollout_free(struct rollout *rollout)
     free(rollout->cohort);
     free(rollout->by);
     free(rollout->why);
+    free(rollout->reason);
     free(rollout);
 }
 
@@ -108,6 +109,7 @@ static bool rollout_fill(struct rollout *rollout, const Rollout__RolloutRecord *
     rollout->cohort = mem_strdup(record->cohort);
     rollout->by = mem_strdup(record->by);
     rollout->why = mem_strdup(record->why);
+    rollout->reason = mem_strdup(record->reason);
     rollout->subject = strcmp(record->subject, "device") == 0 ? SUBJECT_DEVICE : SUBJECT_CUSTOMER;
     rollout->step = record->step;
     rollout->started = record->started;
@@ -300,6 +302,7 @@ void rollout_put(const struct rollout *rollout, struct txn *txn)
     record.ended = rollout->ended;
     record.by = rollout->by;
     record.why = rollout->why;
+    record.reason = rollout->reason;
     record.epoch = rollout->epoch;
 
     size_t size = rollout__rollout_record__get_packed_size(&record);

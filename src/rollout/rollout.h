@@ -70,7 +70,9 @@ struct rollout_step {
 
 struct rollout {
     struct map_node node; /* by id */
-    char *id, *salt, *cohort, *by, *why;
+    char *id, *salt, *cohort;
+    char *by, *why; /* who changed it last, and why it was started */
+    char *reason;   /* of the last change; empty before the first */
     enum rule_subject subject;
     struct rollout_member members[RULE_MEMBERS_MAX];
     unsigned n_members;

@@ -370,6 +370,7 @@ int rollout_start(const struct rollout_context *context, const struct rollout_sp
     rollout->cohort = arena_format(&txn->arena, "%.*s", SPAN_ARG(spec->cohort));
     rollout->by = arena_format(&txn->arena, "%.*s", SPAN_ARG(spec->by));
     rollout->why = arena_format(&txn->arena, "%.*s", SPAN_ARG(spec->why));
+    rollout->reason = arena_strdup(&txn->arena, "");
     rollout->subject = spec->subject;
     rollout->state = ROLLOUT_RUNNING;
     rollout->started = rollout->step_started = context->wall;

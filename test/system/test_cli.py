@@ -165,7 +165,8 @@ def test_rollouts(cli):
     assert "\n  step 2  10 % for 30s\n" in said
     assert "step 2 of 4, 10 %" in cli(f"rollout step {name}")
     assert as_json(cli, f"rollout show {name}")["steps"][1]["for"] == "30s"
-    assert "paused" in cli(f"rollout pause {name} --why lunch")
+    said = cli(f"rollout pause {name} --why lunch")
+    assert "paused" in said and "why      it is time" in said and "reason   lunch" in said
     assert "running" in cli(f"rollout resume {name}")
     assert "aborted" in cli(f"rollout abort {name}")
     assert "aborted" in cli(f"rollout pause {name}", status=1)

@@ -40,7 +40,7 @@ TEST(abort_takes_every_customer_back)
     CHECK_INT(gray_count(&gray, 1000, NEW), 0);
     CHECK_STR(gray_baseline(&gray, 3), "3.14.2");
     CHECK_INT(gray_rollout(&gray)->state, ROLLOUT_ABORTED);
-    CHECK_STR(gray_rollout(&gray)->why, "because");
+    CHECK_STR(gray_rollout(&gray)->reason, "because");
     gray_fini(&gray);
 }
 

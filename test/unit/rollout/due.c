@@ -79,7 +79,7 @@ TEST(a_step_whose_build_is_gone_pauses_the_rollout)
     gray.world.wall += MINUTE_MSEC;
     CHECK_INT(gray_due(&gray), 1);
     CHECK_INT(gray_rollout(&gray)->state, ROLLOUT_PAUSED);
-    CHECK_STR(gray_rollout(&gray)->why, "orders 3.15.0 has no ready instance");
+    CHECK_STR(gray_rollout(&gray)->reason, "orders 3.15.0 has no ready instance");
     CHECK_INT(rollout_next_due(gray.rollouts), 0);
     gray_fini(&gray);
 }
@@ -95,7 +95,7 @@ TEST(a_promotion_that_is_refused_pauses_the_rollout)
     gray.world.wall += MINUTE_MSEC;
     CHECK_INT(gray_due(&gray), 1);
     CHECK_INT(gray_rollout(&gray)->state, ROLLOUT_PAUSED);
-    CHECK_STR(gray_rollout(&gray)->why,
+    CHECK_STR(gray_rollout(&gray)->reason,
               "release is shop 4.2.0, which requires orders@3, and that is offline");
     CHECK_STR(app_find(gray.world.version, SPAN("shop"))->default_release, "4.1.0");
     gray_fini(&gray);
