@@ -83,6 +83,7 @@ struct api_call {
     bool is_busy;     /* the store has the command or the blob; the call must stay */
     bool is_settling; /* written; waits until the workers serve by it */
     struct store_command command;
+    struct ledger_read read;
     struct problem problem;
     json_t *plan;    /* of a dry run */
     json_t *members; /* more for the problem document of a refusal */

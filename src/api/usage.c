@@ -73,6 +73,55 @@ static json_t *row_json(const struct usage_seen *row)
     return json;
 }
 
+static struct usage_filter filter_of(struct api_call *call)
+{
+    return (struct usage_filter){
+        .contract = api_query(call, "contract"),
+        .build = api_query(call, "build"),
+        .app = api_query(call, "app"),
+        .release = api_query(call, "release"),
+        .customer = api_query(call, "customer"),
+        .caller = api_query(call, "caller"),
+    };
+}
+
+static void reply(struct api_call *call, struct usage_report *rows)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < rows->n_rows; i++)
+        json_array_append_new(list, row_json(&rows->rows[i]));
+    usage_report_free(rows);
+    api_reply(call, 200, json_pack("{s:o}", "usage", list));
+}
+
+static void on_hours(struct ledger_read *read, const struct ledger_cell *cells, size_t n_rows)
+{
+    struct api_call *call = container_of(read, struct api_call, read);
+    call->is_busy = false;
+    if (!call->exchange) {
+        api_call_end(call);
+        return;
+    }
+    struct usage_filter filter = filter_of(call);
+    struct span by = api_query(call, "by");
+    if (by.size)
+        read_columns(by, &filter.by); /* it was found good */
+    struct usage_report rows = usage_report_hours(call->rooms->usage, &filter, cells, n_rows);
+    reply(call, &rows);
+}
+
+/* What the rows seen cannot tell: how often since then. Whole hours, so that the first one counts
+ * in full. */
+static void ask_hours(struct api_call *call, unix_msec since)
+{
+    call->is_busy = true;
+    call->read = (struct ledger_read){ .table = usage_hours_table(), .on_rows = on_hours };
+    call->read.at_least.column = USAGE_HOURS_HOUR;
+    call->read.at_least.number = usage_hour(since);
+    call->read.at_least.is_set = true;
+    ledger_submit_read(call->rooms->store, &call->read);
+}
+
 static void report(void *owner)
 {
     struct api_call *call = owner;
@@ -82,14 +131,7 @@ static void report(void *owner)
         return;
     }
 
-    struct usage_filter filter = {
-        .contract = api_query(call, "contract"),
-        .build = api_query(call, "build"),
-        .app = api_query(call, "app"),
-        .release = api_query(call, "release"),
-        .customer = api_query(call, "customer"),
-        .caller = api_query(call, "caller"),
-    };
+    struct usage_filter filter = filter_of(call);
     struct span by = api_query(call, "by"), since = api_query(call, "since");
     if (by.size && !read_columns(by, &filter.by)) {
         api_refuse_text(call, 400,
@@ -109,12 +151,12 @@ static void report(void *owner)
         return;
     }
 
+    if (since.size) {
+        ask_hours(call, filter.since);
+        return;
+    }
     struct usage_report rows = usage_report(call->rooms->usage, &filter);
-    json_t *list = json_array();
-    for (size_t i = 0; i < rows.n_rows; i++)
-        json_array_append_new(list, row_json(&rows.rows[i]));
-    usage_report_free(&rows);
-    api_reply(call, 200, json_pack("{s:o}", "usage", list));
+    reply(call, &rows);
 }
 
 /* Up to the request before this one: the workers are asked first. */

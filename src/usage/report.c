@@ -11,7 +11,7 @@ static bool column_passes(struct span wanted, const char *value)
 
 static bool row_passes(const struct usage_seen *row, const struct usage_filter *filter)
 {
-    return row->last >= filter->since && column_passes(filter->contract, row->contract) &&
+    return column_passes(filter->contract, row->contract) &&
            column_passes(filter->build, row->build) && column_passes(filter->app, row->app) &&
            column_passes(filter->release, row->release) &&
            column_passes(filter->customer, row->customer) &&
@@ -76,36 +76,64 @@ static int row_compare(const void *a, const void *b)
     return span_compare(x->node.key, y->node.key);
 }
 
-struct usage_report usage_report(const struct usage *usage, const struct usage_filter *filter)
+/* A report under construction. */
+struct report_maker {
+    struct arena arena;
+    struct map sums;
+    unsigned by;
+};
+
+static void report_add(struct report_maker *maker, const struct usage_seen *row)
 {
-    CLEANUP(arena_fini) struct arena arena = { 0 };
-    CLEANUP(map_fini) struct map sums;
-    map_init(&sums);
-
-    map_each (node, usage_all(usage)) {
-        const struct usage_seen *row = container_of(node, struct usage_seen, node);
-        if (!row_passes(row, filter))
-            continue;
-        struct usage_seen projected = row_project(row, filter->by);
-        struct span key = row_key(&arena, &projected);
-        struct usage_seen *sum = map_find_as(&sums, key, struct usage_seen, node);
-        if (sum) {
-            row_sum(sum, row);
-        } else {
-            sum = arena_new(&arena, struct usage_seen);
-            *sum = projected;
-            map_add(&sums, &sum->node, key);
-        }
+    struct usage_seen projected = row_project(row, maker->by);
+    struct span key = row_key(&maker->arena, &projected);
+    struct usage_seen *sum = map_find_as(&maker->sums, key, struct usage_seen, node);
+    if (sum) {
+        row_sum(sum, row);
+        return;
     }
+    sum = arena_new(&maker->arena, struct usage_seen);
+    *sum = projected;
+    map_add(&maker->sums, &sum->node, key);
+}
 
-    struct usage_report report = { .rows = mem_new_array(struct usage_seen, sums.n_nodes) };
-    map_each (node, &sums)
+static struct usage_report report_finish(struct report_maker *maker)
+{
+    struct usage_report report = { .rows = mem_new_array(struct usage_seen, maker->sums.n_nodes) };
+    map_each (node, &maker->sums)
         report.rows[report.n_rows++] = *container_of(node, struct usage_seen, node);
     if (report.n_rows)
         qsort(report.rows, report.n_rows, sizeof(report.rows[0]), row_compare);
     for (size_t i = 0; i < report.n_rows; i++)
         report.rows[i].node = (struct map_node){ 0 }; /* of a table that is no more */
+    map_fini(&maker->sums);
+    arena_fini(&maker->arena);
     return report;
+}
+
+struct usage_report usage_report(const struct usage *usage, const struct usage_filter *filter)
+{
+    struct report_maker maker = { .by = filter->by };
+    map_init(&maker.sums);
+    map_each (node, usage_all(usage)) {
+        const struct usage_seen *row = container_of(node, struct usage_seen, node);
+        if (row->last >= filter->since && row_passes(row, filter))
+            report_add(&maker, row);
+    }
+    return report_finish(&maker);
+}
+
+struct usage_report usage_report_hours(const struct usage *usage, const struct usage_filter *filter,
+                                       const struct ledger_cell *cells, size_t n_rows)
+{
+    struct report_maker maker = { .by = filter->by };
+    map_init(&maker.sums);
+    for (size_t i = 0; i < n_rows; i++, cells += USAGE_HOURS_COLUMNS) {
+        struct usage_seen row;
+        if (usage_hour_read(usage, cells, &row) && row_passes(&row, filter))
+            report_add(&maker, &row);
+    }
+    return report_finish(&maker);
 }
 
 void usage_report_free(struct usage_report *report)

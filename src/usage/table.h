@@ -50,5 +50,10 @@ static inline struct span usage_entry_key(const struct usage_table *table,
     return (struct span){ table->keys.data + entry->key_offset, entry->key_size };
 }
 
+/* One hourly row as a row seen, with texts of the latter; false when there is none. */
+bool usage_hour_read(const struct usage *usage, const struct ledger_cell *cells,
+                     struct usage_seen *ret_row);
+#define USAGE_HOURS_COLUMNS 10u
+
 /* Empties it and keeps the memory. */
 void usage_table_clear(struct usage_table *table);

@@ -163,6 +163,36 @@ void usage_load(struct usage *usage, const struct ledger_cell *cells, size_t n_r
     }
 }
 
+_Static_assert(N_HOURS_COLUMNS == USAGE_HOURS_COLUMNS, "as report.c walks them");
+
+/* When last is known of the row as a whole only, and no row of a later hour is left out. */
+bool usage_hour_read(const struct usage *usage, const struct ledger_cell *cells,
+                     struct usage_seen *ret_row)
+{
+    const struct ledger_cell *columns = cells + 1; /* as in the rows seen */
+    struct usage_key key = {
+        .contract = columns[SEEN_CONTRACT].text,
+        .build = columns[SEEN_BUILD].text,
+        .app = columns[SEEN_APP].text,
+        .release = columns[SEEN_RELEASE].text,
+        .customer = columns[SEEN_CUSTOMER].text,
+        .caller = columns[SEEN_CALLER].text,
+    };
+    char bytes[KEY_MAX];
+    struct span packed = { bytes, usage_key_pack(&key, bytes) };
+    const struct usage_seen *seen = map_find_as(&usage->seen, packed, struct usage_seen, node);
+    if (!seen)
+        return false;
+
+    unix_msec hour = cells[USAGE_HOURS_HOUR].number * USAGE_HOUR;
+    *ret_row = *seen;
+    ret_row->n = (uint64_t)columns[SEEN_N].number;
+    ret_row->errors = (uint64_t)columns[SEEN_ERRORS].number;
+    ret_row->total_duration = (nsec)columns[SEEN_DURATION].number;
+    ret_row->first = seen->first > hour ? seen->first : hour;
+    return true;
+}
+
 static void rows_add(struct ledger_rows *hours, struct ledger_rows *seen, struct span packed,
                      const struct usage_entry *entry, int64_t hour)
 {

@@ -102,8 +102,8 @@ void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
 /* struct usage_seen, all of them. */
 const struct map *usage_all(const struct usage *usage);
 
-/* Sums over rows that agree in the columns asked for; for reports. A row counts since its first
- * use: `since` asks who used it lately, not how often lately. */
+/* Sums over rows that agree in the columns asked for; for reports. In usage_report() a row counts
+ * since its first use: `since` asks who used it lately, not how often lately. */
 enum usage_column {
     USAGE_BY_CONTRACT = 1u << 0,
     USAGE_BY_BUILD = 1u << 1,
@@ -126,6 +126,11 @@ struct usage_report {
 };
 
 struct usage_report usage_report(const struct usage *usage, const struct usage_filter *filter);
+
+/* The same over hourly rows, as the ledger gives them: how often since the first of these hours.
+ * `since` is the reader's to ask the ledger for. A request counts in the hour it was merged in. */
+struct usage_report usage_report_hours(const struct usage *usage, const struct usage_filter *filter,
+                                       const struct ledger_cell *cells, size_t n_rows);
 void usage_report_free(struct usage_report *report);
 
 /* --- retirement --- */

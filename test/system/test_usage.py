@@ -156,6 +156,7 @@ def test_hours_are_kept_as_long_as_the_settings_say(make_daemon, service):
         age(daemon, hours_ago)
         daemon.start()
     assert total(daemon) == 3
+    assert total(daemon, "since=2h") == 1 and total(daemon, "since=2d&by=contract") == 2
     daemon.stop()
     assert sorted(hours(daemon).values()) == [1, 1] and 30 <= max(hours(daemon)) < 40
 

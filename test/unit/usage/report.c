@@ -118,3 +118,50 @@ TEST(nothing_used_is_an_empty_report)
     usage_report_free(&none);
     usage_free(usage);
 }
+
+static void hour(struct ledger_cell cells[10], const char *customer, int64_t hours, int64_t n)
+{
+    const char *texts[] = { "orders@3", "2.9.0", "", "", customer, "cron" };
+    cells[0] = (struct ledger_cell){ .number = hours };
+    for (int i = 0; i < 6; i++)
+        cells[1 + i] = (struct ledger_cell){ .text = span_of(texts[i]) };
+    cells[7] = (struct ledger_cell){ .number = n };
+    cells[8] = (struct ledger_cell){ .number = 1 };
+    cells[9] = (struct ledger_cell){ .number = 5 * n };
+}
+
+TEST(hours_are_summed_and_say_how_often_since_the_first_of_them)
+{
+    struct usage *used = usage_new();
+    struct usage_table *counted = usage_table_new();
+    const int64_t now = usage_hour(1795161600000);
+    for (int i = 0; i < 100; i++)
+        fake_use(counted, "orders@3", NULL, "acme", "cron", (now - 90) * USAGE_HOUR);
+    fake_use(counted, "orders@3", NULL, "acme", "cron", now * USAGE_HOUR + 7);
+    fake_use(counted, "orders@3", NULL, "globex", "cron", now * USAGE_HOUR);
+    fake_merge(used, counted);
+
+    struct ledger_cell cells[4][10];
+    hour(cells[0], "acme", now - 2, 3);
+    hour(cells[1], "acme", now, 4);
+    hour(cells[2], "globex", now, 8);
+    hour(cells[3], "nobody", now, 9); /* never seen: what the ledger alone knows is left out */
+    struct usage_filter filter = { .customer = SPAN("acme") };
+    struct usage_report report = usage_report_hours(used, &filter, cells[0], 4);
+    CHECK_INT(report.n_rows, 1);
+    CHECK_STR(report.rows[0].customer, "acme");
+    CHECK_INT(report.rows[0].n, 7);
+    CHECK_INT(report.rows[0].errors, 2);
+    CHECK_INT(report.rows[0].total_duration, 35);
+    CHECK_INT(report.rows[0].first, (now - 2) * USAGE_HOUR);
+    CHECK_INT(report.rows[0].last, now * USAGE_HOUR + 7);
+    usage_report_free(&report);
+
+    filter = (struct usage_filter){ .by = USAGE_BY_CONTRACT };
+    report = usage_report_hours(used, &filter, cells[0], 4);
+    CHECK_INT(report.n_rows, 1);
+    CHECK_INT(report.rows[0].n, 15);
+    usage_report_free(&report);
+    usage_table_free(counted);
+    usage_free(used);
+}
