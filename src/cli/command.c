@@ -179,17 +179,16 @@ int command_fail(const struct command *command, int error)
 {
     const char *address =
         command->options.address ? command->options.address : getenv("SARSEN_ADDRESS");
-    if (error == SARSEN_ECONNECT)
+    if (error == SARSEN_ECONNECT) {
         fprintf(stderr, "sarsen: nobody answers at %s\n",
                 address && *address ? address : "http://127.0.0.1:7000");
-    else
-        fprintf(stderr, "sarsen: %s\n",
-                error == SARSEN_EREFUSED ? sarsen_problem(command->client)
-                                         : sarsen_strerror(error));
-    if (error == SARSEN_ECONNECT) {
         fprintf(stderr,
                 "sarsen: is it running? `sarsen dev` starts it; --address or "
                 "SARSEN_ADDRESS names another one\n");
+    } else {
+        fprintf(stderr, "sarsen: %s\n",
+                error == SARSEN_EREFUSED ? sarsen_problem(command->client)
+                                         : sarsen_strerror(error));
     }
     if (error == SARSEN_EREFUSED && sarsen_status(command->client) == 401) {
         fprintf(stderr,

@@ -134,13 +134,14 @@ static void print_published(const struct publication *publication, bool is_new)
     printf("published %s %s (%u files)", app, release, publication->n_files);
     if (!sarsen_call(publication->command->client, "GET", path, NULL, &value)) {
         const char *standard = sarsen_value_text(sarsen_value_get(value, "default"));
-        if (strcmp(standard, release) == 0)
+        if (strcmp(standard, release) == 0) {
             printf("; it is the default");
-        else
+        } else {
             printf(
                 "; default is %s: `sarsen app default %s %s` or `sarsen rollout start %s@%s` "
                 "moves customers",
                 *standard ? standard : "none", app, release, app, release);
+        }
     }
     puts("");
     sarsen_value_free(value);

@@ -127,12 +127,13 @@ static void print_state(const sarsen_value *value)
     const char *successor = sarsen_value_text(sarsen_value_get(value, "successor"));
     const char *baseline = sarsen_value_text(sarsen_value_get(value, "baseline"));
     bool is_offline = strcmp(sarsen_value_text(sarsen_value_get(value, "state")), "offline") == 0;
-    if (is_offline)
+    if (is_offline) {
         printf("%s is offline; callers get 410%s%s; `sarsen retire restore %s` undoes it\n",
                contract, *successor ? " and are pointed to " : "", successor, contract);
-    else
+    } else {
         printf("%s is active; callers reach it%s%s\n", contract,
                *baseline ? " by build " : " when a build provides it", baseline);
+    }
 }
 
 /* "retire offline" is POST /v1/contracts/orders/2:offline. */
