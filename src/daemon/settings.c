@@ -8,112 +8,17 @@
 #include <yaml.h>
 
 #include "base/mem.h"
-#include "codec/json.h"
 #include "codec/timefmt.h"
 #include "codec/uri.h"
+#include "daemon/settings_table.h"
 #include "io/file.h"
 #include "registry/registry.h"
 
 #define SETTINGS_FILE_MAX ((size_t)4 * 1024 * 1024)
-#define KEY_MAX 128u
 #define SETTINGS_PATH_MAX 2048u
 #define HOST_BYTES "abcdefghijklmnopqrstuvwxyz0123456789-."
 
-/* --- the table --- */
-
-enum kind {
-    KIND_TEXT,
-    KIND_BOOL,
-    KIND_COUNT,
-    KIND_DURATION,
-    KIND_CHOICE,    /* one of the words of `accepts`, stored as its position */
-    KIND_ADDRESS,   /* text of an address */
-    KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */
-};
-
-struct setting {
-    const char *key;
-    enum kind kind;
-    size_t at; /* offset in struct settings */
-    const char *standard;
-    uint64_t min, max; /* of counts; of durations in nanoseconds */
-    const char *accepts;
-    const char *help;
-};
-
-#define AT(member) offsetof(struct settings, member)
-#define SECONDS(n) ((n)*NSEC_PER_SEC)
-#define DAYS(n) SECONDS((n)*86400ull)
-
-static const struct setting table[] = {
-    { "data", KIND_TEXT, AT(data), ".sarsen", 0, 0, "a directory",
-      "where everything is kept: store, ledger, files of releases, keys and the token" },
-    { "log.level", KIND_CHOICE, AT(log_level), "info", 0, 0, "debug, info, warn, error",
-      "what the program's own log tells" },
-    { "log.format", KIND_CHOICE, AT(log_is_json), "logfmt", 0, 0, "logfmt, json",
-      "how it is written, to standard error" },
-    { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0,
-      "a loopback address such as 127.0.0.1:7000",
-      "the management API; it is on a unix socket in the data directory as well" },
-    { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
-      "whether registration and discovery need the token on loopback too" },
-    { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
-      "an address such as 127.0.0.1:8000, or a list of them",
-      "where browsers and the outside arrive; nothing they claim is believed" },
-    { "gateway.internal", KIND_LISTENERS, 1, "127.0.0.1:8001", 0, 0,
-      "an address such as 127.0.0.1:8000, or a list of them",
-      "where services call each other; their Sarsen-* headers and baggage are believed. "
-      "gateway.sock in the data directory is always one" },
-    { "gateway.trust_network", KIND_BOOL, AT(trust_network), "false", 0, 0, "true, false",
-      "whether gateway.internal may be an address that other hosts reach. Whoever reaches it may "
-      "name any customer, so this is for private networks only" },
-    { "gateway.workers", KIND_COUNT, AT(gateway.n_workers), "0", 0, 256, "0 to 256",
-      "threads that serve requests; 0 is one per core" },
-    { "gateway.upstream_timeout", KIND_DURATION, AT(gateway.upstream_timeout), "30s", NSEC_PER_MSEC,
-      SECONDS(3600), "1ms to 1h",
-      "until a service's answer begins; a smaller Sarsen-Deadline of a caller wins" },
-    { "gateway.connect_timeout", KIND_DURATION, AT(gateway.connect_timeout), "1s", NSEC_PER_MSEC,
-      SECONDS(60), "1ms to 1m", "until a connection to an instance stands" },
-    { "gateway.idle_timeout", KIND_DURATION, AT(gateway.idle_timeout), "60s", SECONDS(1),
-      SECONDS(3600), "1s to 1h", "how long a client's connection may stay without a request" },
-    { "gateway.max_connections_per_address", KIND_COUNT, AT(gateway.max_per_address), "1024", 0,
-      1000000, "0 to 1000000", "of one address on edge listeners, per worker; 0 is no limit" },
-    { "gateway.cookie.ttl", KIND_DURATION, AT(gateway.cookie_ttl), "400d", SECONDS(60), DAYS(400),
-      "1m to 400d", "how long the signed cookie is good for" },
-    { "gateway.cookie.secure", KIND_BOOL, AT(gateway.is_cookie_secure), "false", 0, 0,
-      "true, false", "send the cookie over TLS only; for when TLS ends in front of the gateway" },
-    { "retire.window", KIND_DURATION, AT(retire_window), "45d", NSEC_PER_SEC, DAYS(3650),
-      "1s to 3650d", "how long a contract must be unused before it can be taken offline" },
-    { "usage.keep", KIND_DURATION, AT(usage_keep), "400d", DAYS(1), DAYS(3650), "1d to 3650d",
-      "how long it is known in which hour something was used; when last, and how often in all, is "
-      "known for ever" },
-    { "drain.grace", KIND_DURATION, AT(drain_grace), "10s", 0, SECONDS(3600), "0s to 1h",
-      "how long requests under way may take when the process ends" },
-};
-
-#define N_SETTINGS (sizeof(table) / sizeof(table[0]))
-
-static const struct {
-    const char *key;
-    size_t at; /* offset in struct gateway_route */
-    const char *help;
-} route_table[] = {
-    { "match.host", offsetof(struct gateway_route, host),
-      "the Host, without port; \"*.example.com\" is any one label" },
-    { "match.path", offsetof(struct gateway_route, path), "the whole path" },
-    { "match.prefix", offsetof(struct gateway_route, prefix),
-      "\"/session\" matches /session and what is below it" },
-    { "match.method", offsetof(struct gateway_route, method), "the method" },
-    { "match.header", offsetof(struct gateway_route, header_name), "a header that must be there" },
-    { "match.value", offsetof(struct gateway_route, header_value), "and its value" },
-    { "service", offsetof(struct gateway_route, service), "who answers; required" },
-    { "strip", offsetof(struct gateway_route, strip),
-      "a prefix that is removed from the path before it goes to the service" },
-};
-
 static const char route_methods[] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-
-#define N_ROUTE_KEYS (sizeof(route_table) / sizeof(route_table[0]))
 
 /* --- values --- */
 
@@ -122,7 +27,7 @@ struct reader {
     struct settings *settings;
     yaml_document_t document;
     struct problem *problem;
-    bool is_given[N_SETTINGS], has_routes;
+    bool is_given[SETTINGS_MAX], has_routes;
     size_t listener_lines[GATEWAY_LISTENERS_MAX];
 };
 
@@ -160,7 +65,7 @@ static bool set_choice(void *at, const struct setting *setting, struct span text
     int choice = choice_of(setting->accepts, text);
     if (choice < 0)
         return false;
-    if (setting->at == AT(log_level))
+    if (setting->at == offsetof(struct settings, log_level))
         *(enum log_level *)at = (enum log_level)choice;
     else
         *(bool *)at = choice != 0;
@@ -229,9 +134,9 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
 
 static void set_standards(struct reader *reader)
 {
-    for (size_t i = 0; i < N_SETTINGS; i++) {
+    for (size_t i = 0; i < settings_n; i++) {
         if (!reader->is_given[i])
-            set_value(reader->settings, &table[i], span_of(table[i].standard));
+            set_value(reader->settings, &settings_table[i], span_of(settings_table[i].standard));
     }
 }
 
@@ -303,10 +208,10 @@ static int read_setting(struct reader *reader, const struct setting *setting, ya
 static int read_route_value(struct reader *reader, struct gateway_route *route, const char *key,
                             const yaml_node_t *node)
 {
-    for (size_t i = 0; i < N_ROUTE_KEYS; i++) {
-        if (strcmp(route_table[i].key, key) != 0)
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        if (strcmp(settings_route_table[i].key, key) != 0)
             continue;
-        const char **at = (const char **)((char *)route + route_table[i].at);
+        const char **at = (const char **)((char *)route + settings_route_table[i].at);
         if (!scalar(node).size || has_nul(node))
             return refuse(reader->problem, line_of(node), key, found(node), "a text");
         if (*at)
@@ -333,7 +238,7 @@ static int read_route_map(struct reader *reader, struct gateway_route *route, co
          pair++) {
         const yaml_node_t *key = yaml_document_get_node(&reader->document, pair->key);
         yaml_node_t *value = yaml_document_get_node(&reader->document, pair->value);
-        char name[KEY_MAX];
+        char name[SETTINGS_KEY_MAX];
         snprintf(name, sizeof(name), "%s%.*s", prefix, SPAN_ARG(scalar(key)));
         int r = strcmp(name, "match") == 0 ? read_route_map(reader, route, "match.", value)
                                            : read_route_value(reader, route, name, value);
@@ -454,18 +359,18 @@ static int read_routes(struct reader *reader, yaml_node_t *node)
 /* The first table row below the section, as "gateway.", or NULL: then no such section exists. */
 static const struct setting *section_find(const char *prefix)
 {
-    for (size_t i = 0; i < N_SETTINGS; i++) {
-        if (strncmp(table[i].key, prefix, strlen(prefix)) == 0)
-            return &table[i];
+    for (size_t i = 0; i < settings_n; i++) {
+        if (strncmp(settings_table[i].key, prefix, strlen(prefix)) == 0)
+            return &settings_table[i];
     }
     return NULL;
 }
 
 /* How many letters must be put in, left out or replaced to make one of the other; texts of up to
- * KEY_MAX bytes. */
+ * SETTINGS_KEY_MAX bytes. */
 static unsigned edit_distance(struct span a, struct span b)
 {
-    unsigned row[KEY_MAX + 1];
+    unsigned row[SETTINGS_KEY_MAX + 1];
     for (unsigned j = 0; j <= b.size; j++)
         row[j] = j;
     for (size_t i = 0; i < a.size; i++) {
@@ -486,8 +391,8 @@ static struct span nearest_key(struct span key)
 {
     struct span nearest = SPAN_NULL;
     unsigned best = key.size > 3 ? 3 : key.size;
-    for (size_t i = 0; i < N_SETTINGS && key.size < KEY_MAX; i++) {
-        struct span whole = span_of(table[i].key);
+    for (size_t i = 0; i < settings_n && key.size < SETTINGS_KEY_MAX; i++) {
+        struct span whole = span_of(settings_table[i].key);
         struct span part = span_first(whole, span_find(whole, '.'));
         size_t dot = whole.size;
         while (dot > 0 && whole.data[dot - 1] != '.')
@@ -509,10 +414,11 @@ static struct span nearest_key(struct span key)
 static void name_keys(const char *section, struct buf *text)
 {
     struct span last = SPAN_NULL;
-    for (size_t i = 0; i < N_SETTINGS; i++) {
-        if (strncmp(table[i].key, section, strlen(section)) != 0)
+    for (size_t i = 0; i < settings_n; i++) {
+        if (strncmp(settings_table[i].key, section, strlen(section)) != 0)
             continue;
-        struct span rest = span_of(table[i].key + strlen(section)), name = span_cut(&rest, '.');
+        struct span rest = span_of(settings_table[i].key + strlen(section)),
+                    name = span_cut(&rest, '.');
         if (!span_equals(name, last))
             buf_printf(text, "%s%.*s", text->size ? ", " : "", SPAN_ARG(name));
         last = name;
@@ -543,7 +449,7 @@ static int read_section(struct reader *reader, const char *section, yaml_node_t 
 static int read_pair(struct reader *reader, const char *section, const yaml_node_t *key_node,
                      yaml_node_t *value)
 {
-    char key[KEY_MAX], below[KEY_MAX];
+    char key[SETTINGS_KEY_MAX], below[SETTINGS_KEY_MAX];
     int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(scalar(key_node)));
     if (size >= (int)sizeof(key) - 1)
         return refuse_key(reader, line_of(key_node), section, "a key");
@@ -554,13 +460,13 @@ static int read_pair(struct reader *reader, const char *section, const yaml_node
         return read_routes(reader, value);
     }
 
-    for (size_t i = 0; i < N_SETTINGS; i++) {
-        if (strcmp(table[i].key, key) != 0)
+    for (size_t i = 0; i < settings_n; i++) {
+        if (strcmp(settings_table[i].key, key) != 0)
             continue;
         if (reader->is_given[i])
             return refuse_twice(reader->problem, line_of(key_node), key);
         reader->is_given[i] = true;
-        return read_setting(reader, &table[i], value);
+        return read_setting(reader, &settings_table[i], value);
     }
     snprintf(below, sizeof(below), "%.126s.", key);
     if (section_find(below))
@@ -571,7 +477,7 @@ static int read_pair(struct reader *reader, const char *section, const yaml_node
 static int read_section(struct reader *reader, const char *section, yaml_node_t *map)
 {
     if (map->type != YAML_MAPPING_NODE) {
-        char name[KEY_MAX];
+        char name[SETTINGS_KEY_MAX];
         struct span key = span_of(section);
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(span_first(key, key.size - (key.size > 0))));
         return refuse(reader->problem, line_of(map), section[0] ? name : "the file", found(map),
@@ -716,86 +622,4 @@ struct settings *settings_free(struct settings *settings)
     arena_fini(&arena);
     free(settings);
     return NULL;
-}
-
-/* --- what the table tells people and editors --- */
-
-void settings_write_reference(struct buf *text)
-{
-    buf_puts(text,
-             "# The config file\n\n| key | accepts | default | meaning |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < N_SETTINGS; i++)
-        buf_printf(text, "| `%s` | %s | `%s` | %s |\n", table[i].key, table[i].accepts,
-                   table[i].standard, table[i].help);
-    buf_puts(text,
-             "\nA route, in the list `routes`; the first that matches wins:\n\n"
-             "| key | meaning |\n|---|---|\n");
-    for (size_t i = 0; i < N_ROUTE_KEYS; i++)
-        buf_printf(text, "| `%s` | %s |\n", route_table[i].key, route_table[i].help);
-}
-
-static void write_leaf(struct json_out *out, const struct setting *setting)
-{
-    json_open(out, '{');
-    json_key(out, SPAN("description"));
-    json_text(out, span_of(setting->help));
-    json_key(out, SPAN("type"));
-    if (setting->kind == KIND_BOOL) {
-        json_text(out, SPAN("boolean"));
-    } else if (setting->kind == KIND_COUNT) {
-        json_text(out, SPAN("integer"));
-    } else if (setting->kind == KIND_LISTENERS) {
-        json_open(out, '[');
-        json_text(out, SPAN("string"));
-        json_text(out, SPAN("array"));
-        json_close(out, ']');
-    } else {
-        json_text(out, SPAN("string"));
-    }
-    json_close(out, '}');
-}
-
-/* Writes the members of a section: "gateway." has "edge" and the section "cookie". */
-static void write_section(struct json_out *out, const char *section)
-{
-    size_t size = strlen(section);
-    struct span last = SPAN_NULL;
-    json_open(out, '{');
-    json_key(out, SPAN("type"));
-    json_text(out, SPAN("object"));
-    json_key(out, SPAN("additionalProperties"));
-    json_bool(out, false);
-    json_key(out, SPAN("properties"));
-    json_open(out, '{');
-    for (size_t i = 0; i < N_SETTINGS; i++) {
-        if (strncmp(table[i].key, section, size) != 0)
-            continue;
-        struct span rest = span_of(table[i].key + size), name = span_cut(&rest, '.');
-        if (span_equals(name, last))
-            continue;
-        last = name;
-        json_key(out, name);
-        char below[KEY_MAX];
-        snprintf(below, sizeof(below), "%s%.*s.", section, SPAN_ARG(name));
-        if (rest.data)
-            write_section(out, below);
-        else
-            write_leaf(out, &table[i]);
-    }
-    if (!size) {
-        json_key(out, SPAN("routes"));
-        json_open(out, '{');
-        json_key(out, SPAN("type"));
-        json_text(out, SPAN("array"));
-        json_close(out, '}');
-    }
-    json_close(out, '}');
-    json_close(out, '}');
-}
-
-void settings_write_schema(struct buf *text)
-{
-    struct json_out out = { .buf = text };
-    write_section(&out, "");
-    buf_puts(text, "\n");
 }

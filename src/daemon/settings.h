@@ -31,7 +31,7 @@ struct settings {
     bool auth_required;
     bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
     nsec retire_window;
-    nsec usage_keep; /* of the hourly rows */
+    nsec usage_keep;  /* of the hourly rows */
     nsec drain_grace; /* how long requests under way may take at shutdown */
     struct gateway_settings gateway;
     struct gateway_route *routes;

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/settings_table.h"
+
+#include <stdio.h>
+
+#include "codec/json.h"
+#include "daemon/settings.h"
+
+#define AT(member) offsetof(struct settings, member)
+#define SECONDS(n) ((n)*NSEC_PER_SEC)
+#define DAYS(n) SECONDS((n)*86400ull)
+
+const struct setting settings_table[] = {
+    { "data", KIND_TEXT, AT(data), ".sarsen", 0, 0, "a directory",
+      "where everything is kept: store, ledger, files of releases, keys and the token" },
+    { "log.level", KIND_CHOICE, AT(log_level), "info", 0, 0, "debug, info, warn, error",
+      "what the program's own log tells" },
+    { "log.format", KIND_CHOICE, AT(log_is_json), "logfmt", 0, 0, "logfmt, json",
+      "how it is written, to standard error" },
+    { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0,
+      "a loopback address such as 127.0.0.1:7000",
+      "the management API; it is on a unix socket in the data directory as well" },
+    { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
+      "whether registration and discovery need the token on loopback too" },
+    { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
+      "an address such as 127.0.0.1:8000, or a list of them",
+      "where browsers and the outside arrive; nothing they claim is believed" },
+    { "gateway.internal", KIND_LISTENERS, 1, "127.0.0.1:8001", 0, 0,
+      "an address such as 127.0.0.1:8000, or a list of them",
+      "where services call each other; their Sarsen-* headers and baggage are believed. "
+      "gateway.sock in the data directory is always one" },
+    { "gateway.trust_network", KIND_BOOL, AT(trust_network), "false", 0, 0, "true, false",
+      "whether gateway.internal may be an address that other hosts reach. Whoever reaches it may "
+      "name any customer, so this is for private networks only" },
+    { "gateway.workers", KIND_COUNT, AT(gateway.n_workers), "0", 0, 256, "0 to 256",
+      "threads that serve requests; 0 is one per core" },
+    { "gateway.upstream_timeout", KIND_DURATION, AT(gateway.upstream_timeout), "30s", NSEC_PER_MSEC,
+      SECONDS(3600), "1ms to 1h",
+      "until a service's answer begins; a smaller Sarsen-Deadline of a caller wins" },
+    { "gateway.connect_timeout", KIND_DURATION, AT(gateway.connect_timeout), "1s", NSEC_PER_MSEC,
+      SECONDS(60), "1ms to 1m", "until a connection to an instance stands" },
+    { "gateway.idle_timeout", KIND_DURATION, AT(gateway.idle_timeout), "60s", SECONDS(1),
+      SECONDS(3600), "1s to 1h", "how long a client's connection may stay without a request" },
+    { "gateway.max_connections_per_address", KIND_COUNT, AT(gateway.max_per_address), "1024", 0,
+      1000000, "0 to 1000000", "of one address on edge listeners, per worker; 0 is no limit" },
+    { "gateway.cookie.ttl", KIND_DURATION, AT(gateway.cookie_ttl), "400d", SECONDS(60), DAYS(400),
+      "1m to 400d", "how long the signed cookie is good for" },
+    { "gateway.cookie.secure", KIND_BOOL, AT(gateway.is_cookie_secure), "false", 0, 0,
+      "true, false", "send the cookie over TLS only; for when TLS ends in front of the gateway" },
+    { "retire.window", KIND_DURATION, AT(retire_window), "45d", NSEC_PER_SEC, DAYS(3650),
+      "1s to 3650d", "how long a contract must be unused before it can be taken offline" },
+    { "usage.keep", KIND_DURATION, AT(usage_keep), "400d", DAYS(1), DAYS(3650), "1d to 3650d",
+      "how long it is known in which hour something was used; when last, and how often in all, is "
+      "known for ever" },
+    { "drain.grace", KIND_DURATION, AT(drain_grace), "10s", 0, SECONDS(3600), "0s to 1h",
+      "how long requests under way may take when the process ends" },
+};
+
+_Static_assert(sizeof(settings_table) / sizeof(settings_table[0]) <= SETTINGS_MAX,
+               "raise the limit");
+const size_t settings_n = sizeof(settings_table) / sizeof(settings_table[0]);
+
+const struct route_setting settings_route_table[] = {
+    { "match.host", offsetof(struct gateway_route, host),
+      "the Host, without port; \"*.example.com\" is any one label" },
+    { "match.path", offsetof(struct gateway_route, path), "the whole path" },
+    { "match.prefix", offsetof(struct gateway_route, prefix),
+      "\"/session\" matches /session and what is below it" },
+    { "match.method", offsetof(struct gateway_route, method), "the method" },
+    { "match.header", offsetof(struct gateway_route, header_name), "a header that must be there" },
+    { "match.value", offsetof(struct gateway_route, header_value), "and its value" },
+    { "service", offsetof(struct gateway_route, service), "who answers; required" },
+    { "strip", offsetof(struct gateway_route, strip),
+      "a prefix that is removed from the path before it goes to the service" },
+};
+
+const size_t settings_n_route_keys = sizeof(settings_route_table) / sizeof(settings_route_table[0]);
+
+/* --- what the table tells people and editors --- */
+
+void settings_write_reference(struct buf *text)
+{
+    buf_puts(text,
+             "# The config file\n\n| key | accepts | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < settings_n; i++)
+        buf_printf(text, "| `%s` | %s | `%s` | %s |\n", settings_table[i].key,
+                   settings_table[i].accepts, settings_table[i].standard, settings_table[i].help);
+    buf_puts(text,
+             "\nA route, in the list `routes`; the first that matches wins:\n\n"
+             "| key | meaning |\n|---|---|\n");
+    for (size_t i = 0; i < settings_n_route_keys; i++)
+        buf_printf(text, "| `%s` | %s |\n", settings_route_table[i].key,
+                   settings_route_table[i].help);
+}
+
+static void write_leaf(struct json_out *out, const struct setting *setting)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("description"));
+    json_text(out, span_of(setting->help));
+    json_key(out, SPAN("type"));
+    if (setting->kind == KIND_BOOL) {
+        json_text(out, SPAN("boolean"));
+    } else if (setting->kind == KIND_COUNT) {
+        json_text(out, SPAN("integer"));
+    } else if (setting->kind == KIND_LISTENERS) {
+        json_open(out, '[');
+        json_text(out, SPAN("string"));
+        json_text(out, SPAN("array"));
+        json_close(out, ']');
+    } else {
+        json_text(out, SPAN("string"));
+    }
+    json_close(out, '}');
+}
+
+/* Writes the members of a section: "gateway." has "edge" and the section "cookie". */
+static void write_section(struct json_out *out, const char *section)
+{
+    size_t size = strlen(section);
+    struct span last = SPAN_NULL;
+    json_open(out, '{');
+    json_key(out, SPAN("type"));
+    json_text(out, SPAN("object"));
+    json_key(out, SPAN("additionalProperties"));
+    json_bool(out, false);
+    json_key(out, SPAN("properties"));
+    json_open(out, '{');
+    for (size_t i = 0; i < settings_n; i++) {
+        if (strncmp(settings_table[i].key, section, size) != 0)
+            continue;
+        struct span rest = span_of(settings_table[i].key + size), name = span_cut(&rest, '.');
+        if (span_equals(name, last))
+            continue;
+        last = name;
+        json_key(out, name);
+        char below[SETTINGS_KEY_MAX];
+        snprintf(below, sizeof(below), "%s%.*s.", section, SPAN_ARG(name));
+        if (rest.data)
+            write_section(out, below);
+        else
+            write_leaf(out, &settings_table[i]);
+    }
+    if (!size) {
+        json_key(out, SPAN("routes"));
+        json_open(out, '{');
+        json_key(out, SPAN("type"));
+        json_text(out, SPAN("array"));
+        json_close(out, '}');
+    }
+    json_close(out, '}');
+    json_close(out, '}');
+}
+
+void settings_write_schema(struct buf *text)
+{
+    struct json_out out = { .buf = text };
+    write_section(&out, "");
+    buf_puts(text, "\n");
+}

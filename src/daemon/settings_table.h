@@ -1,0 +1,46 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The table of settings, private to daemon/settings*.c: keys, kinds, ranges, defaults, help. The
+ * reader, the reference and the schema all come from it.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SETTINGS_KEY_MAX 128u
+#define SETTINGS_MAX 64u /* rows of the table */
+
+enum kind {
+    KIND_TEXT,
+    KIND_BOOL,
+    KIND_COUNT,
+    KIND_DURATION,
+    KIND_CHOICE,    /* one of the words of `accepts`, stored as its position */
+    KIND_ADDRESS,   /* text of an address */
+    KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */
+};
+
+struct setting {
+    const char *key;
+    enum kind kind;
+    size_t at; /* offset in struct settings */
+    const char *standard;
+    uint64_t min, max; /* of counts; of durations in nanoseconds */
+    const char *accepts;
+    const char *help;
+};
+
+extern const struct setting settings_table[];
+extern const size_t settings_n;
+
+struct route_setting {
+    const char *key;
+    size_t at; /* offset in struct gateway_route */
+    const char *help;
+};
+
+extern const struct route_setting settings_route_table[];
+extern const size_t settings_n_route_keys;
