@@ -175,7 +175,10 @@ def test_a_pin_expires(shop):
               status=201)
     start = time.monotonic()
     assert served(shop, "acme")[0] == "4.2.0"
-    shop.eventually(lambda: served(shop, "acme")[0] == "4.1.0")
+    resolve = "/.sarsen/resolve?app=shop"
+    shop.eventually(lambda: shop.internal_get(resolve, {"Sarsen-Customer": "acme"})
+                    .json["release"] == "4.1.0")
+    assert served(shop, "acme")[0] == "4.1.0"
     assert time.monotonic() - start > 0.8
     answer = shop.internal_get("/apps/shop/", {"Sarsen-Customer": "acme"})
     assert b"4.1.0" in answer.body
