@@ -31,7 +31,7 @@ static const char *const dev_usage =
     "\n"
     "  -c FILE       a config file; `sarsen config reference` lists its keys\n"
     "  --data DIR    keep data there\n"
-    "  --ephemeral   keep data in a temporary directory and remove it at the end\n";
+    "  --ephemeral   keep data in a directory below $TMPDIR and remove it at the end\n";
 
 static const char *const server_usage =
     "usage: sarsen server -c FILE\n"
@@ -325,7 +325,8 @@ int serve_dev(int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     struct server server = { .is_dev = true, .child.pidfd = -1 };
-    char temporary[] = "/tmp/sarsen.XXXXXX";
+    const char *base = getenv("TMPDIR");
+    CLEANUP(mem_freep) char *temporary = mem_format("%s/sarsen.XXXXXX", base ? base : "/tmp");
     int option;
     while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
         switch (option) {
@@ -343,7 +344,7 @@ int serve_dev(int argc, char **argv)
     if (server.is_ephemeral)
         server.data = mkdtemp(temporary);
     if (server.is_ephemeral && !server.data) {
-        fprintf(stderr, "sarsen: no directory can be made in /tmp: %s\n", strerror(errno));
+        fprintf(stderr, "sarsen: %s cannot be made: %s\n", temporary, strerror(errno));
         return EXIT_FAILED;
     }
     if (optind < argc)

@@ -28,6 +28,7 @@ class Dev:
         self.changed = threading.Condition()
         self.process = subprocess.Popen(
             [binary, "dev", "-c", self.config, *arguments], cwd=directory, text=True,
+            env=dict(os.environ, TMPDIR=str(directory)),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -72,8 +73,8 @@ def dev(binary, tmp_path):
             one.process.wait()
 
 
-def temporaries():
-    return {path for path in pathlib.Path("/tmp").glob("sarsen.*")}
+def temporaries(directory):
+    return set(directory.glob("sarsen.*"))
 
 
 def test_it_says_where_it_is_and_keeps_its_data(dev, tmp_path):
@@ -88,23 +89,21 @@ def test_it_says_where_it_is_and_keeps_its_data(dev, tmp_path):
 
 
 def test_ephemeral_leaves_nothing(dev, tmp_path):
-    before = temporaries()
     one = dev("--ephemeral")
     data = one.wait_for(r"data in (\S+) until it ends")[1]
     assert pathlib.Path(data, "token").exists()
     assert one.end(signal.SIGTERM) == 0
-    assert temporaries() == before and list(tmp_path.iterdir()) == [one.config]
+    assert not temporaries(tmp_path) and list(tmp_path.iterdir()) == [one.config]
 
 
-def test_ephemeral_leaves_nothing_when_it_cannot_serve(dev):
-    before = temporaries()
+def test_ephemeral_leaves_nothing_when_it_cannot_serve(dev, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         one = dev("--ephemeral", config=CONFIG.replace("edge: 127.0.0.1:0", f"edge: {address}"))
         assert one.end(None) == 1
-    assert temporaries() == before
+    assert not temporaries(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["listen: \"127.0.0.1:0\"", "edge: 127.0.0.1:0",
@@ -142,11 +141,10 @@ def test_a_command_that_dies_by_a_signal(dev):
     assert one.end(None) == 128 + 9
 
 
-def test_a_command_that_cannot_be_started(dev):
-    before = temporaries()
+def test_a_command_that_cannot_be_started(dev, tmp_path):
     one = dev("--ephemeral", "--", "/no/such/program")
     assert one.end(None) == 127
-    assert "/no/such/program cannot be started" in one.text and temporaries() == before
+    assert "/no/such/program cannot be started" in one.text and not temporaries(tmp_path)
 
 
 def test_the_end_gives_the_command_its_time(dev):
