@@ -40,8 +40,10 @@ struct span http_cookie_next(struct http_cookie_cursor *cursor, const struct htt
 
 static bool is_cookie_text(struct span text)
 {
+    if (!text.size)
+        return true;
     const char *end = text.data + text.size;
-    return !text.size || scan_class(text.data, end, CLASS_COOKIE) == end;
+    return scan_class(text.data, end, CLASS_COOKIE) == end;
 }
 
 void http_put_set_cookie(struct http1_out *out, const struct http_set_cookie *cookie)

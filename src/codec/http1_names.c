@@ -147,8 +147,10 @@ struct span http_name_text(enum http_name name)
 
 bool http_is_token(struct span span)
 {
+    if (!span.size)
+        return false;
     const char *end = span.data + span.size;
-    return span.size > 0 && scan_token(span.data, end) == end;
+    return scan_token(span.data, end) == end;
 }
 
 bool http_is_field_value(struct span span)

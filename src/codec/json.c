@@ -61,6 +61,8 @@ static void put_bytes(struct json_out *out, const char *start, const char *end)
 static void put_string(struct json_out *out, struct span text)
 {
     struct utf8 utf8 = { 0 };
+    if (!text.data)
+        text = SPAN("");
     const char *end = text.data + text.size, *run = text.data, *character = text.data;
 
     put_byte(out, '"');
