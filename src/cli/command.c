@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/span.h"
+#include "codec/json.h"
 
 /* --- arguments --- */
 
@@ -132,6 +133,14 @@ void command_usage(const struct verb *verb, bool is_error)
 }
 
 /* --- calling --- */
+
+void put_member(struct json_out *out, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    json_key(out, span_of(key));
+    json_text(out, span_of(value));
+}
 
 static void put_escaped(struct buf *text, const char *segment)
 {

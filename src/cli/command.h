@@ -15,6 +15,8 @@
 
 #include "base/buf.h"
 
+struct json_out;
+
 #define CLI_OK 0
 #define CLI_FAILED 1
 #define CLI_USAGE 2
@@ -80,6 +82,9 @@ void command_put_dry_run(const struct command *command, struct buf *path);
 
 /* A path: "%" in the pattern takes the next text as one encoded segment. free() it. */
 char *command_path(const struct command *command, const char *pattern, ...);
+
+/* A text member of a body under construction; a NULL value is left out. */
+void put_member(struct json_out *out, const char *key, const char *value);
 
 /* --- printing --- */
 

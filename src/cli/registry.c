@@ -117,14 +117,6 @@ static int service_remove(struct command *command)
     return r;
 }
 
-static void put_member(struct json_out *out, const char *key, const char *value)
-{
-    if (!value)
-        return;
-    json_key(out, span_of(key));
-    json_text(out, span_of(value));
-}
-
 static void print_registered(const sarsen_value *value)
 {
     CLEANUP(buf_fini) struct buf contracts = { 0 };

@@ -115,14 +115,6 @@ static bool put_steps(struct json_out *out, const char *text)
     return true;
 }
 
-static void put_member(struct json_out *out, const char *key, const char *value)
-{
-    if (!value)
-        return;
-    json_key(out, span_of(key));
-    json_text(out, span_of(value));
-}
-
 static int rollout_start(struct command *command)
 {
     struct buf body = { 0 };

@@ -147,10 +147,7 @@ static int retire_change(struct command *command)
     struct buf body = { 0 };
     struct json_out out = { .buf = &body };
     json_open(&out, '{');
-    if (command->options.why) {
-        json_key(&out, SPAN("why"));
-        json_text(&out, span_of(command->options.why));
-    }
+    put_member(&out, "why", command->options.why);
     json_close(&out, '}');
     int r = command_call(command, "POST", path, &body, print_state);
     free(path);

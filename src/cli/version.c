@@ -142,12 +142,8 @@ static int put_call(struct command *command, char *path, const char *const *memb
     struct buf body = { 0 };
     struct json_out out = { .buf = &body };
     json_open(&out, '{');
-    for (size_t i = 0; i < n; i += 2) {
-        if (!members[i + 1])
-            continue;
-        json_key(&out, span_of(members[i]));
-        json_text(&out, span_of(members[i + 1]));
-    }
+    for (size_t i = 0; i < n; i += 2)
+        put_member(&out, members[i], members[i + 1]);
     json_close(&out, '}');
     int r = command_call(command, "PUT", path, &body, print);
     free(path);
