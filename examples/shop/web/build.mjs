@@ -15,12 +15,12 @@ const out = resolve(process.argv[2] ?? "dist");
 const root = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
 
 // The bare names that the import map resolves, with what they are made from.
-const vendors = {
-  react: "src/vendor/react.ts",
-  "react/jsx-runtime": "src/vendor/react-jsx-runtime.ts",
-  "react-dom/client": "src/vendor/react-dom-client.ts",
+const shared = {
+  react: "src/shared/react.ts",
+  "react/jsx-runtime": "src/shared/react-jsx-runtime.ts",
+  "react-dom/client": "src/shared/react-dom-client.ts",
 };
-const bareNames = Object.keys(vendors);
+const bareNames = Object.keys(shared);
 
 // One library build per entry. What another entry provides stays a bare import.
 async function buildEntry(release, name, source) {
@@ -68,7 +68,7 @@ async function buildRelease(release, { main, requires }) {
   const entries = [];
   const styles = [];
   // The first entry of a manifest is the one that the shell page starts.
-  for (const [name, source] of Object.entries({ "@shop/main": main, ...vendors })) {
+  for (const [name, source] of Object.entries({ "@shop/main": main, ...shared })) {
     const built = await buildEntry(release, name, source);
     entries.push({ name, path: built.script, integrity: await integrity(join(folder, built.script)) });
     styles.push(...built.styles);
