@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+/* Most of what is hashed is short, and a call through the library costs as much as its hash. */
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/mem.h"
