@@ -411,7 +411,6 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
 {
     struct worker_listener *listener = container_of(handler, struct worker_listener, handler);
     struct request *request = request_take(listener->worker);
-    http_keep_head(exchange);
     request_reset(request, exchange);
     request->is_internal = listener->is_internal;
     exchange->owner = request;

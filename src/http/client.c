@@ -128,7 +128,7 @@ static struct http_stream *stream_for(struct http_pool *pool, const struct addre
 
 static bool put_request(struct http_stream *stream, const struct http_message *request)
 {
-    size_t size = HEAD_OVERHEAD + request->method.size + request->target.size;
+    size_t size = HEAD_OVERHEAD + request->method.size + request->target.size + request->lines.size;
     for (unsigned i = 0; i < request->n_fields; i++)
         size += request->fields[i].name.size + request->fields[i].value.size + 4;
 
@@ -136,6 +136,7 @@ static bool put_request(struct http_stream *stream, const struct http_message *r
     struct http1_out out = { .data = fifo_reserve(kept, &stream->pool->spares, size),
                              .capacity = size };
     http1_put_request_line(&out, request->method, request->target);
+    http1_put(&out, request->lines);
     for (unsigned i = 0; i < request->n_fields; i++)
         http1_put_field(&out, request->fields[i].name, request->fields[i].value);
 

@@ -18,6 +18,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/mem.h"
+
 #define READS_PER_RUN 4u /* then it is the others' turn */
 
 static nsec earlier(nsec a, nsec b)
@@ -177,15 +179,14 @@ static void head_note(struct connection *connection, struct span bytes)
     connection->line_at = line_end ? (size_t)(line_end + 1 - bytes.data) : 0;
 }
 
-static void begin_exchange(struct connection *connection, struct span raw_head)
+static void begin_exchange(struct connection *connection)
 {
     struct http_server *server = connection->server;
-    const struct http_head *head = &server->head;
-    struct exchange *exchange = http_exchange_new(connection);
+    struct exchange *exchange = connection->exchange;
+    const struct http_head *head = &exchange->head;
     nsec now = loop_now(server->loop);
 
     exchange->public.head = head;
-    exchange->raw_head = raw_head;
     exchange->is_http_1_0 = head->minor_version == 0;
     exchange->is_head_request = span_equals(head->method, SPAN("HEAD"));
     connection->n_requests++;
@@ -199,28 +200,51 @@ static void begin_exchange(struct connection *connection, struct span raw_head)
         exchange->body_since = exchange->received_at = exchange->paused_at = now;
     }
     server->handler->on_request(server->handler, &exchange->public);
-    if (connection->exchange)
-        exchange->public.head = exchange->raw_head.data ? NULL : &exchange->kept->head;
+}
+
+/* Parses the head where it will stay. Bytes of a body may lie behind it, so as much as a head
+ * mostly has is tried before the rest is copied too. */
+static int parse_head(struct exchange *exchange, struct span bytes, struct http1_error *error)
+{
+    const struct http1_limits *limits = &exchange->connection->server->settings.limits;
+    struct span first = span_first(bytes, bytes.size < HEAD_INLINE ? bytes.size : HEAD_INLINE);
+    memcpy(exchange->head_bytes, first.data, first.size);
+    first.data = exchange->head_bytes;
+    int r = http1_parse_request(first, limits, &exchange->head, error);
+    if (r != HTTP1_MORE || first.size == bytes.size)
+        return r;
+
+    struct span all = span_first(bytes, bytes.size < limits->head ? bytes.size : limits->head);
+    if (exchange->long_head_capacity < all.size) {
+        exchange->long_head = mem_resize(exchange->long_head, all.size, 1);
+        exchange->long_head_capacity = all.size;
+    }
+    memcpy(exchange->long_head, all.data, all.size);
+    all.data = exchange->long_head;
+    return http1_parse_request(all, limits, &exchange->head, error);
 }
 
 static size_t use_head(struct connection *connection, struct span bytes)
 {
-    struct http_server *server = connection->server;
     struct http1_error error;
     if (bytes.size == 0 || !head_has_news(connection, bytes))
         return 0;
 
-    switch (http1_parse_request(bytes, &server->settings.limits, &server->head, &error)) {
+    struct exchange *exchange = http_exchange_new(connection);
+    switch (parse_head(exchange, bytes, &error)) {
     case HTTP1_OK: break;
-    case HTTP1_MORE: head_note(connection, bytes); return 0;
+    case HTTP1_MORE:
+        http_exchange_free(exchange);
+        head_note(connection, bytes);
+        return 0;
     default: connection_refuse(connection, error.status, error.text); return bytes.size;
     }
     connection->scanned = connection->line_at = 0;
-    size_t size = server->head.size;
-    if (server->head.form == HTTP_TARGET_AUTHORITY)
+    size_t size = exchange->head.size;
+    if (exchange->head.form == HTTP_TARGET_AUTHORITY)
         connection_refuse(connection, 501, "CONNECT is not done here\n");
     else
-        begin_exchange(connection, span_first(bytes, size));
+        begin_exchange(connection);
     return size;
 }
 

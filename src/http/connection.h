@@ -23,7 +23,9 @@
  * exchange.c      what goes out: the functions a handler calls
  *
  * An idle connection is one struct and no buffer; what a request needs is in the exchange, which
- * is taken from the server's spare ones when its head is complete.
+ * is taken from the server's spare ones. A head is copied there and parsed in its place, so that
+ * what a handler is shown stays until the exchange ends; one that is not complete yet gives the
+ * exchange back, for most of those who send slowly mean to.
  */
 
 #include <netinet/in.h>
@@ -37,7 +39,8 @@
 
 #define DATE_SIZE 29u
 #define SPARE_EXCHANGES_MAX 64u
-#define KEPT_HEAD_SPARE 8192u
+#define HEAD_INLINE 2048u   /* of a request, in the exchange itself: nearly all heads fit */
+#define HEAD_KEEP_MAX 8192u /* memory for longer ones stays with a spare exchange up to here */
 
 /* What is read and dropped of a body that nobody wants, for the sake of the connection. */
 #define DISCARD_MAX 262144u
@@ -66,7 +69,6 @@ struct http_server {
     void *drain_owner;
     int64_t date_second;
     char date[DATE_SIZE];
-    struct http_head head; /* of the request being parsed */
     char hot[INLET_HOT_SIZE];
 };
 
@@ -108,19 +110,10 @@ enum sending {
     SENDING_UNTIL_CLOSE,
 };
 
-struct kept_head {
-    struct http_head head;
-    size_t capacity;
-    char bytes[];
-};
-
 struct exchange {
     struct http_exchange public;
     struct exchange *next_spare;
-    struct kept_head *kept;
     struct connection *connection;
-    struct span raw_head;
-    struct address peer;
     struct outlet out;
     struct http_body body;
     uint64_t received; /* of the body */
@@ -134,7 +127,16 @@ struct exchange {
     bool is_responded, is_paused, is_finished;
     bool is_shut; /* the client has been told that nothing follows */
     bool is_gone; /* the client takes nothing any more; on_abort is due */
+
+    /* From here on nothing is cleared for the next request. */
+    char *long_head; /* memory for a head that does not fit below; NULL until there was one */
+    size_t long_head_capacity;
+    struct address peer;
+    struct http_head head; /* what public.head shows; its spans lie in the bytes below */
+    char head_bytes[HEAD_INLINE];
 };
+
+#define EXCHANGE_CLEARED offsetof(struct exchange, long_head)
 
 static inline struct exchange *exchange_of(struct http_exchange *public)
 {
@@ -168,10 +170,9 @@ void http_connection_run(struct connection *connection);
 void http_connection_abort(struct connection *connection);
 /* After anything that happened outside http_connection_run(). */
 void http_connection_wake(struct connection *connection);
-/* The handler has finished; the request's body may not have. */
 /* Sets the timer for the earliest of its deadlines, where it is not set for an earlier time. */
 void http_connection_arm(struct connection *connection);
-
+/* The handler has finished; the request's body may not have. */
 void http_connection_leave_body(struct connection *connection);
 
 /* exchange.c */

@@ -35,51 +35,6 @@ static void exchange_lose(struct exchange *self)
     task_defer(&self->connection->task, loop_of(self));
 }
 
-static void shift(void *to, const void *from, size_t size)
-{
-    memcpy(to, from, size);
-}
-
-static struct span rebase(struct span span, struct span from, const char *to)
-{
-    bool is_inside = span.data >= from.data && span.data <= from.data + from.size;
-    return is_inside ? (struct span){ to + (span.data - from.data), span.size } : span;
-}
-
-void http_keep_head(struct http_exchange *exchange)
-{
-    struct exchange *self = exchange_of(exchange);
-    struct span raw = self->raw_head;
-    if (!raw.data) /* kept already */
-        return;
-
-    if (!self->kept || self->kept->capacity < raw.size) {
-        free(self->kept);
-        self->kept = mem_zalloc(1, sizeof(struct kept_head) + raw.size);
-        self->kept->capacity = raw.size;
-    }
-    /* A head is mostly an array of fields, and most of that is unused: copy around it. */
-    struct http_head *kept = &self->kept->head;
-    const struct http_head *head = exchange->head;
-    shift(kept, head,
-          offsetof(struct http_head, fields) + head->n_fields * sizeof(head->fields[0]));
-    shift(kept->by_name, head->by_name, sizeof(head->by_name));
-    kept->size = head->size;
-    shift(self->kept->bytes, raw.data, raw.size);
-
-    const char *to = self->kept->bytes;
-    kept->method = rebase(head->method, raw, to);
-    kept->target = rebase(head->target, raw, to);
-    kept->path_and_query = rebase(head->path_and_query, raw, to);
-    kept->authority = rebase(head->authority, raw, to);
-    for (unsigned i = 0; i < head->n_fields; i++) {
-        kept->fields[i].name = rebase(head->fields[i].name, raw, to);
-        kept->fields[i].value = rebase(head->fields[i].value, raw, to);
-    }
-    self->raw_head = SPAN_NULL;
-    exchange->head = kept;
-}
-
 void http_pause(struct http_exchange *exchange)
 {
     struct exchange *self = exchange_of(exchange);
@@ -147,17 +102,19 @@ static void put_framing(struct http1_out *out, const struct exchange *self,
 
 static bool put_head(struct exchange *self, const struct http_message *response)
 {
-    size_t size = HEAD_OVERHEAD;
+    size_t size = HEAD_OVERHEAD + response->lines.size;
     for (unsigned i = 0; i < response->n_fields; i++)
         size += response->fields[i].name.size + response->fields[i].value.size + 4;
 
     struct fifo *kept = &self->out.kept;
     struct http1_out out = { .data = fifo_reserve(kept, spares_of(self), size), .capacity = size };
     http1_put_status_line(&out, response->status);
+    http1_put(&out, response->lines);
     for (unsigned i = 0; i < response->n_fields; i++)
         http1_put_field(&out, response->fields[i].name, response->fields[i].value);
     put_framing(&out, self, response);
-    http1_put_field(&out, SPAN("date"), http_server_date(self->connection->server));
+    if (!response->has_date)
+        http1_put_field(&out, SPAN("date"), http_server_date(self->connection->server));
     http1_put_end(&out);
     if (out.is_full)
         return false;

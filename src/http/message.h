@@ -6,11 +6,14 @@
  * What is sent: heads as lists of fields, independent of the HTTP version on the wire.
  *
  * The connection adds framing (Content-Length, Transfer-Encoding, Connection) and Date itself;
- * a message that carries one of those, or any hop-by-hop field, is a bug of its maker. Host is
- * the maker's to give. A field that is not legal (a line break in a value) never gets out: a
- * response with one becomes a bare 500, a request ends with HTTP_FAULT_INVALID.
+ * a message that carries one of those, or any hop-by-hop field, is a bug of its maker, but for a
+ * Date that it says it has. Host is the maker's to give. A field that is not legal (a line break
+ * in a value) never gets out: a response with one becomes a bare 500, a request ends with
+ * HTTP_FAULT_INVALID. Lines are not looked at: they come out of http1_put_field() and its like,
+ * which are the ones to say.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -29,6 +32,8 @@ enum http_body_kind {
 struct http_message {
     struct span method, target; /* of a request */
     unsigned status;            /* of a response */
+    bool has_date;              /* of a response: its maker gives a Date, so none is added */
+    struct span lines;          /* field lines as the codec writes them, sent before the fields */
     const struct http_out_field *fields;
     unsigned n_fields;
     enum http_body_kind body;

@@ -87,6 +87,12 @@ void http_server_set(struct http_server *server, nsec idle_timeout, unsigned max
         http_connection_arm(container_of(link, struct connection, link));
 }
 
+static void exchange_drop(struct exchange *exchange)
+{
+    free(exchange->long_head);
+    free(exchange);
+}
+
 struct http_server *http_server_free(struct http_server *server)
 {
     if (!server)
@@ -102,8 +108,7 @@ struct http_server *http_server_free(struct http_server *server)
     while (server->spare_exchanges) {
         struct exchange *exchange = server->spare_exchanges;
         server->spare_exchanges = exchange->next_spare;
-        free(exchange->kept);
-        free(exchange);
+        exchange_drop(exchange);
     }
     quota_fini(&server->quota);
     spares_fini(&server->spares);
@@ -166,21 +171,20 @@ struct exchange *http_exchange_new(struct connection *connection)
 {
     struct http_server *server = connection->server;
     struct exchange *exchange = server->spare_exchanges;
-    struct kept_head *kept = NULL;
     if (exchange) {
         server->spare_exchanges = exchange->next_spare;
         server->n_spare_exchanges--;
-        kept = exchange->kept;
     } else {
-        exchange = mem_new(struct exchange);
+        exchange = mem_resize(NULL, 1, sizeof(*exchange));
+        exchange->long_head = NULL;
+        exchange->long_head_capacity = 0;
     }
 
-    *exchange = (struct exchange){
-        .connection = connection,
-        .kept = kept,
-        .public = { .peer = &exchange->peer, .listener = connection->listener },
-        .peer.size = connection->peer_size,
-    };
+    memset(exchange, 0, EXCHANGE_CLEARED);
+    exchange->connection = connection;
+    exchange->public.peer = &exchange->peer;
+    exchange->public.listener = connection->listener;
+    exchange->peer.size = connection->peer_size;
     memcpy(&exchange->peer.storage, &connection->peer, connection->peer_size);
     connection->exchange = exchange;
     return exchange;
@@ -191,18 +195,14 @@ void http_exchange_free(struct exchange *exchange)
     struct http_server *server = exchange->connection->server;
     exchange->connection->exchange = NULL;
     outlet_fini(&exchange->out, &server->spares);
-    if (exchange->kept && exchange->kept->capacity > KEPT_HEAD_SPARE) {
-        free(exchange->kept);
-        exchange->kept = NULL;
-    }
-    if (server->n_spare_exchanges < SPARE_EXCHANGES_MAX) {
-        exchange->next_spare = server->spare_exchanges;
-        server->spare_exchanges = exchange;
-        server->n_spare_exchanges++;
+    if (server->n_spare_exchanges == SPARE_EXCHANGES_MAX ||
+        exchange->long_head_capacity > HEAD_KEEP_MAX) {
+        exchange_drop(exchange);
         return;
     }
-    free(exchange->kept);
-    free(exchange);
+    exchange->next_spare = server->spare_exchanges;
+    server->spare_exchanges = exchange;
+    server->n_spare_exchanges++;
 }
 
 void http_connection_close(struct connection *connection)

@@ -73,9 +73,7 @@ struct http_exchange_ops {
 struct http_exchange {
     const struct http_exchange_ops *ops; /* every slot may be NULL */
     void *owner;                         /* the handler's object */
-    /* Borrowed from the connection's buffer. Valid until on_request returns; a handler that needs
-     * it longer calls http_keep_head(). */
-    const struct http_head *head;
+    const struct http_head *head;        /* valid until the exchange ends, with all it points to */
     const struct address *peer;
     unsigned listener; /* the number given to http_listen() */
 };
@@ -99,9 +97,6 @@ int http_listen(struct http_server *server, int listen_fd, unsigned number) MUST
 void http_drain(struct http_server *server, void (*on_done)(void *owner), void *owner);
 
 unsigned http_n_connections(const struct http_server *server);
-
-/* The head stays valid until the exchange ends. */
-void http_keep_head(struct http_exchange *exchange);
 
 void http_pause(struct http_exchange *exchange);
 void http_resume(struct http_exchange *exchange);

@@ -366,6 +366,21 @@ TEST(an_illegal_request_field_is_a_fault_and_nothing_is_sent)
     bench_free(bench);
 }
 
+TEST(lines_are_sent_as_they_are_before_the_fields)
+{
+    struct bench *bench = bench_new(NULL);
+    struct caller *caller = caller_new(bench);
+    struct http_message request = get;
+    request.lines = SPAN("X-One: 1\r\nX-Two: 2\r\n");
+    caller_send(caller, &request, NSEC_NEVER);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, "GET /x HTTP/1.1\r\nX-One: 1\r\nX-Two: 2\r\nhost: up\r\n\r\n");
+    peer_close(peer);
+    settle(bench->loop);
+    caller_free(caller);
+    bench_free(bench);
+}
+
 TEST(head_and_methods_with_a_body_are_framed_right)
 {
     struct bench *bench = bench_new(NULL);

@@ -66,7 +66,7 @@ TEST(a_body_of_unknown_length_is_chunked_and_small_pieces_leave_together)
     bench_free(bench);
 }
 
-TEST(a_kept_head_outlives_the_receive_buffer)
+TEST(a_head_outlives_the_receive_buffer)
 {
     struct bench *bench = bench_new(NULL);
     struct peer *peer = bench_connect(bench);
@@ -86,6 +86,62 @@ TEST(a_kept_head_outlives_the_receive_buffer)
     CHECK(span_is(http_head_value(head, HTTP_HOST), "one"));
     peer_close(peer);
     peer_close(other);
+    bench_free(bench);
+}
+
+TEST(a_head_that_is_longer_than_most_stays_too)
+{
+    static char request[16384];
+    char value[6001];
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    struct bench *bench = bench_new(NULL);
+    for (size_t size = 1900; size <= 6000; size += 100) {
+        unsigned n_before = bench->n_requests;
+        struct peer *peer = bench_connect(bench);
+        snprintf(request, sizeof(request),
+                 "POST /pause HTTP/1.1\r\nHost: one\r\nContent-Length: 2500\r\nX-Long: %.*s\r\n\r\n"
+                 "%.2500s",
+                 (int)size, value, value);
+        peer_send(peer, request);
+        wait_for_requests(bench, n_before + 1);
+        const struct http_head *head = bench->exchange->head;
+        CHECK_INT(head->n_fields, 3);
+        CHECK(span_is(head->path_and_query, "/pause"));
+        CHECK(span_equals(head->fields[2].value, (struct span){ value, size }));
+        CHECK_INT(bench->body.size, 0);
+        http_resume(bench->exchange);
+        while (bench->body.size < 2500)
+            CHECK_INT(loop_turn(bench->loop, NSEC_PER_MSEC), 0);
+        CHECK(span_equals(head->fields[2].value, (struct span){ value, size }));
+        buf_clear(&bench->body);
+        http_reply(bench->exchange, 200, NULL, 0, SPAN("hello"));
+        peer_expect(peer, HELLO);
+        peer_close(peer);
+    }
+    bench_free(bench);
+}
+
+TEST(lines_are_sent_as_they_are_before_the_fields)
+{
+    static const struct http_out_field field = { SPAN("x-field"), SPAN("2") };
+    struct http_message response = {
+        .status = 200,
+        .has_date = true,
+        .lines = SPAN("X-One: 1\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"),
+        .fields = &field,
+        .n_fields = 1,
+    };
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 1);
+    http_respond(bench->exchange, &response);
+    http_finish(bench->exchange);
+    peer_expect(peer,
+                "HTTP/1.1 200 OK\r\nX-One: 1\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+                "x-field: 2\r\ncontent-length: 0\r\n\r\n");
+    peer_close(peer);
     bench_free(bench);
 }
 
