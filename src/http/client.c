@@ -172,7 +172,7 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     stream->sending = request->body;
     stream->content_length = request->body == HTTP_SEND_LENGTH ? request->content_length : 0;
     stream->sent = 0;
-    stream->n_interim = 0;
+    stream->n_interim = stream->interim_size = 0;
     stream->has_answer_bytes = stream->is_paused = false;
     stream->is_request_done = request->body != HTTP_SEND_UNKNOWN && stream->content_length == 0;
     if (!stream->has_fault && !put_request(stream, request)) {

@@ -49,13 +49,15 @@ enum http_fault {
     HTTP_FAULT_TIMEOUT,         /* no answer by the call's deadline, or a body that stalled */
 };
 
-struct http_call_ops {
-    /* A final response head (1xx are skipped, 101 is not asked for). Valid during the call. */
+struct http_call_ops { /* on_drained and on_interim may be NULL */
+    /* A final response head. Valid during the call, as is that of on_interim. */
     void (*on_response)(struct http_call *call, const struct http_head *head);
     void (*on_body)(struct http_call *call, struct span bytes);
     void (*on_end)(struct http_call *call);
     void (*on_fault)(struct http_call *call, enum http_fault fault);
     void (*on_drained)(struct http_call *call); /* unsent fell to 0 after it was above */
+    /* A 1xx head before the final one, a few at most; never 101, which nobody asks for here. */
+    void (*on_interim)(struct http_call *call, const struct http_head *head);
 };
 
 struct http_stream; /* the connection's side */

@@ -27,9 +27,15 @@ static nsec earlier(nsec a, nsec b)
     return a < b ? a : b;
 }
 
+/* Whether it is us who keep the body waiting. */
+static bool body_is_held(const struct exchange *exchange)
+{
+    return exchange->is_paused || (exchange->needs_continue && exchange->relays_continue);
+}
+
 static nsec body_deadline(const struct exchange *exchange, const struct http_settings *settings)
 {
-    if (exchange->is_paused)
+    if (body_is_held(exchange))
         return NSEC_NEVER;
     nsec at = exchange->received_at + settings->stall_timeout;
     if (settings->body_min_rate == 0)
@@ -262,9 +268,12 @@ static void end_body(struct connection *connection)
 static void pass_data(struct connection *connection, struct span data)
 {
     struct exchange *exchange = connection->exchange;
-    exchange->needs_continue = false; /* it did not wait */
     exchange->received += data.size;
     exchange->received_at = loop_now(connection->server->loop);
+    if (exchange->needs_continue) { /* it did not wait */
+        exchange->needs_continue = false;
+        exchange->body_since = exchange->received_at;
+    }
     if (connection->input == INPUT_BODY) {
         if (exchange->public.ops && exchange->public.ops->on_body)
             exchange->public.ops->on_body(&exchange->public, data);
@@ -416,12 +425,10 @@ static void connection_continue(struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     bool is_wanted = exchange && exchange->needs_continue && connection->input == INPUT_BODY &&
-                     !exchange->is_paused && !exchange->is_responded && !exchange->is_gone;
+                     !body_is_held(exchange) && !exchange->is_responded && !exchange->is_gone;
     if (!is_wanted || fifo_size(&connection->in.kept) > 0)
         return;
-    exchange->needs_continue = false;
-    exchange->sent_at = loop_now(connection->server->loop);
-    outlet_put(&exchange->out, &connection->server->spares, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+    http_interim(&exchange->public, 100, SPAN_NULL);
     http_exchange_flush(exchange);
 }
 

@@ -122,7 +122,9 @@ struct exchange {
     uint64_t content_length, sent; /* of the answer's body */
     enum sending sending;
     bool is_http_1_0, is_head_request;
-    bool needs_continue; /* the client waits for 100 before it sends the body */
+    bool needs_continue;  /* the client waits for 100 before it sends the body */
+    bool relays_continue; /* which the handler gives it, when it has one */
+    bool has_trailers;    /* the last chunk has been written, with what follows it */
     bool keeps_alive;
     bool is_responded, is_paused, is_finished;
     bool is_shut; /* the client has been told that nothing follows */

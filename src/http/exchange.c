@@ -56,6 +56,35 @@ void http_resume(struct http_exchange *exchange)
     http_connection_wake(self->connection);
 }
 
+void http_take_expectation(struct http_exchange *exchange)
+{
+    exchange_of(exchange)->relays_continue = true;
+}
+
+void http_interim(struct http_exchange *exchange, unsigned status, struct span lines)
+{
+    struct exchange *self = exchange_of(exchange);
+    assert(status >= 100 && status < 200 && status != 101);
+    if (self->is_http_1_0 || self->is_responded || self->is_finished || self->is_gone)
+        return;
+
+    nsec now = loop_now(loop_of(self));
+    if (status == 100 && self->needs_continue) {
+        self->needs_continue = false;
+        self->body_since = self->received_at = self->paused_at = now; /* its time starts here */
+    }
+    struct fifo *kept = &self->out.kept;
+    size_t size = HEAD_OVERHEAD + lines.size;
+    struct http1_out out = { .data = fifo_reserve(kept, spares_of(self), size), .capacity = size };
+    http1_put_status_line(&out, status);
+    http1_put(&out, lines);
+    http1_put_end(&out);
+    fifo_grow(kept, out.size);
+    self->sent_at = now;
+    task_defer(&self->connection->task, loop_of(self));
+    http_connection_arm(self->connection);
+}
+
 static enum sending choose_sending(const struct exchange *self, const struct http_message *response)
 {
     if (self->is_head_request || response->status == 204 || response->status == 304)
@@ -233,11 +262,36 @@ void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uin
     close(fd);
 }
 
+void http_put_trailers(struct http_exchange *exchange, struct span lines)
+{
+    struct exchange *self = exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished && !self->has_trailers);
+    if (self->is_gone || self->sending != SENDING_CHUNKED)
+        return;
+    self->has_trailers = true;
+    outlet_put(&self->out, spares_of(self), SPAN("0\r\n"));
+    outlet_put(&self->out, spares_of(self), lines);
+}
+
+static const struct exchange *const_exchange_of(const struct http_exchange *public)
+{
+    _Static_assert(offsetof(struct exchange, public) == 0, "one is the start of the other");
+    return (const struct exchange *)(const void *)public;
+}
+
+uint64_t http_received(const struct http_exchange *exchange)
+{
+    return const_exchange_of(exchange)->received;
+}
+
+uint64_t http_sent(const struct http_exchange *exchange)
+{
+    return const_exchange_of(exchange)->sent;
+}
+
 size_t http_unsent(const struct http_exchange *exchange)
 {
-    const struct exchange *self = (const struct exchange *)(const void *)exchange;
-    _Static_assert(offsetof(struct exchange, public) == 0, "one is the start of the other");
-    return outlet_unsent(&self->out);
+    return outlet_unsent(&const_exchange_of(exchange)->out);
 }
 
 /* All of the answer has left: the connection waits for the next request, or ends. */
@@ -308,7 +362,8 @@ void http_finish(struct http_exchange *exchange)
     if (self->is_gone)
         return; /* the deferred run closes the connection */
     if (self->sending == SENDING_CHUNKED)
-        outlet_put(&self->out, spares_of(self), SPAN("0\r\n\r\n"));
+        outlet_put(&self->out, spares_of(self),
+                   self->has_trailers ? SPAN("\r\n") : SPAN("0\r\n\r\n"));
     http_connection_leave_body(connection);
     task_cancel(&connection->task);
     http_exchange_flush(self);

@@ -34,6 +34,7 @@ struct http_message {
     unsigned status;            /* of a response */
     bool has_date;              /* of a response: its maker gives a Date, so none is added */
     struct span lines;          /* field lines as the codec writes them, sent before the fields */
+    bool wants_trailers;        /* of a request: see http_call_trailers() */
     const struct http_out_field *fields;
     unsigned n_fields;
     enum http_body_kind body;

@@ -15,7 +15,7 @@
  * http_unsent() and stops above HTTP_SEND_MARK until on_drained.
  *
  * What the protocol demands is done here: limits and timeouts, 100-continue (sent when the body is
- * first wanted, i.e. when on_request returned without pausing), HEAD without body, keep-alive and
+ * first wanted, i.e. when on_request returned without pausing, unless the handler took that over), HEAD without body, keep-alive and
  * pipelining, draining or closing after an unread body, refusing malformed requests with the
  * status of the codec, Date.
  *
@@ -98,6 +98,14 @@ void http_drain(struct http_server *server, void (*on_done)(void *owner), void *
 
 unsigned http_n_connections(const struct http_server *server);
 
+/* For a handler's on_request: an expectation of 100-continue is the handler's now. It passes the
+ * expectation on and relays the 100 by http_interim(); none is sent from here. */
+void http_take_expectation(struct http_exchange *exchange);
+
+/* A 1xx response before the final one. Nothing is sent towards HTTP/1.0, which knows none, and
+ * nothing once the final head was given. */
+void http_interim(struct http_exchange *exchange, unsigned status, struct span lines);
+
 void http_pause(struct http_exchange *exchange);
 void http_resume(struct http_exchange *exchange);
 
@@ -110,6 +118,14 @@ void http_send(struct http_exchange *exchange, struct span bytes);
 /* `size` bytes of the file from `offset` on, with HTTP_SEND_LENGTH and as the last piece; the
  * descriptor is closed when they have left. */
 void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size);
+
+/* Field lines, as in http_message, to follow the body; once, behind its last piece. They are dropped
+ * where the body is not chunked. */
+void http_put_trailers(struct http_exchange *exchange, struct span lines);
+
+/* Bytes of the request's body that came, and of the answer's that were given, so far. */
+uint64_t http_received(const struct http_exchange *exchange);
+uint64_t http_sent(const struct http_exchange *exchange);
 
 /* Bytes that wait for the client or for the end of the turn. Stopping whenever there are any is
  * correct too: on_drained comes for each time they are gone. */

@@ -194,6 +194,21 @@ static void begin_body(struct http_stream *stream)
     call->ops->on_response(call, head);
 }
 
+/* What comes before the answer counts towards the limit of its head, so that nobody is made to pass
+ * on more of it than of that. */
+static void pass_interim(struct http_stream *stream)
+{
+    struct http_pool *pool = stream->pool;
+    struct http_call *call = stream->call;
+    stream->interim_size += (uint32_t)pool->head.size;
+    bool is_refused = pool->head.status == 101 || ++stream->n_interim > MAX_INTERIM ||
+                      stream->interim_size > pool->settings.limits.head;
+    if (is_refused)
+        stream_fail(stream, HTTP_FAULT_INVALID);
+    else if (call->ops->on_interim)
+        call->ops->on_interim(call, &pool->head);
+}
+
 /* Like the server's: nothing to look at unless a line has ended, or the head has grown too long. */
 static bool head_has_news(struct http_stream *stream, struct span bytes)
 {
@@ -221,8 +236,8 @@ static size_t use_head(struct http_stream *stream, struct span bytes)
     stream->scanned = 0;
     if (pool->head.status >= 200)
         begin_body(stream);
-    else if (pool->head.status == 101 || ++stream->n_interim > MAX_INTERIM)
-        stream_fail(stream, HTTP_FAULT_INVALID);
+    else
+        pass_interim(stream);
     return size;
 }
 

@@ -72,6 +72,7 @@ struct http_stream {
     enum http_fault fault; /* with STREAM_FAILED, or has_fault */
     enum http_body_kind sending;
     unsigned n_interim; /* 1xx heads of this call */
+    uint32_t interim_size;
     bool is_request_done, is_reused, has_answer_bytes, keeps_alive, is_paused;
     bool has_fault;   /* to be told from the loop */
     bool cannot_send; /* the peer takes nothing more, but may have answered */

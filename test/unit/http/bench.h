@@ -107,6 +107,8 @@ static inline void bench_on_request(struct http_handler *handler, struct http_ex
         bench->exchange = exchange;
         if (span_is(path, "/pause"))
             http_pause(exchange);
+        if (span_is(path, "/expect"))
+            http_take_expectation(exchange);
     }
 }
 

@@ -17,7 +17,7 @@ struct bench {
 struct caller {
     struct http_call call;
     struct bench *bench;
-    unsigned status, n_responses, n_ends, n_faults, n_drained;
+    unsigned status, n_responses, n_ends, n_faults, n_drained, n_interim;
     enum http_fault fault;
     struct buf body;
     bool pauses, cancels, calls_again;
@@ -77,8 +77,19 @@ static void caller_on_drained(struct http_call *call)
     container_of(call, struct caller, call)->n_drained++;
 }
 
-static const struct http_call_ops caller_ops = { caller_on_response, caller_on_body, caller_on_end,
-                                                 caller_on_fault, caller_on_drained };
+static void caller_on_interim(struct http_call *call, const struct http_head *head)
+{
+    struct caller *caller = container_of(call, struct caller, call);
+    caller->n_interim++;
+    caller->status = head->status;
+    if (caller->cancels)
+        http_call_cancel(call);
+}
+
+static const struct http_call_ops caller_ops = {
+    caller_on_response, caller_on_body,    caller_on_end,
+    caller_on_fault,    caller_on_drained, caller_on_interim,
+};
 
 static struct bench *bench_new(const struct http_pool_settings *settings)
 {
@@ -347,6 +358,70 @@ TEST(an_invalid_answer_is_a_fault)
     for (int i = 0; i < 17; i++)
         peer_send(peer, "HTTP/1.1 102 Processing\r\n\r\n");
     expect_fault(caller, HTTP_FAULT_INVALID);
+    peer_close(peer);
+    caller_free(caller);
+    bench_free(bench);
+}
+
+TEST(interim_heads_are_passed_on_and_bounded)
+{
+    struct bench *bench = bench_new(NULL);
+    struct caller *caller = caller_new(bench);
+    caller_start(caller);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    peer_send(peer, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Conti");
+    settle(bench->loop);
+    CHECK_INT(caller->n_interim, 1);
+    CHECK_INT(caller->status, 103);
+    peer_send(peer, "nue\r\n\r\n" RESPONSE);
+    expect_end(caller, 200, "hello");
+    CHECK_INT(caller->n_interim, 2);
+
+    /* The limit is per call, and in number. */
+    caller_start(caller);
+    peer_expect(peer, REQUEST);
+    for (int i = 0; i < 16; i++)
+        peer_send(peer, "HTTP/1.1 102 Processing\r\n\r\n");
+    settle(bench->loop);
+    CHECK_INT(caller->n_interim, 18);
+    peer_send(peer, "HTTP/1.1 102 Processing\r\n\r\n");
+    expect_fault(caller, HTTP_FAULT_INVALID);
+    CHECK_INT(caller->n_interim, 18);
+    peer_expect_gone(peer);
+    peer_close(peer);
+    caller_free(caller);
+
+    /* And in size: they share the limit of the head that they precede. */
+    char text[20000];
+    memset(text, 'x', sizeof(text));
+    caller = caller_new(bench);
+    caller_start(caller);
+    peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    for (int i = 0; i < 4; i++) {
+        peer_send(peer, "HTTP/1.1 103 Early Hints\r\na: ");
+        peer_send_span(peer, (struct span){ text, 10000 });
+        peer_send(peer, "\r\nb: ");
+        peer_send_span(peer, (struct span){ text, 10000 });
+        peer_send(peer, "\r\n\r\n");
+        settle(bench->loop);
+    }
+    expect_fault(caller, HTTP_FAULT_INVALID);
+    CHECK_INT(caller->n_interim, 3);
+    peer_close(peer);
+    caller_free(caller);
+
+    /* One that ends the call from inside. */
+    caller = caller_new(bench);
+    caller->cancels = true;
+    caller_start(caller);
+    peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    peer_send(peer, "HTTP/1.1 103 Early Hints\r\n\r\n" RESPONSE);
+    peer_expect_gone(peer);
+    CHECK_INT(caller->n_interim, 1);
+    CHECK_INT(caller->n_responses, 0);
     peer_close(peer);
     caller_free(caller);
     bench_free(bench);

@@ -150,6 +150,53 @@ TEST(a_hundred_is_sent_when_the_body_is_wanted)
     bench_free(bench);
 }
 
+TEST(a_handler_that_takes_the_expectation_relays_the_hundred)
+{
+    static const char request[] =
+        "POST /expect HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+        "Expect: 100-continue\r\n\r\n";
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, request);
+    wait_for_requests(bench, 1);
+    peer_expect_nothing(peer);
+    /* Who waits for us is not slow. */
+    advance(bench, 60 * NSEC_PER_SEC);
+    peer_expect_nothing(peer);
+    http_interim(bench->exchange, 100, SPAN_NULL);
+    peer_expect(peer, "HTTP/1.1 100 Continue\r\n\r\n");
+    peer_send(peer, "ok");
+    while (bench->n_body_ends < 1)
+        CHECK_INT(loop_turn(bench->loop, NSEC_PER_MSEC), 0);
+    CHECK_INT(http_received(bench->exchange), 2);
+    http_reply(bench->exchange, 200, NULL, 0, SPAN("hello"));
+    peer_expect(peer,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"
+                "date: Fri, 20 Nov 2026 08:01:00 GMT\r\n\r\nhello");
+
+    /* From the hundred on it may be. */
+    peer_send(peer, request);
+    wait_for_requests(bench, 2);
+    http_interim(bench->exchange, 100, SPAN_NULL);
+    peer_expect(peer, "HTTP/1.1 100 Continue\r\n\r\n");
+    advance(bench, 6 * NSEC_PER_SEC);
+    CHECK_INT(bench->n_aborts, 1);
+    peer_expect(peer, "HTTP/1.1 408 Request Timeout\r\n");
+    peer_close(peer);
+
+    /* A final answer instead ends the connection, for the body may come or not. */
+    peer = bench_connect(bench);
+    peer_send(peer, request);
+    wait_for_requests(bench, 3);
+    http_reply(bench->exchange, 200, NULL, 0, SPAN("hello"));
+    peer_expect(peer,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n"
+                "date: Fri, 20 Nov 2026 08:01:06 GMT\r\n\r\nhello");
+    peer_expect_end(peer);
+    peer_close(peer);
+    bench_free(bench);
+}
+
 TEST(an_unread_body_is_drained_up_to_a_cap)
 {
     struct bench *bench = bench_new(NULL);

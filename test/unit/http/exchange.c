@@ -145,6 +145,58 @@ TEST(lines_are_sent_as_they_are_before_the_fields)
     bench_free(bench);
 }
 
+TEST(interim_responses_come_before_the_final_one_and_never_to_http_1_0)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 1);
+    http_interim(bench->exchange, 103, SPAN("link: </a.css>\r\n"));
+    peer_expect(peer, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
+    http_interim(bench->exchange, 102, SPAN_NULL);
+    http_respond(bench->exchange, &chunked);
+    http_interim(bench->exchange, 103, SPAN_NULL); /* too late */
+    http_finish(bench->exchange);
+    peer_expect(peer,
+                "HTTP/1.1 102 Processing\r\n\r\n"
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" DATE "\r\n0\r\n\r\n");
+
+    peer_send(peer, "GET /later HTTP/1.0\r\n\r\n");
+    wait_for_requests(bench, 2);
+    http_interim(bench->exchange, 103, SPAN_NULL);
+    peer_expect_nothing(peer);
+    http_reply(bench->exchange, 200, NULL, 0, SPAN("hello"));
+    peer_expect(peer,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(trailers_follow_a_chunked_body_and_no_other)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 1);
+    http_respond(bench->exchange, &chunked);
+    http_send(bench->exchange, SPAN("abc"));
+    http_put_trailers(bench->exchange, SPAN("x-sum: 1\r\n"));
+    CHECK_INT(http_sent(bench->exchange), 3);
+    http_finish(bench->exchange);
+    peer_expect(peer, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" DATE
+                      "\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n");
+
+    static const struct http_message empty = { .status = 200, .body = HTTP_SEND_LENGTH };
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 2);
+    http_respond(bench->exchange, &empty);
+    http_put_trailers(bench->exchange, SPAN("x-sum: 1\r\n"));
+    http_finish(bench->exchange);
+    peer_expect(peer, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" DATE "\r\n");
+    peer_close(peer);
+    bench_free(bench);
+}
+
 TEST(a_slow_reader_is_waited_for_and_then_told_of)
 {
     struct bench *bench = bench_new(NULL);
