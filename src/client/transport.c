@@ -279,7 +279,10 @@ static int receive_chunked(const struct sarsen_client *client, struct bytes *raw
     for (;;) {
         struct span rest = { raw->data, raw->size }, data = SPAN_NULL;
         int r;
-        while ((r = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA) {
+        while ((r = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA ||
+               r == HTTP1_CHUNK_TRAILER) {
+            if (r == HTTP1_CHUNK_TRAILER)
+                continue;
             if (body->size + data.size > CLIENT_BODY_MAX)
                 return SARSEN_EPROTOCOL;
             int fault = bytes_add(body, data.data, data.size);

@@ -85,7 +85,15 @@ struct http_field {
     enum http_name id;
     bool is_hop_by_hop;  /* by its name, or because Connection nominates it */
     bool has_underscore; /* CGI, Rack and WSGI cannot tell such a name from one with "-" */
+    bool is_canonical;   /* its line is exactly name ":" SP value CRLF, as we would write it */
 };
+
+/* The line of a canonical field with its CRLF, as received: it may be forwarded by reference. */
+static inline struct span http_field_line(const struct http_field *field)
+{
+    const char *end = field->value.data + field->value.size + 2;
+    return (struct span){ field->name.data, (size_t)(end - field->name.data) };
+}
 
 /* How a message's body ends (RFC 9112 section 6.3). */
 enum http_framing {
@@ -150,6 +158,14 @@ int http1_parse_request(struct span bytes, const struct http1_limits *limits,
 int http1_parse_response(struct span bytes, struct span method, const struct http1_limits *limits,
                          struct http_head *ret_head, struct http1_error *ret_error) MUST_CHECK;
 
+/* A trailer section up to and with its empty line, as http1_chunked_decode() hands it out. Fills in
+ * fields, n_fields, by_name and size of *ret_head, and nothing else. What may not stand in trailers
+ * (RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, response control,
+ * Content-*), what concerns one hop only and what is Sarsen's own is left out. Answers: HTTP1_MORE,
+ * HTTP1_BAD; the status of an error is that of a request. */
+int http1_parse_trailers(struct span bytes, const struct http1_limits *limits,
+                         struct http_head *ret_head, struct http1_error *ret_error) MUST_CHECK;
+
 /* The value of the first field of that name, or SPAN_NULL. */
 static inline struct span http_head_value(const struct http_head *head, enum http_name name)
 {
@@ -157,7 +173,7 @@ static inline struct span http_head_value(const struct http_head *head, enum htt
 }
 
 /* The chunked coding, decoded in place of arrival (RFC 9112 section 7.1). Chunk extensions are
- * bounded and dropped; trailers are held to the field rules, then dropped. */
+ * bounded and dropped; trailers are bounded, held to the field rules and handed out as they are. */
 struct http1_chunked {
     uint64_t left; /* of the chunk's data */
     uint32_t state;
@@ -165,9 +181,11 @@ struct http1_chunked {
 };
 
 enum http1_chunked_answer {
-    HTTP1_CHUNK_DATA, /* *ret_data is body; call again with what follows it */
-    HTTP1_CHUNK_MORE, /* all of `bytes` was used */
-    HTTP1_CHUNK_END,  /* the body is complete */
+    HTTP1_CHUNK_DATA,    /* *ret_data is body; call again with what follows it */
+    HTTP1_CHUNK_MORE,    /* all of `bytes` was used */
+    HTTP1_CHUNK_END,     /* the body is complete */
+    HTTP1_CHUNK_TRAILER, /* *ret_data is a piece of the trailer section, which the last piece ends
+                            with its empty line; call again. No trailers, no pieces */
     HTTP1_CHUNK_BAD,
 };
 
@@ -188,6 +206,8 @@ void http1_put(struct http1_out *out, struct span bytes);
 void http1_put_request_line(struct http1_out *out, struct span method, struct span target);
 void http1_put_status_line(struct http1_out *out, unsigned status);
 void http1_put_field(struct http1_out *out, struct span name, struct span value);
+/* A field of a parsed head: it was checked there and is not checked again. */
+void http1_put_parsed(struct http1_out *out, const struct http_field *field);
 void http1_put_field_uint(struct http1_out *out, struct span name, uint64_t value);
 void http1_put_end(struct http1_out *out);
 

@@ -6,15 +6,18 @@
 
 /*
  * One byte moves the machine one step, so it does not matter where reads split the framing; data
- * is passed on in spans.
+ * and trailers are passed on in spans.
  *
  *   SIZE -> SIZE_MORE -> (EXTENSION_WAIT -> EXTENSION ->) SIZE_LF -> DATA -> DATA_CR -> DATA_LF -+
  *    ^                                                      |                                    |
  *    +------------------------------------------------------|------------------------------------+
- *                                             size 0: TRAILER -> NAME -> VALUE -> LINE_LF -+
- *                                                     ^  |                                 |
- *                                                     |  +-> END_LF -> END                 |
- *                                                     +------------------------------------+
+ *                                                           | size 0
+ *                        END <- END_LF <--- no trailers --- LAST
+ *                         ^                                 |
+ *                         |                                 v
+ *                         +-- TRAILER_END_LF <- TRAILER -> NAME -> VALUE -> TRAILER_LF -+
+ *                                                  ^                                    |
+ *                                                  +------------------------------------+
  */
 enum state {
     CHUNK_SIZE, /* zero: where a new decoder starts */
@@ -25,11 +28,13 @@ enum state {
     CHUNK_DATA,
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
+    CHUNK_LAST, /* behind the line of the last chunk */
+    CHUNK_END_LF,
     CHUNK_TRAILER, /* at the start of a line */
     CHUNK_TRAILER_NAME,
     CHUNK_TRAILER_VALUE,
     CHUNK_TRAILER_LF,
-    CHUNK_END_LF,
+    CHUNK_TRAILER_END_LF,
     CHUNK_END,
     CHUNK_BAD,
 };
@@ -81,7 +86,7 @@ static enum state step_text(struct http1_chunked *chunked, char byte, enum state
 static enum state step_trailer(struct http1_chunked *chunked, char byte)
 {
     if (chunked->state == CHUNK_TRAILER && byte == '\r')
-        return CHUNK_END_LF;
+        return CHUNK_TRAILER_END_LF;
     if (chunked->state == CHUNK_TRAILER_NAME && byte == ':')
         return CHUNK_TRAILER_VALUE;
     return byte_is(byte, CLASS_TOKEN) && add_overhead(chunked) ? CHUNK_TRAILER_NAME : CHUNK_BAD;
@@ -100,13 +105,15 @@ static enum state step(struct http1_chunked *chunked, char byte)
     case CHUNK_SIZE_LF:
         if (byte != '\n')
             return CHUNK_BAD;
-        return chunked->left ? CHUNK_DATA : CHUNK_TRAILER;
+        return chunked->left ? CHUNK_DATA : CHUNK_LAST;
     case CHUNK_DATA_CR: return byte == '\r' ? CHUNK_DATA_LF : CHUNK_BAD;
     case CHUNK_DATA_LF: return byte == '\n' ? CHUNK_SIZE : CHUNK_BAD;
+    case CHUNK_LAST: return CHUNK_END_LF; /* a CR: others start the first trailer */
     case CHUNK_TRAILER:
     case CHUNK_TRAILER_NAME: return step_trailer(chunked, byte);
     case CHUNK_TRAILER_VALUE: return step_text(chunked, byte, CHUNK_TRAILER_LF);
     case CHUNK_TRAILER_LF: return byte == '\n' ? CHUNK_TRAILER : CHUNK_BAD;
+    case CHUNK_TRAILER_END_LF:
     case CHUNK_END_LF: return byte == '\n' ? CHUNK_END : CHUNK_BAD;
     case CHUNK_DATA:
     case CHUNK_END:
@@ -128,6 +135,26 @@ static struct span take_data(struct http1_chunked *chunked, struct span *bytes)
     return data;
 }
 
+/* One step; false where the wrong byte stays at the front. */
+static bool take_byte(struct http1_chunked *chunked, struct span *bytes)
+{
+    chunked->state = step(chunked, *bytes->data);
+    if (chunked->state == CHUNK_BAD)
+        return false;
+    bytes->data++;
+    bytes->size--;
+    return true;
+}
+
+/* The trailer section as far as `bytes` has it and it is right. */
+static struct span take_trailers(struct http1_chunked *chunked, struct span *bytes)
+{
+    const char *start = bytes->data;
+    while (bytes->size && chunked->state < CHUNK_END && take_byte(chunked, bytes))
+        ;
+    return (struct span){ start, (size_t)(bytes->data - start) };
+}
+
 int http1_chunked_decode(struct http1_chunked *chunked, struct span *bytes, struct span *ret_data)
 {
     while (chunked->state < CHUNK_END && bytes->size) {
@@ -135,11 +162,15 @@ int http1_chunked_decode(struct http1_chunked *chunked, struct span *bytes, stru
             *ret_data = take_data(chunked, bytes);
             return HTTP1_CHUNK_DATA;
         }
-        chunked->state = step(chunked, *bytes->data);
-        if (chunked->state == CHUNK_BAD)
-            return HTTP1_CHUNK_BAD; /* the wrong byte stays at the front */
-        bytes->data++;
-        bytes->size--;
+        if (chunked->state == CHUNK_LAST && *bytes->data != '\r')
+            chunked->state = CHUNK_TRAILER;
+        if (chunked->state >= CHUNK_TRAILER) {
+            *ret_data = take_trailers(chunked, bytes);
+            if (ret_data->size)
+                return HTTP1_CHUNK_TRAILER;
+        } else {
+            take_byte(chunked, bytes);
+        }
     }
     if (chunked->state == CHUNK_BAD)
         return HTTP1_CHUNK_BAD;

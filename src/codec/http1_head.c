@@ -239,6 +239,8 @@ static int parse_field(struct parser *parser, struct http_head *head, struct htt
     if (unlikely(r))
         return r;
 
+    bool has_one_space = value == name.data + name.size + 2 && value[-1] == ' ';
+    field->is_canonical = has_one_space && (value == stop || (uint8_t)stop[-1] > ' ');
     while (stop > value && (uint8_t)stop[-1] <= ' ')
         stop--;
     head->n_fields++;
@@ -342,4 +344,19 @@ int http1_parse_response(struct span bytes, struct span method, const struct htt
     ret_head->form = HTTP_TARGET_ORIGIN;
     ret_head->expects_continue = false;
     return http1_read_response(ret_head, method, &seen, ret_error);
+}
+
+int http1_parse_trailers(struct span bytes, const struct http1_limits *limits,
+                         struct http_head *ret_head, struct http1_error *ret_error)
+{
+    if (!bytes.size)
+        return HTTP1_MORE;
+    struct parser parser = parser_of(bytes, limits, ret_error);
+    struct http1_seen seen = { 0 };
+    int r = parse_fields(&parser, ret_head, &seen);
+    if (r)
+        return r;
+    ret_head->size = (size_t)(parser.at - bytes.data);
+    http1_drop_forbidden_trailers(ret_head);
+    return HTTP1_OK;
 }

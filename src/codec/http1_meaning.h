@@ -42,3 +42,6 @@ int http1_read_request(struct http_head *head, const struct http1_seen *seen,
                        struct http1_error *ret_error) MUST_CHECK;
 int http1_read_response(struct http_head *head, struct span method, const struct http1_seen *seen,
                         struct http1_error *ret_error) MUST_CHECK;
+
+/* Leaves in the head of a trailer section what may stand there and may be passed on. */
+void http1_drop_forbidden_trailers(struct http_head *head);

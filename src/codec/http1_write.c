@@ -66,12 +66,8 @@ void http1_put_status_line(struct http1_out *out, unsigned status)
     copy(at, SPAN("\r\n"));
 }
 
-void http1_put_field(struct http1_out *out, struct span name, struct span value)
+static void put_line(struct http1_out *out, struct span name, struct span value)
 {
-    if (!http_is_token(name) || !http_is_field_value(value)) {
-        out->is_full = true;
-        return;
-    }
     char *at = reserve(out, name.size + 2 + value.size + 2);
     if (!at)
         return;
@@ -79,6 +75,24 @@ void http1_put_field(struct http1_out *out, struct span name, struct span value)
     at = copy(at, SPAN(": "));
     at = copy(at, value);
     copy(at, SPAN("\r\n"));
+}
+
+void http1_put_field(struct http1_out *out, struct span name, struct span value)
+{
+    if (!http_is_token(name) || !http_is_field_value(value)) {
+        out->is_full = true;
+        return;
+    }
+    put_line(out, name, value);
+}
+
+void http1_put_parsed(struct http1_out *out, const struct http_field *field)
+{
+    if (field->is_canonical) {
+        http1_put(out, http_field_line(field));
+    } else {
+        put_line(out, field->name, field->value);
+    }
 }
 
 /* Writes backwards from `end` and returns the start. */

@@ -294,6 +294,7 @@ static bool use_body_once(struct connection *connection, struct span *rest)
     struct span data;
     switch (http_body_decode(&connection->exchange->body, rest, &data)) {
     case HTTP1_CHUNK_DATA: pass_data(connection, data); return true;
+    case HTTP1_CHUNK_TRAILER: return true;
     case HTTP1_CHUNK_END: end_body(connection); return false;
     case HTTP1_CHUNK_MORE: return false;
     default:

@@ -247,6 +247,7 @@ static size_t use_body(struct http_stream *stream, struct span bytes)
     while (!stream->is_closed && !stream->is_paused) {
         switch (http_body_decode(&stream->body, &rest, &data)) {
         case HTTP1_CHUNK_DATA: stream->call->ops->on_body(stream->call, data); break;
+        case HTTP1_CHUNK_TRAILER: break;
         case HTTP1_CHUNK_END: stream_end(stream, rest.size > 0); return bytes.size;
         case HTTP1_CHUNK_MORE: return bytes.size - rest.size;
         default: stream_fail(stream, HTTP_FAULT_INVALID); return bytes.size;

@@ -29,6 +29,10 @@ static inline void check_fields(const struct http_head *head, struct span bytes)
         if (field->id != HTTP_OTHER)
             PROPERTY(span_equals_nocase(field->name, http_name_text(field->id)));
         PROPERTY(field->has_underscore == (span_find(field->name, '_') < field->name.size));
+        struct span line = http_field_line(field);
+        if (field->is_canonical)
+            PROPERTY(memcmp(field->value.data - 2, ": ", 2) == 0 && is_inside(line, bytes) &&
+                     memcmp(line.data + line.size - 2, "\r\n", 2) == 0);
         if (!first[field->id])
             first[field->id] = (uint16_t)(i + 1);
     }
@@ -39,7 +43,7 @@ static inline void check_fields(const struct http_head *head, struct span bytes)
 static inline void put_fields(struct http1_out *out, const struct http_head *head)
 {
     for (unsigned i = 0; i < head->n_fields; i++)
-        http1_put_field(out, head->fields[i].name, head->fields[i].value);
+        http1_put_parsed(out, &head->fields[i]);
     http1_put_end(out);
     PROPERTY(!out->is_full);
 }

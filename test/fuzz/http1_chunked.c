@@ -8,7 +8,7 @@
 #include "property.h"
 
 struct result {
-    struct buf body;
+    struct buf body, trailers;
     size_t used;
     int answer;
 };
@@ -23,13 +23,33 @@ static void decode(struct span input, size_t max_step, unsigned seed, struct res
         struct span piece =
             copy_of(span_first(span_from(input, result.used), seed / 65536 % max_step + 1));
         struct span rest = piece, data;
-        while ((result.answer = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA)
-            buf_put(&result.body, data);
+        while ((result.answer = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA ||
+               result.answer == HTTP1_CHUNK_TRAILER)
+            buf_put(result.answer == HTTP1_CHUNK_DATA ? &result.body : &result.trailers, data);
         result.used += piece.size - rest.size;
         PROPERTY(result.answer != HTTP1_CHUNK_MORE || !rest.size);
         free_copy(piece);
     }
     *ret_result = result;
+}
+
+/* What is handed out as trailers was held to the rules already: only there may be too many. */
+static void check_trailers(struct span trailers)
+{
+    static const struct http1_limits limits = { .head = 65536, .line = 65536 };
+    static struct http_head head;
+    struct http1_error error;
+    if (!trailers.size)
+        return;
+    int r = http1_parse_trailers(trailers, &limits, &head, &error);
+    PROPERTY(r == HTTP1_OK || (r == HTTP1_BAD && error.status == 431));
+    PROPERTY(r != HTTP1_OK || head.size == trailers.size);
+}
+
+static void result_fini(struct result *result)
+{
+    buf_fini(&result->body);
+    buf_fini(&result->trailers);
 }
 
 static void check_round_trip(struct span body, unsigned seed)
@@ -51,7 +71,8 @@ static void check_round_trip(struct span body, unsigned seed)
     decode(buf_span(&framed), 50, seed, &result);
     PROPERTY(result.answer == HTTP1_CHUNK_END && result.used == framed.size);
     PROPERTY(span_equals(buf_span(&result.body), body));
-    buf_fini(&result.body);
+    PROPERTY(!result.trailers.size);
+    result_fini(&result);
     buf_fini(&framed);
 }
 
@@ -67,10 +88,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     PROPERTY(whole.used == bytes.used && whole.used == pieces.used);
     PROPERTY(span_equals(buf_span(&whole.body), buf_span(&bytes.body)));
     PROPERTY(span_equals(buf_span(&whole.body), buf_span(&pieces.body)));
-    PROPERTY(whole.body.size <= input.size);
-    buf_fini(&whole.body);
-    buf_fini(&bytes.body);
-    buf_fini(&pieces.body);
+    PROPERTY(span_equals(buf_span(&whole.trailers), buf_span(&bytes.trailers)));
+    PROPERTY(span_equals(buf_span(&whole.trailers), buf_span(&pieces.trailers)));
+    PROPERTY(whole.body.size + whole.trailers.size <= input.size);
+    if (whole.answer == HTTP1_CHUNK_END)
+        check_trailers(buf_span(&whole.trailers));
+    result_fini(&whole);
+    result_fini(&bytes);
+    result_fini(&pieces);
     check_round_trip(input, seed);
     return 0;
 }

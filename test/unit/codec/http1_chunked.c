@@ -4,20 +4,25 @@
 #include "check.h"
 #include "codec/http1.h"
 
-/* Decodes in steps of `step` bytes, each in a block of its own. Writes the verdict: the body, then
- * "|end+<bytes left over>", "|more" or "|bad@<offset>". */
+/* Decodes in steps of `step` bytes, each in a block of its own. Writes the verdict: the body, "~" and
+ * the trailer section if there is one, then "|end+<bytes left over>", "|more" or "|bad@<offset>". */
 static const char *decode(struct span bytes, size_t step, char *text, size_t size)
 {
     struct http1_chunked chunked = { 0 };
     size_t used = 0, n = 0;
+    bool is_in_trailers = false;
     while (used < bytes.size) {
         struct span part = span_first(span_from(bytes, used), step);
         char *block = malloc(part.size);
         memcpy(block, part.data, part.size);
         struct span rest = { block, part.size }, data = SPAN_NULL;
         int answer;
-        while ((answer = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA) {
-            CHECK(n + data.size < size - 16);
+        while ((answer = http1_chunked_decode(&chunked, &rest, &data)) == HTTP1_CHUNK_DATA ||
+               answer == HTTP1_CHUNK_TRAILER) {
+            CHECK(data.size > 0 && n + data.size < size - 16);
+            if (answer == HTTP1_CHUNK_TRAILER && !is_in_trailers)
+                text[n++] = '~';
+            is_in_trailers = answer == HTTP1_CHUNK_TRAILER;
             memcpy(text + n, data.data, data.size);
             n += data.size;
         }
@@ -50,7 +55,8 @@ TEST(bodies)
           "01234567890123456789|end+0" },
         { SPAN("1;a=b;c=\"d;\\\"\"\r\nx\r\n0;\r\n\r\n"), "x|end+0" },
         { SPAN("1 \t;a\r\nx\r\n0\r\n\r\n"), "x|end+0" },
-        { SPAN("0\r\nA: b\r\nc:\r\n\r\nx"), "|end+1" },
+        { SPAN("0\r\nA: b\r\nc:\r\n\r\nx"), "~A: b\r\nc:\r\n\r\n|end+1" },
+        { SPAN("1\r\n:\r\n0;x\r\nETag: \"1\"\r\n\r\n"), ":~ETag: \"1\"\r\n\r\n|end+0" },
         { SPAN("\r\n"), "|bad@0" },
         { SPAN(";a\r\n"), "|bad@0" },
         { SPAN("g\r\n"), "|bad@0" },
@@ -74,11 +80,13 @@ TEST(bodies)
         { SPAN("7fffffffffffffff\r\nx"), "x|more" },
         { SPAN("0\r\n: b\r\n\r\n"), "|bad@3" },
         { SPAN("0\r\n a: b\r\n\r\n"), "|bad@3" },
-        { SPAN("0\r\na : b\r\n\r\n"), "|bad@4" },
-        { SPAN("0\r\na: b\r\n c\r\n\r\n"), "|bad@9" },
-        { SPAN("0\r\na\r\n\r\n"), "|bad@4" },
-        { SPAN("0\r\na: b\n\r\n"), "|bad@7" },
-        { SPAN("0\r\na: \0\r\n\r\n"), "|bad@6" },
+        { SPAN("0\r\na : b\r\n\r\n"), "~a|bad@4" },
+        { SPAN("0\r\na: b\r\n c\r\n\r\n"), "~a: b\r\n|bad@9" },
+        { SPAN("0\r\na\r\n\r\n"), "~a|bad@4" },
+        { SPAN("0\r\na: b\n\r\n"), "~a: b|bad@7" },
+        { SPAN("0\r\na: b\rc\r\n\r\n"), "~a: b\r|bad@8" },
+        { SPAN("0\r\na: b\r\n\rx"), "~a: b\r\n\r|bad@10" },
+        { SPAN("0\r\na: \0\r\n\r\n"), "~a: |bad@6" },
         { SPAN("0\r\n\n"), "|bad@3" },
         { SPAN("0\r\n\rx"), "|bad@4" },
     };
@@ -100,7 +108,8 @@ static int feed(struct http1_chunked *chunked, const char *piece)
 {
     struct span bytes = span_of(piece), data;
     int answer;
-    while ((answer = http1_chunked_decode(chunked, &bytes, &data)) == HTTP1_CHUNK_DATA)
+    while ((answer = http1_chunked_decode(chunked, &bytes, &data)) == HTTP1_CHUNK_DATA ||
+           answer == HTTP1_CHUNK_TRAILER)
         ;
     return answer;
 }

@@ -45,6 +45,43 @@ TEST(messages)
     CHECK_STR(text_of(&out), "n: 18446744073709551615\r\nn: 0\r\n");
 }
 
+/* What is forwarded by reference is what would have been written. */
+TEST(parsed_fields_go_on)
+{
+    static const struct {
+        const char *line, *want;
+        bool is_canonical;
+    } rows[] = {
+        { "Host: h\r\n", "Host: h\r\n", true },
+        { "Host: h\r\na_B: c  d\r\n", "a_B: c  d\r\n", true },
+        { "Host: h\r\nX-A-Name-Longer-Than-16: c\r\n", "X-A-Name-Longer-Than-16: c\r\n", true },
+        { "Host: h\r\nA: \r\n", "A: \r\n", true },
+        { "Host: h\r\nA:\r\n", "A: \r\n", false },
+        { "Host: h\r\nA:b\r\n", "A: b\r\n", false },
+        { "Host: h\r\nA:\tb\r\n", "A: b\r\n", false },
+        { "Host: h\r\nA:  b\r\n", "A: b\r\n", false },
+        { "Host: h\r\nA:  \r\n", "A: \r\n", false },
+        { "Host: h\r\nA: \t\r\n", "A: \r\n", false },
+        { "Host: h\r\nA: b \r\n", "A: b\r\n", false },
+        { "Host: h\r\nA: b\t\r\n", "A: b\r\n", false },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[256], memory[256];
+        int size = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n%s\r\n", rows[i].line);
+        struct verdict verdict = { 0 };
+        parse((struct span){ text, (size_t)size }, NULL, &wide, &verdict);
+        CHECK_INT(verdict.answer, HTTP1_OK);
+        const struct http_field *field = &verdict.head.fields[verdict.head.n_fields - 1];
+        struct http1_out out = { .data = memory, .capacity = sizeof(memory) };
+        http1_put_parsed(&out, field);
+        CHECK_STR(text_of(&out), rows[i].want);
+        CHECK_INT(field->is_canonical, rows[i].is_canonical);
+        if (field->is_canonical)
+            CHECK(span_is(http_field_line(field), rows[i].want));
+        free(verdict.bytes);
+    }
+}
+
 /* With every capacity that is too small: whole pieces up to the first that does not fit, and
  * nothing after it even where that would fit. */
 TEST(too_small)
