@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Everything written here is either the bytes of a field that the parser has taken, or made here
+ * from such bytes and constants, so nothing is checked a second time.
+ */
+
 #include "gateway/forward_headers.h"
 
 #include <arpa/inet.h>
@@ -9,21 +14,98 @@
 #include "gateway/cookie.h"
 
 #define REQUEST_ID_MAX 128u
+#define FORWARD_LIST_MAX 4096u /* of an X-Forwarded-For that is passed on */
 
-static void put(struct forward *forward, struct span name, struct span value)
+/* --- writing --- */
+
+/* Where `size` bytes can be written; NULL, once and for all, when they do not fit. */
+static char *begin(struct http1_out *out, size_t size)
 {
-    if (forward->n_fields < FORWARD_FIELDS_MAX)
-        forward->fields[forward->n_fields++] = (struct http_out_field){ name, value };
+    if (unlikely(out->is_full || size > out->capacity - out->size)) {
+        out->is_full = true;
+        return NULL;
+    }
+    return out->data + out->size;
 }
 
-/* Memory for a value that has to be made; what does not fit is left out by the caller. */
-static char *take_memory(struct forward *forward, size_t size)
+static void end(struct http1_out *out, const char *at)
 {
-    if (size > sizeof(forward->memory) - forward->used)
-        return NULL;
-    char *memory = forward->memory + forward->used;
-    forward->used += size;
-    return memory;
+    out->size = (size_t)(at - out->data);
+}
+
+static inline char *add(char *at, struct span text)
+{
+    if (text.size)
+        memcpy(at, text.data, text.size);
+    return at + text.size;
+}
+
+/* A line with a value that is known to be legal. `name` comes with its colon and space. */
+static inline void put_line(struct http1_out *out, struct span name, struct span value)
+{
+    char *at = begin(out, name.size + value.size + 2);
+    if (!at)
+        return;
+    at = add(at, name);
+    at = add(at, value);
+    end(out, add(at, SPAN("\r\n")));
+}
+
+/* Lines of the head that stand together and go on as they came. */
+struct run {
+    struct span lines;
+};
+
+static inline void run_flush(struct run *run, struct http1_out *out)
+{
+    if (run->lines.size)
+        http1_put(out, run->lines);
+    run->lines = SPAN_NULL;
+}
+
+static inline void run_pass(struct run *run, struct http1_out *out, const struct http_field *field)
+{
+    if (unlikely(!field->is_canonical)) {
+        run_flush(run, out);
+        http1_put_parsed(out, field);
+        return;
+    }
+    struct span line = http_field_line(field);
+    if (run->lines.size && run->lines.data + run->lines.size == line.data) {
+        run->lines.size += line.size;
+        return;
+    }
+    run_flush(run, out);
+    run->lines = line;
+}
+
+/* --- names --- */
+
+_Static_assert(HTTP_N_NAMES <= 64, "a set of names is a word");
+
+#define NAME(id) ((uint64_t)1 << (id))
+
+/* Names that only we say. */
+#define NAMES_OURS                                                                                 \
+    (NAME(HTTP_SARSEN_BOM) | NAME(HTTP_SARSEN_BUILD) | NAME(HTTP_SARSEN_CALLER) |                  \
+     NAME(HTTP_SARSEN_CONTRACT) | NAME(HTTP_SARSEN_CUSTOMER) | NAME(HTTP_SARSEN_DEADLINE) |        \
+     NAME(HTTP_SARSEN_SERVICE))
+
+#define NAMES_FRAMING (NAME(HTTP_CONTENT_LENGTH) | NAME(HTTP_TRANSFER_ENCODING))
+
+/* What never goes on to a service, or is written anew. */
+#define NAMES_REPLACED                                                                             \
+    (NAMES_OURS | NAMES_FRAMING | NAME(HTTP_HOST) | NAME(HTTP_EXPECT) | NAME(HTTP_DATE) |          \
+     NAME(HTTP_BAGGAGE) | NAME(HTTP_TRACEPARENT) | NAME(HTTP_TRACESTATE) |                         \
+     NAME(HTTP_X_REQUEST_ID) | NAME(HTTP_X_FORWARDED_FOR) | NAME(HTTP_X_FORWARDED_HOST) |          \
+     NAME(HTTP_X_FORWARDED_PROTO))
+
+static bool is_single(const struct http_head *head, enum http_name name)
+{
+    unsigned n = 0;
+    for (unsigned i = head->by_name[name] - 1u; i < head->n_fields; i++)
+        n += head->fields[i].id == name;
+    return n == 1;
 }
 
 static bool has_prefix_nocase(struct span name, struct span prefix)
@@ -31,174 +113,151 @@ static bool has_prefix_nocase(struct span name, struct span prefix)
     return span_equals_nocase(span_first(name, prefix.size), prefix);
 }
 
-/* Names that only we say, in either spelling: a CGI-like reader folds "_" to "-". */
-static bool is_ours(struct span name)
+/* In either spelling: a CGI-like reader folds "_" to "-". */
+static inline bool is_ours(struct span name)
 {
-    return has_prefix_nocase(name, SPAN("sarsen-")) || has_prefix_nocase(name, SPAN("sarsen_"));
-}
-
-/* --- requests --- */
-
-/* Fields of the head that never go on, or that are written anew below. */
-static bool is_replaced(enum http_name id)
-{
-    switch ((int)id) {
-    case HTTP_HOST:
-    case HTTP_CONTENT_LENGTH:
-    case HTTP_TRANSFER_ENCODING:
-    case HTTP_EXPECT:
-    case HTTP_DATE:
-    case HTTP_BAGGAGE:
-    case HTTP_TRACEPARENT:
-    case HTTP_TRACESTATE:
-    case HTTP_X_REQUEST_ID:
-    case HTTP_X_FORWARDED_FOR:
-    case HTTP_X_FORWARDED_HOST:
-    case HTTP_X_FORWARDED_PROTO:
-    case HTTP_SARSEN_BOM:
-    case HTTP_SARSEN_BUILD:
-    case HTTP_SARSEN_CALLER:
-    case HTTP_SARSEN_CONTRACT:
-    case HTTP_SARSEN_CUSTOMER:
-    case HTTP_SARSEN_DEADLINE:
-    case HTTP_SARSEN_SERVICE: return true;
-    default: return false;
-    }
+    return (name.data[0] | 0x20) == 's' &&
+           (has_prefix_nocase(name, SPAN("sarsen-")) || has_prefix_nocase(name, SPAN("sarsen_")));
 }
 
 /* Names no client may use towards a service. "Sarsen_Customer" would reach a Rack or CGI
  * application under the very name that a gateway's own header has. */
-static bool is_forged(const struct http_field *field)
+static inline bool is_forged(const struct http_field *field)
 {
     struct span name = field->name;
-    return has_prefix_nocase(name, SPAN("x-forwarded-")) ||
-           span_equals_nocase(name, SPAN("forwarded")) ||
-           span_equals_nocase(name, SPAN("x-real-ip")) || field->has_underscore;
+    if (field->has_underscore)
+        return true;
+    return (name.data[0] | 0x20) == 'x' && (has_prefix_nocase(name, SPAN("x-forwarded-")) ||
+                                            span_equals_nocase(name, SPAN("x-real-ip")));
 }
 
-static void put_cookie(struct forward *forward, const struct http_field *field)
+/* --- what goes to a service --- */
+
+/* Our cookie is between the browser and us. */
+static void put_cookie(struct http1_out *out, const struct http_field *field)
 {
-    if (!memmem(field->value.data, field->value.size, COOKIE_NAME "=", sizeof(COOKIE_NAME))) {
-        put(forward, field->name, field->value);
+    char *start = begin(out, field->value.size + sizeof("Cookie: \r\n"));
+    if (!start)
         return;
-    }
-    char *memory = take_memory(forward, field->value.size);
-    if (!memory)
-        return;
-    size_t size = cookie_strip(field->value, memory);
+    char *value = add(start, SPAN("Cookie: "));
+    size_t size = cookie_strip(field->value, value);
     if (size)
-        put(forward, field->name, (struct span){ memory, size });
+        end(out, add(value + size, SPAN("\r\n")));
 }
 
-static void pass_request_fields(const struct forward_context *context, struct forward *forward)
+/* A client's lines from `first` on, without those whose names are in `dropped`. */
+static void pass_request_fields(const struct forward_context *context, unsigned first,
+                                uint64_t dropped, struct run *run, struct http1_out *out)
 {
     const struct http_head *head = context->head;
-    for (unsigned i = 0; i < head->n_fields; i++) {
+    for (unsigned i = first; i < head->n_fields; i++) {
         const struct http_field *field = &head->fields[i];
-        if (field->is_hop_by_hop || is_replaced(field->id))
+        if (field->is_hop_by_hop || (dropped & NAME(field->id)))
             continue;
         if (field->id == HTTP_COOKIE) {
-            put_cookie(forward, field);
+            run_flush(run, out);
+            put_cookie(out, field);
             continue;
         }
         /* Fields with a known name are none of those below, so most fields end here. */
-        if (field->id != HTTP_OTHER && field->id != HTTP_FORWARDED) {
-            put(forward, field->name, field->value);
+        if (field->id == HTTP_OTHER &&
+            (is_ours(field->name) || (!context->is_internal && is_forged(field))))
             continue;
-        }
-        if (is_ours(field->name))
-            continue;
-        if (!context->is_internal && is_forged(field))
-            continue;
-        put(forward, field->name, field->value);
+        run_pass(run, out, field);
     }
+    run_flush(run, out);
 }
 
 /* By hand: inet_ntop() goes through printf, which costs a tenth of a proxied request. */
-static size_t put_ipv4(const uint8_t bytes[4], char *text)
+static char *add_ipv4(char *at, const uint8_t bytes[4])
 {
-    size_t size = 0;
     for (unsigned i = 0; i < 4; i++) {
         unsigned byte = bytes[i];
         if (i)
-            text[size++] = '.';
+            *at++ = '.';
         if (byte >= 100)
-            text[size++] = (char)('0' + byte / 100);
+            *at++ = (char)('0' + byte / 100);
         if (byte >= 10)
-            text[size++] = (char)('0' + byte / 10 % 10);
-        text[size++] = (char)('0' + byte % 10);
+            *at++ = (char)('0' + byte / 10 % 10);
+        *at++ = (char)('0' + byte % 10);
     }
-    return size;
+    return at;
 }
 
-/* The peer's address without its port; empty for a unix socket. */
-static struct span peer_text(struct forward *forward, const struct address *peer)
+/* The peer's address without its port; nothing for a unix socket. Needs INET6_ADDRSTRLEN. */
+static char *add_peer(char *at, const struct address *peer)
 {
-    char *memory = take_memory(forward, INET6_ADDRSTRLEN);
-    if (!memory || !peer)
-        return SPAN_NULL;
+    if (!peer)
+        return at;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer->storage;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer->storage;
     if (peer->any.sa_family == AF_INET)
-        return (struct span){ memory, put_ipv4((const uint8_t *)&v4->sin_addr, memory) };
+        return add_ipv4(at, (const uint8_t *)&v4->sin_addr);
     if (peer->any.sa_family != AF_INET6)
-        return SPAN_NULL;
+        return at;
     if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-        return (struct span){ memory, put_ipv4(&v6->sin6_addr.s6_addr[12], memory) };
-    return span_of(inet_ntop(AF_INET6, &v6->sin6_addr, memory, INET6_ADDRSTRLEN));
+        return add_ipv4(at, &v6->sin6_addr.s6_addr[12]);
+    return at + span_of(inet_ntop(AF_INET6, &v6->sin6_addr, at, INET6_ADDRSTRLEN)).size;
 }
 
-/* All lines of the list and the peer in one line: many applications read the first line only. A
- * list longer than we pass on says nothing trustworthy and is begun anew. */
-static struct span forwarded_for(const struct forward_context *context, struct forward *forward)
+/* Adds what the caller's X-Forwarded-For fields say, in one list. One that is longer than we pass on
+ * says nothing trustworthy, and nothing is added. */
+static char *add_forwarded_list(char *at, const struct http_head *head)
 {
-    const struct http_head *head = context->head;
-    struct span peer = peer_text(forward, context->peer);
-    if (!context->is_internal || !head->by_name[HTTP_X_FORWARDED_FOR])
-        return peer;
-    char *memory = take_memory(forward, FORWARD_LIST_MAX);
-    struct http1_out out = { .data = memory, .capacity = memory ? FORWARD_LIST_MAX : 0 };
+    char *list = at;
     for (unsigned i = head->by_name[HTTP_X_FORWARDED_FOR] - 1u; i < head->n_fields; i++) {
-        if (head->fields[i].id != HTTP_X_FORWARDED_FOR || !head->fields[i].value.size)
+        struct span value = head->fields[i].value;
+        if (head->fields[i].id != HTTP_X_FORWARDED_FOR || !value.size)
             continue;
-        if (out.size)
-            http1_put(&out, SPAN(", "));
-        http1_put(&out, head->fields[i].value);
+        if ((size_t)(at - list) + value.size + 2 > FORWARD_LIST_MAX)
+            return list;
+        at = add(at, at == list ? SPAN_NULL : SPAN(", "));
+        at = add(at, value);
     }
-    if (peer.size) {
-        if (out.size)
-            http1_put(&out, SPAN(", "));
-        http1_put(&out, peer);
-    }
-    return out.is_full ? peer : (struct span){ out.data, out.size };
+    return at;
 }
 
-static void put_forwarded(const struct forward_context *context, struct forward *forward)
+/* All lines of the list and the peer in one line: many applications read the first line only. */
+static void put_forwarded_for(const struct forward_context *context, struct http1_out *out)
+{
+    bool goes_on = context->is_internal && context->head->by_name[HTTP_X_FORWARDED_FOR];
+    char *line = begin(out, sizeof("X-Forwarded-For: , \r\n") + INET6_ADDRSTRLEN +
+                                (goes_on ? FORWARD_LIST_MAX : 0));
+    if (!line)
+        return;
+    char *list = add(line, SPAN("X-Forwarded-For: "));
+    char *list_end = goes_on ? add_forwarded_list(list, context->head) : list;
+    char *peer = list_end == list ? list : add(list_end, SPAN(", "));
+    char *peer_end = add_peer(peer, context->peer);
+    char *at = peer_end == peer ? list_end : peer_end;
+    if (at != list)
+        end(out, add(at, SPAN("\r\n")));
+}
+
+static void put_forwarded(const struct forward_context *context, struct http1_out *out)
 {
     const struct http_head *head = context->head;
-    struct span list = forwarded_for(context, forward);
-    if (list.size)
-        put(forward, SPAN("X-Forwarded-For"), list);
+    put_forwarded_for(context, out);
 
-    struct span host = SPAN_NULL;
-    struct span scheme = SPAN_NULL;
-    if (context->is_internal) {
-        host = http_head_value(head, HTTP_X_FORWARDED_HOST);
-        scheme = http_head_value(head, HTTP_X_FORWARDED_PROTO);
-    }
+    bool is_told = context->is_internal;
+    struct span host = is_told ? http_head_value(head, HTTP_X_FORWARDED_HOST) : SPAN_NULL;
+    struct span scheme = is_told ? http_head_value(head, HTTP_X_FORWARDED_PROTO) : SPAN_NULL;
     if (!host.size)
         host = head->authority;
     if (!scheme.size)
         scheme = context->is_secure ? SPAN("https") : SPAN("http");
     if (host.size) /* a client of HTTP/1.0 need not name one */
-        put(forward, SPAN("X-Forwarded-Host"), host);
-    put(forward, SPAN("X-Forwarded-Proto"), scheme);
+        put_line(out, SPAN("X-Forwarded-Host: "), host);
+    put_line(out, SPAN("X-Forwarded-Proto: "), scheme);
+    put_line(out, SPAN("Via: "),
+             head->minor_version ? SPAN("1.1 " FORWARD_VIA) : SPAN("1.0 " FORWARD_VIA));
 }
 
 /* Exactly one, printable and of bounded size: it ends up in everybody's logs. */
-static bool request_id_is_sane(struct span id)
+static bool request_id_is_sane(const struct http_head *head)
 {
-    if (id.size == 0 || id.size > REQUEST_ID_MAX)
+    struct span id = http_head_value(head, HTTP_X_REQUEST_ID);
+    if (id.size == 0 || id.size > REQUEST_ID_MAX || !is_single(head, HTTP_X_REQUEST_ID))
         return false;
     for (size_t i = 0; i < id.size; i++) {
         if (id.data[i] <= ' ' || id.data[i] > '~')
@@ -213,115 +272,141 @@ static struct span trace_id(struct span traceparent)
 }
 
 /* A trace that comes in goes on as it is; one that starts here also names the request. What an
- * edge client calls its request is not believed: it would choose the line that others find. */
-static void put_trace(const struct forward_context *context, struct forward *forward)
+ * edge client calls its request is not believed: it would choose the line that others find.
+ * Returns the names that go on as they came. */
+static uint64_t put_trace(const struct forward_context *context, struct http1_out *out)
 {
     const struct http_head *head = context->head;
-    char *memory = take_memory(forward, TRACEPARENT_SIZE + 1);
-    if (!memory)
-        return;
-    traceparent_format(context->random, memory);
-    struct span own = { memory, TRACEPARENT_SIZE };
+    uint64_t passed = 0;
+    char text[TRACEPARENT_SIZE + 1];
     struct span trace = http_head_value(head, HTTP_TRACEPARENT);
-    if (traceparent_is_valid(trace)) {
-        struct span state = http_head_value(head, HTTP_TRACESTATE);
-        if (state.size)
-            put(forward, SPAN("tracestate"), state);
-    } else {
-        trace = own;
+    bool goes_on = traceparent_is_valid(trace) && is_single(head, HTTP_TRACEPARENT);
+    bool has_id = context->is_internal && request_id_is_sane(head);
+    if (goes_on)
+        passed |= NAME(HTTP_TRACEPARENT) | NAME(HTTP_TRACESTATE);
+    if (has_id)
+        passed |= NAME(HTTP_X_REQUEST_ID);
+
+    struct span own = { text, TRACEPARENT_SIZE };
+    if (!goes_on || !(has_id || context->is_internal)) {
+        uint64_t random[3];
+        for (unsigned i = 0; i < 3; i++)
+            random[i] = random_next(context->random);
+        traceparent_format((const uint8_t *)random, text);
     }
-    put(forward, SPAN("traceparent"), trace);
+    if (!goes_on)
+        put_line(out, SPAN("traceparent: "), own);
+    if (!has_id)
+        put_line(out, SPAN("X-Request-Id: "),
+                 trace_id(goes_on && context->is_internal ? trace : own));
+    return passed;
+}
 
-    struct span id = http_head_value(head, HTTP_X_REQUEST_ID);
+static void put_baggage(const struct forward_context *context, struct http1_out *out)
+{
+    static const struct span name = SPAN("baggage: ");
+    size_t start = out->size;
+    http1_put(out, name);
+    baggage_put(out, context->head, context->ours);
+    if (out->size == start + name.size) {
+        out->size = start;
+    } else {
+        http1_put(out, SPAN("\r\n"));
+    }
+}
+
+static void put_deadline(const struct forward_context *context, struct http1_out *out)
+{
+    if (context->deadline_ms)
+        http1_put_field_uint(out, SPAN("Sarsen-Deadline"), context->deadline_ms);
+}
+
+/* RFC 9110 section 7.6.2; whoever may send no further has been answered before. */
+static void put_max_forwards(const struct forward_context *context, struct http1_out *out)
+{
+    uint64_t left = 0;
+    if (span_to_uint(http_head_value(context->head, HTTP_MAX_FORWARDS), UINT32_MAX, &left) && left)
+        http1_put_field_uint(out, SPAN("Max-Forwards"), left - 1);
+}
+
+void forward_request(const struct forward_context *context, struct http1_out *out)
+{
+    const struct http_head *head = context->head;
+    struct run run = { SPAN_NULL };
+    unsigned first = 0;
+    uint64_t dropped = NAMES_REPLACED;
     if (!context->is_internal)
-        id = trace_id(own);
-    else if (!request_id_is_sane(id))
-        id = trace_id(trace);
-    put(forward, SPAN("X-Request-Id"), id);
+        dropped |= NAME(HTTP_FORWARDED);
+
+    bool counts_hops = head->by_name[HTTP_MAX_FORWARDS] && forward_counts_hops(head);
+    if (unlikely(counts_hops))
+        dropped |= NAME(HTTP_MAX_FORWARDS);
+    /* Host first (RFC 9112 section 3.2): as it came, where that is how it came. */
+    if (head->form == HTTP_TARGET_ORIGIN && head->by_name[HTTP_HOST] == 1) {
+        run_pass(&run, out, &head->fields[0]);
+        first = 1;
+    } else {
+        put_line(out, SPAN("Host: "), head->authority);
+    }
+    if (context->is_internal || head->by_name[HTTP_TRACEPARENT]) {
+        run_flush(&run, out);
+        dropped &= ~put_trace(context, out);
+        pass_request_fields(context, first, dropped, &run, out);
+    } else {
+        pass_request_fields(context, first, dropped, &run, out);
+        put_trace(context, out);
+    }
+    if (unlikely(counts_hops))
+        put_max_forwards(context, out);
+    if (unlikely(head->expects_continue))
+        http1_put(out, SPAN("Expect: 100-continue\r\n"));
+    if (unlikely(head->accepts_trailers && head->minor_version))
+        http1_put(out, SPAN("TE: trailers\r\nConnection: te\r\n"));
+    put_forwarded(context, out);
+    put_baggage(context, out);
+    put_deadline(context, out);
 }
 
-static void put_baggage(const struct forward_context *context, struct forward *forward)
+bool forward_counts_hops(const struct http_head *head)
 {
-    size_t capacity = BAGGAGE_MAX_BYTES;
-    char *memory = take_memory(forward, capacity);
-    struct http1_out out = { .data = memory, .capacity = memory ? capacity : 0 };
-    baggage_put(&out, context->head, context->ours);
-    if (out.size)
-        put(forward, SPAN("baggage"), (struct span){ out.data, out.size });
-    if (memory)
-        forward->used -= capacity - out.size;
+    return span_equals(head->method, SPAN("OPTIONS")) || span_equals(head->method, SPAN("TRACE"));
 }
 
-static void put_deadline(const struct forward_context *context, struct forward *forward)
-{
-    if (!context->deadline_ms)
-        return;
-    char digits[24];
-    size_t at = sizeof(digits);
-    for (uint64_t left = context->deadline_ms; left; left /= 10)
-        digits[--at] = (char)('0' + left % 10);
-    char *memory = take_memory(forward, sizeof(digits) - at);
-    if (!memory)
-        return;
-    memcpy(memory, digits + at, sizeof(digits) - at);
-    put(forward, SPAN("Sarsen-Deadline"), (struct span){ memory, sizeof(digits) - at });
-}
-
-void forward_request(const struct forward_context *context, struct forward *ret_forward)
-{
-    struct forward *forward = ret_forward;
-    forward->n_fields = 0;
-    forward->used = 0;
-    put(forward, SPAN("Host"), context->head->authority);
-    /* Ours before the client's, so that a full table can only cost the client. */
-    put_baggage(context, forward);
-    put_trace(context, forward);
-    put_forwarded(context, forward);
-    put_deadline(context, forward);
-    pass_request_fields(context, forward);
-}
-
-/* --- responses --- */
+/* --- what goes to a client --- */
 
 static bool is_cookie_of_ours(struct span set_cookie)
 {
-    return span_is(span_trim(span_first(set_cookie, span_find(set_cookie, '='))), COOKIE_NAME);
+    struct span name = span_trim(span_first(set_cookie, span_find(set_cookie, '=')));
+    return span_equals(name, SPAN(COOKIE_NAME));
 }
 
-static bool passes_back(const struct http_field *field)
+bool forward_has_date(const struct http_head *head)
 {
-    if (field->is_hop_by_hop)
-        return false;
-    switch ((int)field->id) {
-    case HTTP_CONTENT_LENGTH:
-    case HTTP_TRANSFER_ENCODING:
-    case HTTP_DATE:
-    case HTTP_SARSEN_BOM:
-    case HTTP_SARSEN_BUILD:
-    case HTTP_SARSEN_CALLER:
-    case HTTP_SARSEN_CONTRACT:
-    case HTTP_SARSEN_CUSTOMER:
-    case HTTP_SARSEN_DEADLINE:
-    case HTTP_SARSEN_SERVICE: return false;
-    case HTTP_SET_COOKIE: return !is_cookie_of_ours(field->value);
-    case HTTP_OTHER: return !is_ours(field->name);
-    default: return true;
-    }
+    return head->by_name[HTTP_DATE] && is_single(head, HTTP_DATE);
 }
 
 void forward_response(const struct http_head *head, const struct forward_answer *ours,
-                      struct forward *ret_forward)
+                      struct http1_out *out)
 {
-    struct forward *forward = ret_forward;
-    forward->n_fields = 0;
-    forward->used = 0;
-    put(forward, SPAN("Sarsen-Bom"), ours->bom);
-    put(forward, SPAN("Sarsen-Contract"), ours->contract);
-    put(forward, SPAN("Sarsen-Build"), ours->build);
-    if (ours->set_cookie.size)
-        put(forward, SPAN("Set-Cookie"), ours->set_cookie);
-    for (unsigned i = 0; i < head->n_fields; i++) {
-        if (passes_back(&head->fields[i]))
-            put(forward, head->fields[i].name, head->fields[i].value);
+    struct run run = { SPAN_NULL };
+    uint64_t dropped = NAMES_OURS | NAMES_FRAMING;
+    if (!forward_has_date(head))
+        dropped |= NAME(HTTP_DATE);
+    if (ours->bom.size) {
+        put_line(out, SPAN("Sarsen-Bom: "), ours->bom);
+        put_line(out, SPAN("Sarsen-Contract: "), ours->contract);
+        put_line(out, SPAN("Sarsen-Build: "), ours->build);
     }
+    if (ours->set_cookie.size)
+        put_line(out, SPAN("Set-Cookie: "), ours->set_cookie);
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        const struct http_field *field = &head->fields[i];
+        if (field->is_hop_by_hop || (dropped & NAME(field->id)))
+            continue;
+        if ((field->id == HTTP_SET_COOKIE && is_cookie_of_ours(field->value)) ||
+            (field->id == HTTP_OTHER && is_ours(field->name)))
+            continue;
+        run_pass(&run, out, field);
+    }
+    run_flush(&run, out);
 }

@@ -5,27 +5,30 @@
 /*
  * The fields of a message on its way through: what passes, what is removed, what is added.
  *
- * Removed in both directions: hop-by-hop fields, framing, Date (the connection adds its own) and
- * every Sarsen-* field; towards services also what a client may not say for itself on an edge
- * listener: X-Forwarded-*, Forwarded, sarsen.* baggage, names with "_" (which CGI-like frameworks
- * fold into the same name as "-"), and our own cookie.
+ * Removed in both directions: hop-by-hop fields, framing and every Sarsen-* field; towards services
+ * also Date and what a client may not say for itself on an edge listener: X-Forwarded-*, Forwarded,
+ * sarsen.* baggage, names with "_" (which CGI-like frameworks fold into the same name as "-"), and
+ * our own cookie. Added towards services: Via (RFC 9110 section 7.6.3), X-Forwarded-*, baggage,
+ * and a trace where none came in.
  *
- * Borrows:  the heads and everything of the context; the result points into them and into its own
- *           memory, so it must not be moved. Threads: any. No allocation.
+ * What passes is copied line by line, several lines at once where they stand together, and only
+ * where the received line has the one form that we would write.
+ *
+ * Borrows:  the heads and everything of the context. What is written to `out` points nowhere; when
+ *           it does not fit, out->is_full is set.
+ * Threads:  any. No allocation.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/random.h"
 #include "base/span.h"
 #include "codec/baggage.h"
 #include "codec/http1.h"
-#include "http/message.h"
 #include "io/socket.h"
 
-#define FORWARD_FIELDS_MAX (HTTP1_MAX_FIELDS + 16u)
-#define FORWARD_LIST_MAX 4096u   /* of an X-Forwarded-For that is passed on */
-#define FORWARD_COOKIE_MAX 8192u /* of Cookie fields that had to be changed */
+#define FORWARD_VIA "sarsen" /* the name under which we stand in Via */
 
 struct forward_context {
     const struct http_head *head;
@@ -33,19 +36,15 @@ struct forward_context {
     bool is_internal;
     bool is_secure;             /* clients reach us through a TLS terminator */
     const struct baggage *ours; /* what goes on as sarsen.* */
-    const uint8_t *random;      /* 24 unpredictable bytes, for a trace that starts here */
+    struct random *random;      /* for a trace that starts here */
     uint64_t deadline_ms;       /* left for the answer; 0 = the caller named none */
 };
 
-struct forward {
-    struct http_out_field fields[FORWARD_FIELDS_MAX];
-    unsigned n_fields;
-    char memory[BAGGAGE_MAX_BYTES + FORWARD_LIST_MAX + FORWARD_COOKIE_MAX + 512];
-    size_t used;
-};
+/* The request's lines as they go to the service. */
+void forward_request(const struct forward_context *context, struct http1_out *out);
 
-/* The request's fields as they go to the service. */
-void forward_request(const struct forward_context *context, struct forward *ret_forward);
+/* Whether Max-Forwards limits how far this request goes (RFC 9110 section 7.6.2). */
+bool forward_counts_hops(const struct http_head *head);
 
 /* What is said of whatever answered. */
 struct forward_answer {
@@ -53,6 +52,9 @@ struct forward_answer {
     struct span set_cookie; /* empty: none */
 };
 
-/* The response's fields as they go to the client. */
+/* The response's lines as they go to the client. A Date that came goes on. */
 void forward_response(const struct http_head *head, const struct forward_answer *ours,
-                      struct forward *ret_forward);
+                      struct http1_out *out);
+
+/* Whether forward_response() writes a Date: exactly one came. */
+bool forward_has_date(const struct http_head *head);

@@ -8,6 +8,11 @@
 
 #define DEADLINE_MAX_MS 86400000u /* a day */
 
+/* How much of a body of known length is waited for before a service is asked. A client that sends
+ * slowly then holds no connection of a service, and head and body of most requests leave in one
+ * piece. */
+#define HOLD_MAX 16384u
+
 /* --- counting --- */
 
 /* What a page causes comes with the BOM it was served by. A job that names itself, or a caller from
@@ -116,17 +121,44 @@ static void resume_body(struct request *request)
     http_resume(request->exchange);
 }
 
+static void start_calls(struct request *request);
+
+/* Keeps a piece of the body, as long as it may have to be sent again. */
+static void keep_body(struct request *request, struct span bytes)
+{
+    if (!request->is_replayable || buf_append(&request->body, bytes) == 0)
+        return;
+    request->is_replayable = false;
+    buf_fini(&request->body);
+    request->body.limit = REPLAY_MAX;
+}
+
+/* Of a body that is held, the last piece is not copied: it leaves with the head, by reference. */
+static void on_held_body(struct request *request, struct span bytes)
+{
+    uint64_t size = request->body.size + bytes.size;
+    if (size < request->exchange->head->content_length && size <= HOLD_MAX) {
+        IGNORE(buf_append(&request->body, bytes), "what is held fits");
+        return;
+    }
+    start_calls(request);
+    if (request->is_calling)
+        send_body(request, bytes);
+    if (request->exchange)
+        keep_body(request, bytes);
+}
+
 static void on_request_body(struct http_exchange *exchange, struct span bytes)
 {
     struct request *request = exchange->owner;
     request_enter(request);
-    if (request->is_replayable && buf_append(&request->body, bytes)) {
-        request->is_replayable = false;
-        buf_fini(&request->body);
-        request->body.limit = REPLAY_MAX;
+    if (request->is_holding) {
+        on_held_body(request, bytes);
+    } else {
+        keep_body(request, bytes);
+        if (request->is_calling)
+            send_body(request, bytes);
     }
-    if (request->is_calling)
-        send_body(request, bytes);
     request_leave(request);
 }
 
@@ -178,22 +210,23 @@ static void call_endpoint(struct request *request)
     ours.bom = span_of(request->bom->id);
     ours.customer = request->identity.customer;
     ours.lane = request->identity.lane;
+    struct worker *worker = request->worker;
     struct forward_context context = {
         .head = head,
         .peer = request->exchange->peer,
         .is_internal = request->is_internal,
         .is_secure = request->epoch->view->limits.is_cookie_secure,
         .ours = &ours,
-        .random = worker_random(request->worker, 24),
+        .random = &worker->traces,
         .deadline_ms = milliseconds_left(request),
     };
-    struct forward forward;
-    forward_request(&context, &forward);
+    struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
+    forward_request(&context, &out);
     struct http_message message = {
         .method = head->method,
         .target = request->target,
-        .fields = forward.fields,
-        .n_fields = forward.n_fields,
+        .wants_trailers = head->accepts_trailers && head->minor_version,
+        .lines = { out.data, out.size },
         .body = body_kind(head),
         .content_length = head->content_length,
     };
@@ -305,12 +338,13 @@ static void respond(struct request *request, const struct http_head *head)
         .set_cookie = cookie_for(request, head, &memory),
     };
     name_build(request, head, &ours);
-    struct forward forward;
-    forward_response(head, &ours, &forward);
+    struct worker *worker = request->worker;
+    struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
+    forward_response(head, &ours, &out);
     struct http_message message = {
         .status = head->status,
-        .fields = forward.fields,
-        .n_fields = forward.n_fields,
+        .has_date = forward_has_date(head),
+        .lines = { out.data, out.size },
         .body = body_kind(head),
         .content_length = head->content_length,
     };
@@ -322,6 +356,20 @@ static void respond(struct request *request, const struct http_head *head)
         message.content_length = length;
     }
     http_respond(request->exchange, &message);
+}
+
+/* Interim responses are the service's to give, and so is 100: whether it wants the body, it alone
+ * knows (RFC 9110 sections 10.1.1 and 15.2). */
+static void on_interim(struct http_call *call, const struct http_head *head)
+{
+    struct request *request = container_of(call, struct request, call);
+    static const struct forward_answer nothing;
+    request_enter(request);
+    struct worker *worker = request->worker;
+    struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
+    forward_response(head, &nothing, &out);
+    http_interim(request->exchange, head->status, (struct span){ out.data, out.size });
+    request_leave(request);
 }
 
 static void on_response(struct http_call *call, const struct http_head *head)
@@ -441,6 +489,7 @@ static const struct http_call_ops call_ops = {
     .on_end = on_response_end,
     .on_fault = on_fault,
     .on_drained = on_call_drained,
+    .on_interim = on_interim,
 };
 
 static const struct http_exchange_ops exchange_ops = {
@@ -519,6 +568,16 @@ static void set_deadline(struct request *request)
         request->deadline = request->started + left * NSEC_PER_MSEC;
 }
 
+static void start_calls(struct request *request)
+{
+    request->is_holding = false;
+    if (call_next(request))
+        return;
+    /* All of them refused in this very turn of the loop. */
+    count(request, true);
+    answer_unreachable(request, false);
+}
+
 void proxy_start(struct request *request, uint32_t major, size_t strip)
 {
     request_resolve_for_page(request);
@@ -533,17 +592,20 @@ void proxy_start(struct request *request, uint32_t major, size_t strip)
     }
     make_target(request, strip);
     struct epoch *epoch = request->epoch;
+    const struct http_head *head = request->exchange->head;
+    if (unlikely(head->expects_continue))
+        http_take_expectation(request->exchange);
     request->walk = round_robin_start(&epoch->cursors[request->group],
                                       epoch->view->endpoints->groups[request->group].n, now);
-    request->has_body = request->exchange->head->framing != HTTP_BODY_NONE;
+    request->has_body = head->framing != HTTP_BODY_NONE;
     request->is_replayable = true;
     request->exchange->ops = &exchange_ops;
     list_add_last(&request->worker->running, &request->link);
+    request->is_holding =
+        head->framing == HTTP_BODY_LENGTH && head->content_length > 0 && !head->expects_continue;
+    if (request->is_holding)
+        return;
     request_enter(request);
-    if (!call_next(request)) {
-        /* All of them refused in this very turn of the loop. */
-        count(request, true);
-        answer_unreachable(request, false);
-    }
+    start_calls(request);
     request_leave(request);
 }

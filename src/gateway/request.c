@@ -8,6 +8,7 @@
 #include "codec/uri.h"
 #include "gateway/answers.h"
 #include "gateway/app.h"
+#include "gateway/forward_headers.h"
 #include "gateway/proxy.h"
 #include "gateway/resolve.h"
 
@@ -89,7 +90,8 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->started = loop_now(request->worker->loop);
     request->identity.source = IDENTITY_NOBODY;
     request->identity.has_cookie = false;
-    request->is_calling = request->is_answering = request->is_error = false;
+    request->is_holding = request->is_calling = request->is_answering = false;
+    request->is_error = false;
     request->is_body_paused = request->is_response_paused = false;
     request->has_body = request->has_body_ended = false;
     request->was_stale = request->was_broken = request->is_counted = false;
@@ -296,30 +298,60 @@ bool request_has_etag(const struct request *request, struct span etag)
 
 /* --- where to --- */
 
-static bool has_method(const struct request *request, const char *method)
+static bool is_repeated(const struct http_head *head, enum http_name name)
 {
-    return span_is(request->exchange->head->method, method);
+    unsigned behind = head->by_name[name];
+    for (unsigned i = behind; behind && i < head->n_fields; i++) {
+        if (head->fields[i].id == name)
+            return true;
+    }
+    return false;
 }
 
-/* Answers methods and target forms that are nobody's to forward; false when it did. */
-static bool method_is_forwarded(struct request *request)
+/* The methods that are forwarded; others are too, but nobody asks for them. */
+#define METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+static void answer_options(struct request *request)
 {
-    if (has_method(request, "CONNECT")) {
-        answer_problem(request, 501, "CONNECT is not supported");
+    struct answer answer = { .status = 204 };
+    answer_put(&answer, SPAN("Allow"), SPAN(METHODS));
+    request_answer(request, &answer, SPAN_NULL);
+}
+
+/* Answers what may go no further; false when it did. */
+static bool may_go_on(struct request *request)
+{
+    const struct http_head *head = request->exchange->head;
+    uint64_t left = 0;
+    if (!head->by_name[HTTP_MAX_FORWARDS] || !forward_counts_hops(head))
+        return true;
+    if (!span_to_uint(http_head_value(head, HTTP_MAX_FORWARDS), UINT32_MAX, &left) ||
+        is_repeated(head, HTTP_MAX_FORWARDS)) {
+        answer_problem(request, 400, "Max-Forwards is no number");
         return false;
     }
-    if (has_method(request, "TRACE")) {
+    if (left > 0)
+        return true;
+    answer_options(request);
+    return false;
+}
+
+/* Answers methods and target forms that are nobody's to forward; false when it did. TRACE would
+ * show a client what others have added to its request. */
+static bool is_forwarded(struct request *request)
+{
+    const struct http_head *head = request->exchange->head;
+    if (unlikely(span_equals(head->method, SPAN("TRACE")))) {
         struct answer answer = { .status = 405 };
-        answer_put(&answer, SPAN("Allow"), SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        answer_put(&answer, SPAN("Allow"), SPAN(METHODS));
         request_answer(request, &answer, SPAN_NULL);
         return false;
     }
-    if (request->exchange->head->form == HTTP_TARGET_ASTERISK) {
-        struct answer answer = { .status = 204 };
-        request_answer(request, &answer, SPAN_NULL);
+    if (unlikely(head->form == HTTP_TARGET_ASTERISK)) {
+        answer_options(request);
         return false;
     }
-    return true;
+    return may_go_on(request);
 }
 
 /* The canonical path, or a 400; false when it answered. */
@@ -383,16 +415,6 @@ static void go_to_reserved(struct request *request)
     }
 }
 
-static bool is_repeated(const struct http_head *head, enum http_name name)
-{
-    unsigned behind = head->by_name[name];
-    for (unsigned i = behind; behind && i < head->n_fields; i++) {
-        if (head->fields[i].id == name)
-            return true;
-    }
-    return false;
-}
-
 /* Two lines of these are two opinions, and whoever reads the other one serves somebody else; false
  * when it answered. */
 static bool names_once(struct request *request)
@@ -420,7 +442,7 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
         answer_problem(request, 503, "the gateway is starting and knows no services yet");
         return;
     }
-    if (!method_is_forwarded(request) || !normalise(request))
+    if (!is_forwarded(request) || !normalise(request))
         return;
     if (request->is_internal && !names_once(request))
         return;

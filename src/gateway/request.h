@@ -52,6 +52,7 @@ struct request {
     struct span target;
     nsec started, deadline;
     bool has_deadline; /* the caller named one */
+    bool is_holding;   /* waits for the body before anybody is asked */
     bool is_calling;   /* the call is under way */
     bool is_answering; /* the response's head has gone to the client */
     bool has_body, has_body_ended;

@@ -293,6 +293,7 @@ struct worker *worker_new(const struct worker_context *context)
     worker->usage = usage_table_new();
     worker->cookies = cookie_cache_new();
     worker->random_used = sizeof(worker->random);
+    random_init(&worker->traces);
     worker->grace_timer.on_due = on_grace_over;
     worker->end_task.on_run = on_end;
     worker->collect.note = (struct note){ .kind = NOTE_COLLECT, .worker = worker };

@@ -23,6 +23,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "gateway/cookie_cache.h"
 #include "gateway/gateway.h"
 #include "gateway/view.h"
@@ -32,6 +33,7 @@
 
 #define LISTENER_SLOTS (2u * GATEWAY_LISTENERS_MAX) /* old and new ones during a reload */
 #define WORKER_RANDOM_SIZE 4096u
+#define WORKER_LINES_SIZE 196608u /* the largest head that a setting allows, and what we add */
 #define RELEASE_SLOTS 64u
 #define FREE_REQUESTS_MAX 1024u
 
@@ -136,7 +138,9 @@ struct worker {
     unsigned n_free_requests;
     uint8_t random[WORKER_RANDOM_SIZE];
     size_t random_used;
-    struct note_stop *stop; /* being stopped */
+    struct random traces;
+    char lines[WORKER_LINES_SIZE]; /* of the message that is being forwarded */
+    struct note_stop *stop;        /* being stopped */
     struct timer grace_timer;
     struct task end_task;
     unsigned n_draining;

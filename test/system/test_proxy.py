@@ -9,6 +9,7 @@ import pytest
 from support.service import Service
 from support.wire import Upstream, Wire, chunked, eventually, reply
 
+HELD = 32768  # more of a body than the gateway waits for
 MB = 1 << 20
 
 
@@ -227,16 +228,47 @@ def test_an_upgrade_is_not_passed_on(shared, name, upstream, protocol):
 
 # --- Expect ---
 
-def test_a_client_that_waits_is_told_to_go_on(shared, name, upstream):
+def test_a_client_that_waits_is_told_by_the_service_to_go_on(shared, name, upstream):
     with Wire.connect(shared.edge) as client:
         client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
                     "Expect: 100-continue\r\n\r\n")
+        service, head = upstream.request()
+        assert head.get("expect") == "100-continue"
+        service.send("HTTP/1.1 100 Continue\r\n\r\n")
         assert client.head().status == 100
         client.send("hello")
-        service, head = upstream.request()
-        assert "expect" not in head.names()
         assert service.body(head) == b"hello"
         service.send(reply("200 OK"))
+        assert client.answer()[0].status == 200
+
+
+def test_a_service_that_does_not_want_the_body_answers_at_once(shared, name, upstream):
+    with Wire.connect(shared.edge) as client:
+        client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+                    "Expect: 100-continue\r\n\r\n")
+        service, _ = upstream.request()
+        service.send(reply("403 Forbidden"))
+        head, _ = client.answer()
+        assert head.status == 403
+        assert head.get("connection") == "close"  # nobody can say whether the body comes
+
+
+def test_hints_on_the_way_are_passed_on(shared, name, upstream):
+    with Wire.connect(shared.edge) as client:
+        client.send(f"GET /api/{name}/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        service, _ = upstream.request()
+        service.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
+        hints = client.head()
+        assert (hints.status, hints.get("link")) == (103, "</a.css>; rel=preload")
+        service.send(reply("200 OK", b"x"))
+        assert client.answer()[0].status == 200
+
+
+def test_a_client_of_http_1_0_gets_no_hints(shared, name, upstream):
+    with Wire.connect(shared.edge) as client:
+        client.send(f"GET /api/{name}/ HTTP/1.0\r\nHost: a\r\n\r\n")
+        service, _ = upstream.request()
+        service.send("HTTP/1.1 103 Early Hints\r\n\r\n" + reply("200 OK", b"x").decode())
         assert client.answer()[0].status == 200
 
 
@@ -407,8 +439,9 @@ def test_a_slow_service_holds_the_client_back(shared, name):
     size = 1 << 30
     with Wire.connect(shared.edge) as client:
         client.send(f"PUT /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
+        client.send("x" * HELD)
         service, _ = upstream.request()
-        sent = client.fill(0.5)
+        sent = HELD + client.fill(0.5)
         assert sent < 64 * MB, "nothing holds the client back"
         assert used.growth < 8 * MB
         service.drain(sent)
@@ -418,11 +451,25 @@ def test_a_slow_service_holds_the_client_back(shared, name):
     upstream.close()
 
 
+def test_a_service_is_asked_when_enough_of_the_body_is_there(shared, name, upstream):
+    """A client that sends slowly holds no connection of the service meanwhile."""
+    with Wire.connect(shared.edge) as client:
+        client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        assert shared.edge_get(f"/api/{name}-none/").status == 404  # time to read the head
+        upstream.assert_untouched()
+        client.send("def")
+        service, head = upstream.request()
+        assert service.body(head) == b"abcdef"
+        service.send(reply("200 OK"))
+        assert client.answer()[0].status == 200
+
+
 def test_an_answer_may_come_before_the_body_is_whole(shared, name, upstream):
     with Wire.connect(shared.edge) as client:
-        client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc")
+        client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        client.send("x" * HELD)
         service, _ = upstream.request()
-        assert service.take(3) == b"abc"
+        service.take(HELD)
         service.send(reply("403 Forbidden", b"no"))
         head, body = client.answer()
         assert (head.status, body) == (403, b"no")

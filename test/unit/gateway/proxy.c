@@ -362,10 +362,11 @@ TEST(a_slow_service_holds_the_client_back)
     peer_send(way.client,
               "PUT /api/orders/ HTTP/1.1\r\nHost: x\r\n"
               "Content-Length: 268435456\r\n\r\n");
+    static char piece[65536];
+    CHECK_INT(send(way.client->fd, piece, sizeof(piece), MSG_NOSIGNAL), sizeof(piece));
     way.service = peer_accept(way.gate.loop, way.service_fd);
     peer_head(way.service);
-    static char piece[65536];
-    size_t sent = 0;
+    size_t sent = sizeof(piece);
     for (int n_quiet = 0; n_quiet < 50;) {
         ssize_t n = send(way.client->fd, piece, sizeof(piece), MSG_NOSIGNAL | MSG_DONTWAIT);
         n_quiet = n > 0 ? 0 : n_quiet + 1;

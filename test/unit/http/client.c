@@ -1,6 +1,176 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "http/caller.h"
+#include "http/client.h"
+
+#include "base/buf.h"
+#include "http/peer.h"
+
+/* A pool, a listener that the test answers for, and one call with what it was told. */
+struct bench {
+    struct fake_clock clock;
+    struct loop *loop;
+    struct http_pool *pool;
+    struct address address;
+    int listen_fd;
+};
+
+struct caller {
+    struct http_call call;
+    struct bench *bench;
+    unsigned status, n_responses, n_ends, n_faults, n_drained, n_interim;
+    enum http_fault fault;
+    struct buf body;
+    bool pauses, cancels, calls_again;
+    struct caller *next;
+};
+
+static const struct http_out_field host = { SPAN("host"), SPAN("up") };
+static const struct http_message get = {
+    .method = SPAN("GET"),
+    .target = SPAN("/x"),
+    .fields = &host,
+    .n_fields = 1,
+};
+
+#define REQUEST "GET /x HTTP/1.1\r\nhost: up\r\n\r\n"
+#define RESPONSE "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+static void caller_start(struct caller *caller);
+
+static void caller_on_response(struct http_call *call, const struct http_head *head)
+{
+    struct caller *caller = container_of(call, struct caller, call);
+    caller->n_responses++;
+    caller->status = head->status;
+    if (caller->cancels)
+        http_call_cancel(call);
+}
+
+static void caller_on_body(struct http_call *call, struct span bytes)
+{
+    struct caller *caller = container_of(call, struct caller, call);
+    CHECK(call->stream);
+    buf_put(&caller->body, bytes);
+    if (caller->pauses)
+        http_call_pause(call);
+}
+
+static void caller_on_end(struct http_call *call)
+{
+    struct caller *caller = container_of(call, struct caller, call);
+    CHECK(!call->stream);
+    caller->n_ends++;
+    if (caller->calls_again)
+        caller_start(caller->next);
+}
+
+static void caller_on_fault(struct http_call *call, enum http_fault fault)
+{
+    struct caller *caller = container_of(call, struct caller, call);
+    CHECK(!call->stream);
+    caller->n_faults++;
+    caller->fault = fault;
+}
+
+static void caller_on_drained(struct http_call *call)
+{
+    container_of(call, struct caller, call)->n_drained++;
+}
+
+static void caller_on_interim(struct http_call *call, const struct http_head *head)
+{
+    struct caller *caller = container_of(call, struct caller, call);
+    caller->n_interim++;
+    caller->status = head->status;
+    if (caller->cancels)
+        http_call_cancel(call);
+}
+
+static const struct http_call_ops caller_ops = {
+    caller_on_response, caller_on_body,    caller_on_end,
+    caller_on_fault,    caller_on_drained, caller_on_interim,
+};
+
+static struct bench *bench_new(const struct http_pool_settings *settings)
+{
+    struct bench *bench = mem_new(struct bench);
+    fake_clock_init(&bench->clock);
+    bench->loop = loop_new(&bench->clock.clock);
+    bench->pool = http_pool_new(bench->loop, settings ? settings : &http_pool_settings_default);
+    bench->listen_fd = listen_on_loopback(&bench->address);
+    return bench;
+}
+
+static void bench_free(struct bench *bench)
+{
+    http_pool_free(bench->pool);
+    loop_free(bench->loop);
+    close(bench->listen_fd);
+    free(bench);
+}
+
+static void caller_send(struct caller *caller, const struct http_message *request, nsec deadline)
+{
+    http_call_start(caller->bench->pool, &caller->call, &caller->bench->address, request, deadline);
+}
+
+static void caller_start(struct caller *caller)
+{
+    caller_send(caller, &get, NSEC_NEVER);
+}
+
+static struct caller *caller_new(struct bench *bench)
+{
+    struct caller *caller = mem_new(struct caller);
+    caller->bench = bench;
+    caller->call.ops = &caller_ops;
+    return caller;
+}
+
+static void caller_free(struct caller *caller)
+{
+    http_call_cancel(&caller->call);
+    buf_fini(&caller->body);
+    free(caller);
+}
+
+static void wait_until(struct bench *bench, const unsigned *count, unsigned n)
+{
+    time_t until = time(NULL) + PEER_PATIENCE;
+    while (*count < n) {
+        CHECK_INT(loop_turn(bench->loop, NSEC_PER_MSEC), 0);
+        CHECK(time(NULL) < until);
+    }
+}
+
+static void expect_end(struct caller *caller, unsigned status, const char *body)
+{
+    wait_until(caller->bench, &caller->n_ends, 1);
+    CHECK_INT(caller->status, status);
+    CHECK(span_is(buf_span(&caller->body), body));
+    CHECK_INT(caller->n_ends + caller->n_faults, 1);
+    caller->n_ends = 0;
+    buf_clear(&caller->body);
+}
+
+static void expect_fault(struct caller *caller, enum http_fault fault)
+{
+    wait_until(caller->bench, &caller->n_faults, 1);
+    CHECK_INT(caller->fault, fault);
+    CHECK_INT(caller->n_ends + caller->n_faults, 1);
+    caller->n_faults = 0;
+}
+
+/* One complete call over a connection that then stays. */
+static struct peer *warm_up(struct caller *caller)
+{
+    caller_start(caller);
+    struct peer *peer = peer_accept(caller->bench->loop, caller->bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    peer_send(peer, RESPONSE);
+    expect_end(caller, 200, "hello");
+    return peer;
+}
 
 TEST(a_connection_is_kept_and_used_again)
 {
@@ -188,6 +358,70 @@ TEST(an_invalid_answer_is_a_fault)
     for (int i = 0; i < 17; i++)
         peer_send(peer, "HTTP/1.1 102 Processing\r\n\r\n");
     expect_fault(caller, HTTP_FAULT_INVALID);
+    peer_close(peer);
+    caller_free(caller);
+    bench_free(bench);
+}
+
+TEST(interim_heads_are_passed_on_and_bounded)
+{
+    struct bench *bench = bench_new(NULL);
+    struct caller *caller = caller_new(bench);
+    caller_start(caller);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    peer_send(peer, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Conti");
+    settle(bench->loop);
+    CHECK_INT(caller->n_interim, 1);
+    CHECK_INT(caller->status, 103);
+    peer_send(peer, "nue\r\n\r\n" RESPONSE);
+    expect_end(caller, 200, "hello");
+    CHECK_INT(caller->n_interim, 2);
+
+    /* The limit is per call, and in number. */
+    caller_start(caller);
+    peer_expect(peer, REQUEST);
+    for (int i = 0; i < 16; i++)
+        peer_send(peer, "HTTP/1.1 102 Processing\r\n\r\n");
+    settle(bench->loop);
+    CHECK_INT(caller->n_interim, 18);
+    peer_send(peer, "HTTP/1.1 102 Processing\r\n\r\n");
+    expect_fault(caller, HTTP_FAULT_INVALID);
+    CHECK_INT(caller->n_interim, 18);
+    peer_expect_gone(peer);
+    peer_close(peer);
+    caller_free(caller);
+
+    /* And in size: they share the limit of the head that they precede. */
+    char text[20000];
+    memset(text, 'x', sizeof(text));
+    caller = caller_new(bench);
+    caller_start(caller);
+    peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    for (int i = 0; i < 4; i++) {
+        peer_send(peer, "HTTP/1.1 103 Early Hints\r\na: ");
+        peer_send_span(peer, (struct span){ text, 10000 });
+        peer_send(peer, "\r\nb: ");
+        peer_send_span(peer, (struct span){ text, 10000 });
+        peer_send(peer, "\r\n\r\n");
+        settle(bench->loop);
+    }
+    expect_fault(caller, HTTP_FAULT_INVALID);
+    CHECK_INT(caller->n_interim, 3);
+    peer_close(peer);
+    caller_free(caller);
+
+    /* One that ends the call from inside. */
+    caller = caller_new(bench);
+    caller->cancels = true;
+    caller_start(caller);
+    peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, REQUEST);
+    peer_send(peer, "HTTP/1.1 103 Early Hints\r\n\r\n" RESPONSE);
+    peer_expect_gone(peer);
+    CHECK_INT(caller->n_interim, 1);
+    CHECK_INT(caller->n_responses, 0);
     peer_close(peer);
     caller_free(caller);
     bench_free(bench);
