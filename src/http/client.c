@@ -166,7 +166,9 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     call->stream = stream;
     call->is_head_request = span_equals(request->method, SPAN("HEAD"));
 
+    call->trailers = SPAN_NULL;
     stream->call = call;
+    stream->wants_trailers = request->wants_trailers;
     stream->deadline = deadline;
     stream->sent_at = stream->received_at = loop_now(pool->loop);
     stream->sending = request->body;

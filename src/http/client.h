@@ -66,6 +66,7 @@ struct http_call {
     const struct http_call_ops *ops;
     struct http_stream *stream; /* NULL when the call is over */
     bool is_head_request;
+    struct span trailers; /* see http_call_trailers() */
 };
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);
@@ -90,6 +91,14 @@ size_t http_call_unsent(const struct http_call *call);
 /* Stops and restarts the flow of the response body. */
 void http_call_pause(struct http_call *call);
 void http_call_resume(struct http_call *call);
+
+/* In on_end: the field lines that followed the body of the response, without those that must not
+ * stand there, in wire form. Empty when there were none, and when http_message.wants_trailers did
+ * not ask for them. */
+static inline struct span http_call_trailers(const struct http_call *call)
+{
+    return call->trailers;
+}
 
 /* Gives the call up; its connection is closed. No callback follows. Idempotent. */
 void http_call_cancel(struct http_call *call);

@@ -408,7 +408,8 @@ static bool connection_advance(struct connection *connection, unsigned *n_reads)
     }
 
     struct span bytes;
-    switch (inlet_receive(in, connection->watch.fd, server->hot, &server->spares, &bytes)) {
+    switch (inlet_receive(in, connection->watch.fd, server->hot, INLET_RECEIVE_SIZE,
+                          &server->spares, &bytes)) {
     case INLET_BYTES: {
         size_t used = connection_use(connection, bytes);
         if (!connection->is_closed)

@@ -37,7 +37,8 @@ static inline size_t fifo_size(const struct fifo *fifo)
 
 static inline struct span fifo_span(const struct fifo *fifo)
 {
-    return (struct span){ fifo->buf.data + fifo->offset, fifo_size(fifo) };
+    return fifo->buf.data ? (struct span){ fifo->buf.data + fifo->offset, fifo_size(fifo) }
+                          : SPAN_NULL;
 }
 
 /* Where `size` more bytes can be written; fifo_grow() says how many were. */

@@ -7,11 +7,11 @@
 
 #define KEPT_RECEIVE_SIZE 16384u
 
-int inlet_receive(struct inlet *inlet, int fd, char *hot, struct spares *spares,
+int inlet_receive(struct inlet *inlet, int fd, char *hot, size_t size, struct spares *spares,
                   struct span *ret_bytes)
 {
     bool is_hot = fifo_size(&inlet->kept) == 0;
-    size_t room = is_hot ? INLET_HOT_SIZE : KEPT_RECEIVE_SIZE;
+    size_t room = is_hot || size < KEPT_RECEIVE_SIZE ? size : KEPT_RECEIVE_SIZE;
     char *at = is_hot ? hot : fifo_reserve(&inlet->kept, spares, room);
 
     ssize_t n;

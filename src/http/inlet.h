@@ -21,7 +21,8 @@
 
 #include "http/fifo.h"
 
-#define INLET_HOT_SIZE 65536u
+#define INLET_HOT_SIZE 262144u /* of the buffer; memory that is never written to costs none */
+#define INLET_RECEIVE_SIZE 65536u
 
 struct inlet {
     struct fifo kept;
@@ -46,8 +47,8 @@ enum inlet_answer {
     INLET_GONE,    /* reset */
 };
 
-/* Returns an enum inlet_answer, never a fault. */
-int inlet_receive(struct inlet *inlet, int fd, char *hot, struct spares *spares,
+/* At most `size` bytes, INLET_HOT_SIZE or less. Returns an enum inlet_answer, never a fault. */
+int inlet_receive(struct inlet *inlet, int fd, char *hot, size_t size, struct spares *spares,
                   struct span *ret_bytes) MUST_CHECK;
 
 /* `used` of the bytes received, or of the kept ones, are done with; the rest is kept. */

@@ -71,6 +71,7 @@ void http_stream_close(struct http_stream *stream)
     task_cancel(&stream->task);
     inlet_fini(&stream->in, &pool->spares);
     outlet_fini(&stream->out, &pool->spares);
+    fifo_consume(&stream->trailers, &pool->spares, fifo_size(&stream->trailers));
     http_upstream_drop(stream);
     list_add_last(&pool->dead, &stream->link);
     task_defer(&pool->reaper, pool->loop);
@@ -184,6 +185,48 @@ static void stream_end(struct http_stream *stream, bool has_more)
     call->ops->on_end(call);
 }
 
+/* The decoder bounds the section. */
+static void keep_trailers(struct http_stream *stream, struct span piece)
+{
+    if (stream->wants_trailers)
+        fifo_append(&stream->trailers, &stream->pool->spares, piece);
+}
+
+/* Reads the section and writes what may be passed on; false when it breaks the rules. */
+static bool read_trailers(struct http_stream *stream, struct fifo *lines)
+{
+    struct http_pool *pool = stream->pool;
+    struct http_head *head = &pool->head; /* that of the response is over */
+    struct http1_error error;
+    struct span section = fifo_span(&stream->trailers);
+    if (section.size == 0)
+        return true;
+    if (http1_parse_trailers(section, &pool->settings.limits, head, &error))
+        return false;
+
+    size_t size = section.size + head->n_fields * sizeof(": ");
+    struct http1_out out = { .data = fifo_reserve(lines, &pool->spares, size), .capacity = size };
+    for (unsigned i = 0; i < head->n_fields; i++)
+        http1_put_parsed(&out, &head->fields[i]);
+    fifo_grow(lines, out.size);
+    fifo_consume(&stream->trailers, &pool->spares, section.size);
+    return true;
+}
+
+static void stream_complete(struct http_stream *stream, bool has_more)
+{
+    struct http_pool *pool = stream->pool;
+    struct http_call *call = stream->call;
+    struct fifo lines = { 0 };
+    if (!read_trailers(stream, &lines)) {
+        stream_fail(stream, HTTP_FAULT_INVALID);
+        return;
+    }
+    call->trailers = fifo_span(&lines);
+    stream_end(stream, has_more);
+    fifo_consume(&lines, &pool->spares, fifo_size(&lines)); /* the call may be gone */
+}
+
 static void begin_body(struct http_stream *stream)
 {
     struct http_call *call = stream->call;
@@ -247,8 +290,8 @@ static size_t use_body(struct http_stream *stream, struct span bytes)
     while (!stream->is_closed && !stream->is_paused) {
         switch (http_body_decode(&stream->body, &rest, &data)) {
         case HTTP1_CHUNK_DATA: stream->call->ops->on_body(stream->call, data); break;
-        case HTTP1_CHUNK_TRAILER: break;
-        case HTTP1_CHUNK_END: stream_end(stream, rest.size > 0); return bytes.size;
+        case HTTP1_CHUNK_TRAILER: keep_trailers(stream, data); break;
+        case HTTP1_CHUNK_END: stream_complete(stream, rest.size > 0); return bytes.size;
         case HTTP1_CHUNK_MORE: return bytes.size - rest.size;
         default: stream_fail(stream, HTTP_FAULT_INVALID); return bytes.size;
         }
@@ -286,7 +329,8 @@ static bool stream_receive(struct http_stream *stream)
 {
     struct http_pool *pool = stream->pool;
     struct span bytes;
-    switch (inlet_receive(&stream->in, stream->watch.fd, pool->hot, &pool->spares, &bytes)) {
+    switch (inlet_receive(&stream->in, stream->watch.fd, pool->hot, INLET_RECEIVE_SIZE,
+                          &pool->spares, &bytes)) {
     case INLET_BYTES: break;
     case INLET_END: stream_end_of_input(stream); return false;
     case INLET_GONE: stream_break(stream); return false;

@@ -63,8 +63,9 @@ struct http_stream {
     struct inlet in;
     struct outlet out;
     struct http_body body;
-    nsec deadline; /* of the response head */
-    nsec since;    /* of the connection, or of the idle time */
+    struct fifo trailers; /* the section as it came, where it is wanted */
+    nsec deadline;        /* of the response head */
+    nsec since;           /* of the connection, or of the idle time */
     nsec received_at, sent_at;
     uint64_t content_length, sent; /* of the request's body */
     size_t scanned;
@@ -74,6 +75,7 @@ struct http_stream {
     unsigned n_interim; /* 1xx heads of this call */
     uint32_t interim_size;
     bool is_request_done, is_reused, has_answer_bytes, keeps_alive, is_paused;
+    bool wants_trailers;
     bool has_fault;   /* to be told from the loop */
     bool cannot_send; /* the peer takes nothing more, but may have answered */
     bool is_running, is_closed;
