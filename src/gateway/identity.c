@@ -73,7 +73,7 @@ void identity_read(const struct identity_context *context, struct identity *ret_
 
     if (context->is_internal && take_from_trusted_caller(context, identity)) {
         if (!identity->is_anonymous && identity->has_cookie)
-            identity->device = span_of(identity->cookie.device);
+            identity->device = (struct span){ identity->cookie.device, DEVICE_ID_SIZE };
         return;
     }
     if (!identity->has_cookie)
@@ -85,7 +85,7 @@ void identity_read(const struct identity_context *context, struct identity *ret_
     }
     identity->is_anonymous = false;
     identity->customer = span_of(identity->cookie.customer);
-    identity->device = span_of(identity->cookie.device);
+    identity->device = (struct span){ identity->cookie.device, DEVICE_ID_SIZE };
 }
 
 void identity_make_device(struct identity *identity, const uint8_t random[DEVICE_RANDOM_SIZE])

@@ -207,7 +207,7 @@ static void call_endpoint(struct request *request)
     const struct endpoints *endpoints = request->epoch->view->endpoints;
     const struct endpoint *endpoint = &endpoints->endpoints[request->endpoint];
     struct baggage ours;
-    ours.bom = span_of(request->bom->id);
+    ours.bom = bom_id(request->bom);
     ours.customer = request->identity.customer;
     ours.lane = request->identity.lane;
     struct worker *worker = request->worker;
@@ -334,7 +334,7 @@ static void respond(struct request *request, const struct http_head *head)
 {
     struct set_cookie memory;
     struct forward_answer ours = {
-        .bom = span_of(request->bom->id),
+        .bom = bom_id(request->bom),
         .set_cookie = cookie_for(request, head, &memory),
     };
     name_build(request, head, &ours);

@@ -235,7 +235,7 @@ static void put_context(struct request *request, struct answer *answer, struct s
     if (answer->is_public || !request->bom)
         return;
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    answer_put(answer, SPAN("Sarsen-Bom"), span_of(request->bom->id));
+    answer_put(answer, SPAN("Sarsen-Bom"), bom_id(request->bom));
     if (request->contract != NO_INDEX) {
         answer_put(answer, SPAN("Sarsen-Contract"),
                    snapshot_contract_at(snapshot, request->contract)->name);

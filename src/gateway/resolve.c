@@ -32,7 +32,7 @@ static void put_resolution(struct buf *body, const struct request *request,
     struct json_out json = { .buf = body };
     json_open(&json, '{');
     json_key(&json, SPAN("bom"));
-    json_text(&json, span_of(request->bom->id));
+    json_text(&json, bom_id(request->bom));
     json_key(&json, SPAN("reason"));
     json_text(&json, span_of(resolve_reason_name(request->reason)));
     put_contracts(&json, request);
@@ -131,7 +131,7 @@ static const struct bom *find_bom(struct request *request, struct span id)
     if (bom)
         return bom;
     request_resolve(request);
-    return span_equals(span_of(request->bom->id), id) ? request->bom : NULL;
+    return span_equals(bom_id(request->bom), id) ? request->bom : NULL;
 }
 
 static void answer_import_map(struct request *request, struct span id)

@@ -407,6 +407,11 @@ struct bom {
     unsigned n_builds;
 };
 
+static inline struct span bom_id(const struct bom *bom)
+{
+    return (struct span){ bom->id, BOM_ID_SIZE };
+}
+
 /* The release of an app in a BOM, or NULL. */
 const struct snapshot_release *bom_release(const struct bom *bom, struct span app);
 
