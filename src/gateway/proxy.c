@@ -411,6 +411,9 @@ static void on_response_end(struct http_call *call)
     struct request *request = container_of(call, struct request, call);
     request_enter(request);
     request->is_calling = false;
+    struct span trailers = http_call_trailers(call);
+    if (unlikely(trailers.size))
+        http_put_trailers(request->exchange, trailers);
     end_whole(request);
     request_leave(request);
 }

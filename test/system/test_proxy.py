@@ -272,6 +272,32 @@ def test_a_client_of_http_1_0_gets_no_hints(shared, name, upstream):
         assert client.answer()[0].status == 200
 
 
+TRAILED = ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+           "1\r\nx\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n")
+
+
+def test_trailers_reach_a_client_that_wants_them(shared, name, upstream):
+    with Wire.connect(shared.edge) as client:
+        client.send(f"GET /api/{name}/ HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n"
+                    "Connection: te\r\n\r\n")
+        service, head = upstream.request()
+        assert (head.get("te"), head.get("connection")) == ("trailers", "te")
+        service.send(TRAILED)
+        assert client.head().get("transfer-encoding") == "chunked"
+        # What frames a message, or is for its sender alone, is no trailer.
+        assert client.take(3 + 3 + 3 + 10 + 2) == b"1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n"
+
+
+def test_trailers_are_dropped_for_others(shared, name, upstream):
+    with Wire.connect(shared.edge) as client:
+        client.send(f"GET /api/{name}/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        service, head = upstream.request()
+        assert "te" not in head.names()
+        service.send(TRAILED)
+        client.head()
+        assert client.take(11) == b"1\r\nx\r\n0\r\n\r\n"
+
+
 def test_a_client_that_does_not_wait_needs_no_100(shared, name, upstream):
     with Wire.connect(shared.edge) as client:
         client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
