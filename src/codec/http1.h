@@ -132,8 +132,9 @@ struct http_head {
 };
 
 struct http1_limits {
-    size_t head; /* bytes of the whole head */
-    size_t line; /* bytes of the start line, and of any field line, with its CRLF */
+    size_t head;     /* bytes of the whole head */
+    size_t line;     /* bytes of the start line, and of any field line, with its CRLF */
+    unsigned fields; /* field lines; 0 is HTTP1_MAX_FIELDS, which is also the most there can be */
 };
 
 enum http1_answer {

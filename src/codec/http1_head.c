@@ -18,6 +18,7 @@ struct parser {
     const char *at, *end;
     const char *line; /* where the current line starts */
     size_t max_line;
+    unsigned max_fields;
     struct http1_error *error;
     bool is_response, is_in_start_line;
     bool is_cut; /* `end` is the limit, not the end of the input */
@@ -215,7 +216,7 @@ static int read_long_name(struct parser *parser, struct http_field *field)
 
 static int parse_field(struct parser *parser, struct http_head *head, struct http1_seen *seen)
 {
-    if (unlikely(head->n_fields == HTTP1_MAX_FIELDS))
+    if (unlikely(head->n_fields == parser->max_fields))
         return refuse(parser, 431, "there are too many fields");
     struct http_field *field = &head->fields[head->n_fields];
     struct span name = { parser->at, 0 };
@@ -284,6 +285,8 @@ static struct parser parser_of(struct span bytes, const struct http1_limits *lim
         .line = bytes.data,
         .end = bytes.data + size,
         .max_line = limits->line,
+        .max_fields =
+            limits->fields && limits->fields < HTTP1_MAX_FIELDS ? limits->fields : HTTP1_MAX_FIELDS,
         .error = error,
         .is_cut = is_cut,
         .is_in_start_line = true,

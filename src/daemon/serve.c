@@ -8,12 +8,12 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/control.h"
+#include "daemon/resources.h"
 #include "daemon/settings.h"
 #include "io/process.h"
 #include "io/signals.h"
@@ -222,7 +222,10 @@ static int load_file(const char *file, const char *data, struct settings **ret_s
 static int load(const struct server *server, struct settings **ret_settings,
                 struct problem *problem)
 {
-    return load_file(server->config, server->data, ret_settings, problem);
+    int r = load_file(server->config, server->data, ret_settings, problem);
+    if (!r)
+        resources_share_descriptors(&(*ret_settings)->gateway);
+    return r;
 }
 
 static void reload(struct server *server)
@@ -263,25 +266,15 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
-/* Every connection is a descriptor, so the limit is raised as far as it goes. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static int serve(struct server *server)
 {
     struct problem problem = { 0 };
+    resources_raise_descriptors();
     if (load(server, &server->settings, &problem)) {
         print_problem(server->config, &problem);
         return EXIT_FAILED;
     }
     log_setup(server->settings->log_level, server->settings->log_is_json);
-    raise_file_limit();
 
     server->loop = loop_new(clock_system());
     server->signals.on_signal = on_signal;

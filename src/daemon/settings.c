@@ -72,6 +72,35 @@ static bool set_choice(void *at, const struct setting *setting, struct span text
     return true;
 }
 
+/* "4096", "32KiB", "1MiB", "2GiB". */
+static bool read_size(struct span text, uint64_t *ret_size)
+{
+    static const struct span units[] = { SPAN("KiB"), SPAN("MiB"), SPAN("GiB") };
+    unsigned bits = 0;
+    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]) && !bits; i++) {
+        if (!span_ends_with(text, units[i]))
+            continue;
+        text = span_first(text, text.size - units[i].size);
+        bits = 10 * (i + 1);
+    }
+    uint64_t count;
+    if (!span_to_uint(text, UINT64_MAX >> bits, &count))
+        return false;
+    *ret_size = count << bits;
+    return true;
+}
+
+static bool set_size(uint64_t *at, const struct setting *setting, struct span text)
+{
+    uint64_t size;
+    if (!read_size(text, &size) || size > setting->max)
+        return false;
+    if (size < setting->min && (size || strcmp(setting->standard, "0") != 0))
+        return false;
+    *at = size;
+    return true;
+}
+
 static bool set_number(void *at, const struct setting *setting, struct span text)
 {
     if (setting->kind == KIND_COUNT) {
@@ -121,6 +150,7 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
     case KIND_BOOL: return set_bool(at, text);
     case KIND_COUNT:
     case KIND_DURATION: return set_number(at, setting, text);
+    case KIND_SIZE: return set_size(at, setting, text);
     case KIND_CHOICE: return set_choice(at, setting, text);
     case KIND_ADDRESS:
         if (address_parse(text, &address) || !address_is_loopback(&address))

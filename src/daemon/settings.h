@@ -33,6 +33,7 @@ struct settings {
     nsec retire_window;
     nsec usage_keep;  /* of the hourly rows */
     nsec drain_grace; /* how long requests under way may take at shutdown */
+    uint64_t memory;  /* watermarks are shares of it; 0 = what the machine gives */
     struct gateway_settings gateway;
     struct gateway_route *routes;
 };

@@ -8,8 +8,12 @@
 #include "daemon/settings.h"
 
 #define AT(member) offsetof(struct settings, member)
+#define MSECS(n) ((n)*NSEC_PER_MSEC)
 #define SECONDS(n) ((n)*NSEC_PER_SEC)
 #define DAYS(n) SECONDS((n)*86400ull)
+#define KIB(n) ((n)*1024ull)
+#define MIB(n) KIB((n)*1024ull)
+#define GIB(n) MIB((n)*1024ull)
 
 const struct setting settings_table[] = {
     { "data", KIND_TEXT, AT(data), ".sarsen", 0, 0, "a directory",
@@ -35,15 +39,65 @@ const struct setting settings_table[] = {
       "name any customer, so this is for private networks only" },
     { "gateway.workers", KIND_COUNT, AT(gateway.n_workers), "0", 0, 256, "0 to 256",
       "threads that serve requests; 0 is one per core" },
-    { "gateway.upstream_timeout", KIND_DURATION, AT(gateway.upstream_timeout), "30s", NSEC_PER_MSEC,
+    { "gateway.head_timeout", KIND_DURATION, AT(gateway.client.head_timeout), "10s", MSECS(100),
+      SECONDS(3600), "100ms to 1h",
+      "until the head of a request is complete, from its first byte; of the first request on a "
+      "connection from connecting on" },
+    { "gateway.idle_timeout", KIND_DURATION, AT(gateway.client.idle_timeout), "60s", SECONDS(1),
+      SECONDS(3600), "1s to 1h", "how long a client's connection may stay without a request" },
+    { "gateway.stall_timeout", KIND_DURATION, AT(gateway.client.stall_timeout), "30s", MSECS(100),
+      SECONDS(3600), "100ms to 1h",
+      "how long a request's body may bring nothing, and a client take nothing of an answer" },
+    { "gateway.request_timeout", KIND_DURATION, AT(gateway.request_timeout), "0s", 0,
+      SECONDS(86400), "0s to 1d",
+      "from a request's head to the end of its answer; 0s is no limit, as streams need it" },
+    { "gateway.limits.head", KIND_SIZE, AT(gateway.client.limits.head), "32KiB", KIB(1), MIB(1),
+      "1KiB to 1MiB", "the head of a request" },
+    { "gateway.limits.line", KIND_SIZE, AT(gateway.client.limits.line), "8KiB", 256, MIB(1),
+      "256 to 1MiB", "one line of it: the request line, or a field" },
+    { "gateway.limits.fields", KIND_COUNT, AT(gateway.client.limits.fields), "100", 1,
+      HTTP1_MAX_FIELDS, "1 to 100", "field lines of it" },
+    { "gateway.limits.body", KIND_SIZE, AT(gateway.client.max_body), "0", 1, UINT64_MAX,
+      "0, or a size such as 100MiB", "the body of a request; 0 is no limit" },
+    { "gateway.limits.body_rate", KIND_SIZE, AT(gateway.client.body_min_rate), "1KiB", 0, GIB(1),
+      "0 to 1GiB", "how much of it must come in a second, on average; 0 is no limit" },
+    { "gateway.limits.body_grace", KIND_DURATION, AT(gateway.client.body_grace), "5s", 0,
+      SECONDS(3600), "0s to 1h", "how long it may take before that counts" },
+    { "gateway.limits.buffered", KIND_SIZE, AT(gateway.client.max_buffered), "256KiB", KIB(16),
+      MIB(64), "16KiB to 64MiB",
+      "what is kept for one connection while who should take it does not; then the other side "
+      "waits" },
+    { "gateway.limits.requests", KIND_COUNT, AT(gateway.client.max_requests), "100000", 1,
+      1000000000, "1 to 1000000000", "requests on one connection; the last answer says close" },
+    { "gateway.limits.connections", KIND_COUNT, AT(gateway.client.max_connections), "0", 0,
+      10000000, "0 to 10000000",
+      "of clients, in all; 0 is what file descriptors leave, which is also the most" },
+    { "gateway.limits.connections_per_address", KIND_COUNT, AT(gateway.client.max_per_address),
+      "1024", 0, 10000000, "0 to 10000000",
+      "of clients with one address (of IPv6 one /64) on edge listeners; 0 is no limit" },
+    { "gateway.upstream.connect_timeout", KIND_DURATION, AT(gateway.upstream.connect_timeout), "1s",
+      MSECS(1), SECONDS(60), "1ms to 1m", "until a connection to an instance stands" },
+    { "gateway.upstream.answer_timeout", KIND_DURATION, AT(gateway.answer_timeout), "30s", MSECS(1),
       SECONDS(3600), "1ms to 1h",
       "until a service's answer begins; a smaller Sarsen-Deadline of a caller wins" },
-    { "gateway.connect_timeout", KIND_DURATION, AT(gateway.connect_timeout), "1s", NSEC_PER_MSEC,
-      SECONDS(60), "1ms to 1m", "until a connection to an instance stands" },
-    { "gateway.idle_timeout", KIND_DURATION, AT(gateway.idle_timeout), "60s", SECONDS(1),
-      SECONDS(3600), "1s to 1h", "how long a client's connection may stay without a request" },
-    { "gateway.max_connections_per_address", KIND_COUNT, AT(gateway.max_per_address), "1024", 0,
-      1000000, "0 to 1000000", "of one address on edge listeners, per worker; 0 is no limit" },
+    { "gateway.upstream.stall_timeout", KIND_DURATION, AT(gateway.upstream.stall_timeout), "60s",
+      MSECS(100), SECONDS(3600), "100ms to 1h",
+      "how long the body of its answer may bring nothing, and it take nothing of a request" },
+    { "gateway.upstream.idle_timeout", KIND_DURATION, AT(gateway.upstream.idle_timeout), "30s",
+      MSECS(100), SECONDS(3600), "100ms to 1h", "how long a connection to it is kept unused" },
+    { "gateway.upstream.head", KIND_SIZE, AT(gateway.upstream.limits.head), "64KiB", KIB(1), MIB(1),
+      "1KiB to 1MiB", "the head of its answer" },
+    { "gateway.upstream.line", KIND_SIZE, AT(gateway.upstream.limits.line), "16KiB", 256, MIB(1),
+      "256 to 1MiB", "one line of it" },
+    { "gateway.upstream.connections", KIND_COUNT, AT(gateway.upstream.max_connections), "1024", 1,
+      1000000, "1 to 1000000", "to one instance, of each worker" },
+    { "gateway.upstream.idle_connections", KIND_COUNT, AT(gateway.upstream.max_idle), "64", 0,
+      1000000, "0 to 1000000", "of these, how many are kept while nothing uses them" },
+    { "gateway.memory", KIND_SIZE, AT(memory), "0", MIB(16), UINT64_MAX,
+      "0, or a size from 16MiB on",
+      "what the process may use: from 80 % on connections are not kept, from 90 % on new requests "
+      "get 503, from 95 % on idle connections are closed. 0 is the smaller of the cgroup's limit "
+      "and 80 % of the machine's memory" },
     { "gateway.cookie.ttl", KIND_DURATION, AT(gateway.cookie_ttl), "400d", SECONDS(60), DAYS(400),
       "1m to 400d", "how long the signed cookie is good for" },
     { "gateway.cookie.secure", KIND_BOOL, AT(gateway.is_cookie_secure), "false", 0, 0,
@@ -104,10 +158,10 @@ static void write_leaf(struct json_out *out, const struct setting *setting)
         json_text(out, SPAN("boolean"));
     } else if (setting->kind == KIND_COUNT) {
         json_text(out, SPAN("integer"));
-    } else if (setting->kind == KIND_LISTENERS) {
+    } else if (setting->kind == KIND_LISTENERS || setting->kind == KIND_SIZE) {
         json_open(out, '[');
         json_text(out, SPAN("string"));
-        json_text(out, SPAN("array"));
+        json_text(out, setting->kind == KIND_SIZE ? SPAN("integer") : SPAN("array"));
         json_close(out, ']');
     } else {
         json_text(out, SPAN("string"));

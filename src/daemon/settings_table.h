@@ -18,6 +18,7 @@ enum kind {
     KIND_BOOL,
     KIND_COUNT,
     KIND_DURATION,
+    KIND_SIZE,      /* of bytes: a count, or one with KiB, MiB, GiB; 0 also where it is standard */
     KIND_CHOICE,    /* one of the words of `accepts`, stored as its position */
     KIND_ADDRESS,   /* text of an address */
     KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */
@@ -28,7 +29,7 @@ struct setting {
     enum kind kind;
     size_t at; /* offset in struct settings */
     const char *standard;
-    uint64_t min, max; /* of counts; of durations in nanoseconds */
+    uint64_t min, max; /* of counts and sizes; of durations in nanoseconds */
     const char *accepts;
     const char *help;
 };

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "gateway/view.h"
 #include "gateway/worker.h"
+#include "http/census.h"
 #include "io/file.h"
 
 #define WORKERS_MAX 256u
@@ -49,6 +50,7 @@ struct gateway {
     struct route_table *routes;
     struct endpoints *endpoints;
     char *blobs;
+    struct http_census *census; /* of all workers */
     struct worker *workers[WORKERS_MAX];
     unsigned n_workers, n_running;
     struct listener *slots[LISTENER_SLOTS];
@@ -199,11 +201,9 @@ static struct note_listener *listener_note(struct gateway *gateway, const struct
     note->slot = listener->slot;
     note->fd = listener->fds[listener->n_fds == 1 ? 0 : worker];
     note->is_internal = listener->settings.is_internal;
-    note->settings = http_settings_default;
-    if (gateway->settings.idle_timeout)
-        note->settings.idle_timeout = gateway->settings.idle_timeout;
-    if (!note->is_internal)
-        note->settings.max_per_address = gateway->settings.max_per_address;
+    note->settings = gateway->settings.client;
+    if (note->is_internal)
+        note->settings.max_per_address = 0;
     return note;
 }
 
@@ -423,6 +423,7 @@ static void keep_settings(struct gateway *gateway, const struct gateway_settings
     gateway->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
     gateway->settings = *settings;
     gateway->settings.blobs = gateway->blobs;
+    gateway->settings.client.census = gateway->settings.upstream.census = gateway->census;
     gateway->settings.routes = NULL;
     route_table_unref(gateway->routes);
     gateway->routes = route_table_new(settings->routes, settings->n_routes);
@@ -465,6 +466,7 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     gateway->loop = loop;
     gateway->hooks = *hooks;
     gateway->inbox = mailbox_new(loop, on_letter, gateway);
+    gateway->census = http_census_new();
     keep_settings(gateway, settings);
     unsigned n_workers = settings->n_workers ? settings->n_workers : count_cores();
     if (n_workers > WORKERS_MAX)
@@ -473,11 +475,9 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     struct worker_context context = {
         .clock = loop_clock(loop),
         .control = gateway->inbox,
-        .pool = http_pool_settings_default,
+        .pool = gateway->settings.upstream,
         .keys = *keys,
     };
-    if (settings->connect_timeout)
-        context.pool.connect_timeout = settings->connect_timeout;
     for (; gateway->n_workers < n_workers; gateway->n_workers++)
         gateway->workers[gateway->n_workers] = worker_new(&context);
 
@@ -574,6 +574,7 @@ struct gateway *gateway_free(struct gateway *gateway)
         listener_free(gateway->slots[i]);
     endpoints_unref(gateway->endpoints);
     route_table_unref(gateway->routes);
+    http_census_free(gateway->census);
     free(gateway->blobs);
     free(gateway);
     return NULL;

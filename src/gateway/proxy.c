@@ -558,7 +558,7 @@ static void make_target(struct request *request, size_t strip)
 /* Until when the response's head must have come: ours, or the caller's when that is sooner. */
 static void set_deadline(struct request *request)
 {
-    request->deadline = request->started + request->epoch->view->limits.upstream_timeout;
+    request->deadline = request->started + request->epoch->view->limits.answer_timeout;
     request->has_deadline = false;
     if (!request->is_internal)
         return;

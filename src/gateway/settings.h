@@ -11,7 +11,12 @@
 
 #include "base/clock.h"
 #include "base/span.h"
+#include "http/client.h"
+#include "http/server.h"
 #include "io/socket.h"
+
+/* The config file fills them by their offsets. */
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are of 64 bits");
 
 #define GATEWAY_LISTENERS_MAX 16u
 #define GATEWAY_ROUTES_MAX 4096u
@@ -38,12 +43,12 @@ struct gateway_settings {
     unsigned n_listeners;
     const struct gateway_route *routes;
     unsigned n_routes;
-    unsigned n_workers;       /* 0 = one per core */
-    nsec upstream_timeout;    /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
-    nsec connect_timeout;     /* 1 s */
-    nsec idle_timeout;        /* of client connections, 60 s */
-    unsigned max_per_address; /* connections of one address on edge listeners, 1024 */
-    nsec cookie_ttl;          /* of the signed cookie, 400 d */
-    bool is_cookie_secure;    /* Secure attribute; on when a TLS terminator is in front */
-    const char *blobs;        /* directory of release files */
+    unsigned n_workers;                 /* 0 = one per core */
+    struct http_settings client;        /* times and limits; per address on edge listeners only */
+    struct http_pool_settings upstream; /* the same; both without a census, which is made */
+    nsec answer_timeout;   /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
+    nsec request_timeout;  /* until the end of the response, 0 = none */
+    nsec cookie_ttl;       /* of the signed cookie, 400 d */
+    bool is_cookie_secure; /* Secure attribute; on when a TLS terminator is in front */
+    const char *blobs;     /* directory of release files */
 };

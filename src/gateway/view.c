@@ -233,13 +233,11 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
     view->endpoints = endpoints_ref(endpoints);
     view->snapshot = endpoints->snapshot;
     view->limits = (struct gateway_limits){
-        .upstream_timeout = settings->upstream_timeout,
+        .client = settings->client,
+        .upstream = settings->upstream,
+        .answer_timeout = settings->answer_timeout,
+        .request_timeout = settings->request_timeout,
         .cookie_ttl = settings->cookie_ttl,
-        .connect_timeout = settings->connect_timeout ? settings->connect_timeout
-                                                     : http_pool_settings_default.connect_timeout,
-        .idle_timeout =
-            settings->idle_timeout ? settings->idle_timeout : http_settings_default.idle_timeout,
-        .max_per_address = settings->max_per_address,
         .is_cookie_secure = settings->is_cookie_secure,
     };
     view->blobs = mem_strdup(settings->blobs ? settings->blobs : "");

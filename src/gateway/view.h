@@ -57,9 +57,9 @@ struct endpoints *endpoints_ref(struct endpoints *endpoints);
 struct endpoints *endpoints_unref(struct endpoints *endpoints);
 
 struct gateway_limits {
-    nsec upstream_timeout, cookie_ttl;
-    nsec connect_timeout, idle_timeout;
-    unsigned max_per_address;
+    struct http_settings client;
+    struct http_pool_settings upstream;
+    nsec answer_timeout, request_timeout, cookie_ttl;
     bool is_cookie_secure;
 };
 

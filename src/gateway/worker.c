@@ -111,12 +111,15 @@ const uint8_t *worker_random(struct worker *worker, size_t size)
 /* What a reload may have changed for listeners and connections that stay. */
 static void take_limits(struct worker *worker, const struct gateway_limits *limits)
 {
-    http_pool_set(worker->pool, limits->connect_timeout);
+    http_pool_set(worker->pool, &limits->upstream);
     for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
         struct worker_listener *listener = &worker->listeners[i];
-        if (listener->server)
-            http_server_set(listener->server, limits->idle_timeout,
-                            listener->is_internal ? 0 : limits->max_per_address);
+        if (!listener->server)
+            continue;
+        struct http_settings settings = limits->client;
+        if (listener->is_internal)
+            settings.max_per_address = 0;
+        http_server_set(listener->server, &settings);
     }
 }
 

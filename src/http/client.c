@@ -18,6 +18,7 @@ const struct http_pool_settings http_pool_settings_default = {
     .stall_timeout = 60 * NSEC_PER_SEC,
     .max_idle = 64,
     .max_connections = 1024,
+    .max_in_all = 16384,
 };
 
 static void pool_reap(struct task *task)
@@ -32,6 +33,8 @@ struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settin
     struct http_pool *pool = mem_new(struct http_pool);
     pool->loop = loop;
     pool->settings = *settings;
+    pool->own_census = settings->census ? NULL : http_census_new();
+    pool->census = settings->census ? settings->census : pool->own_census;
     map_init(&pool->upstreams);
     list_init(&pool->failed);
     list_init(&pool->dead);
@@ -85,6 +88,7 @@ void http_upstream_drop(struct http_stream *stream)
     if (stream->state == STREAM_IDLE)
         upstream->n_idle--;
     upstream->n_connections--;
+    http_census_drop_upstream(stream->pool->census);
     stream->upstream = NULL;
     upstream_release(stream->pool, upstream);
 }
@@ -102,6 +106,31 @@ static struct http_stream *upstream_take_idle(struct http_upstream *upstream)
     return stream;
 }
 
+/* Closes one connection that nobody uses, to whatever address, the one used longest ago there. */
+static bool evict_idle(struct http_pool *pool)
+{
+    map_each (node, &pool->upstreams) {
+        struct http_upstream *upstream = container_of(node, struct http_upstream, node);
+        if (list_is_empty(&upstream->idle))
+            continue;
+        http_stream_close(container_of(upstream->idle.prev, struct http_stream, link));
+        return true;
+    }
+    return false;
+}
+
+/* Counts one more connection to the address, of which it, the pool and the process have room. */
+static bool take_place(struct http_pool *pool, const struct http_upstream *upstream)
+{
+    if (upstream->n_connections >= pool->settings.max_connections)
+        return false;
+    while (!http_census_take_upstream(pool->census, pool->settings.max_in_all)) {
+        if (!evict_idle(pool))
+            return false;
+    }
+    return true;
+}
+
 /* A kept connection, a new one, or one that can only tell why there is none. */
 static struct http_stream *stream_for(struct http_pool *pool, const struct address *to)
 {
@@ -115,12 +144,14 @@ static struct http_stream *stream_for(struct http_pool *pool, const struct addre
     stream->has_fault = true;
     stream->fault = HTTP_FAULT_CONNECT;
     int fd = -1;
-    if (upstream->n_connections >= pool->settings.max_connections) {
+    if (!take_place(pool, upstream)) {
         stream->fault = HTTP_FAULT_BUSY;
     } else if (socket_connect(to, &fd) == 0) {
         stream->has_fault = false;
         stream->watch.fd = fd;
         http_stream_open(stream, upstream);
+    } else {
+        http_census_drop_upstream(pool->census);
     }
     upstream_release(pool, upstream);
     return stream;
@@ -276,9 +307,9 @@ void http_pool_forget(struct http_pool *pool, const struct address *to)
         close_list(&upstream->idle);
 }
 
-void http_pool_set(struct http_pool *pool, nsec connect_timeout)
+void http_pool_set(struct http_pool *pool, const struct http_pool_settings *settings)
 {
-    pool->settings.connect_timeout = connect_timeout;
+    pool->settings = *settings;
 }
 
 struct http_pool *http_pool_free(struct http_pool *pool)
@@ -299,6 +330,7 @@ struct http_pool *http_pool_free(struct http_pool *pool)
     task_cancel(&pool->reaper);
     map_fini(&pool->upstreams);
     spares_fini(&pool->spares);
+    http_census_free(pool->own_census);
     free(pool);
     return NULL;
 }

@@ -32,10 +32,13 @@ struct http_pool_settings {
     nsec stall_timeout;         /* no progress on a body that is not paused, 60 s */
     unsigned max_idle;          /* kept per address, 64 */
     unsigned max_connections;   /* per address, 1024 */
+    unsigned max_in_all;        /* in the census, 16,384 */
+    struct http_census *census; /* borrowed, and not changed later; NULL is one of its own */
 };
 
 extern const struct http_pool_settings http_pool_settings_default;
 
+struct http_census;
 struct http_pool;
 struct http_call;
 
@@ -71,8 +74,8 @@ struct http_call {
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);
 
-/* For connections that are begun from now on. */
-void http_pool_set(struct http_pool *pool, nsec connect_timeout);
+/* New settings while it runs; times hold from the next step of each connection on. */
+void http_pool_set(struct http_pool *pool, const struct http_pool_settings *settings);
 
 /* Calls under way are over without a callback. */
 struct http_pool *http_pool_free(struct http_pool *pool);

@@ -32,9 +32,9 @@
 
 #include "base/list.h"
 #include "http/body.h"
+#include "http/census.h"
 #include "http/inlet.h"
 #include "http/outlet.h"
-#include "http/quota.h"
 #include "http/server.h"
 
 #define DATE_SIZE 29u
@@ -58,7 +58,7 @@ struct http_server {
     struct list dead; /* closed in this turn; callers up the stack may still look at them */
     struct task reaper;
     struct task drainer;
-    struct quota quota;
+    struct http_census *census, *own_census;
     struct spares spares;
     struct exchange *spare_exchanges;
     unsigned n_spare_exchanges;
@@ -87,7 +87,7 @@ struct connection {
     struct list link;
     struct http_server *server;
     struct exchange *exchange; /* NULL between requests */
-    struct quota_count *quota_count;
+    uint32_t census_key;
     struct inlet in;
     nsec since;     /* of the head's first byte, or of the idle time */
     size_t scanned; /* bytes of an incomplete head that the parser has seen */

@@ -12,12 +12,13 @@
 #include "http/connection.h"
 
 const struct http_settings http_settings_default = {
-    .limits = { .head = 32768, .line = 8192 },
+    .limits = { .head = 32768, .line = 8192, .fields = HTTP1_MAX_FIELDS },
     .head_timeout = 10 * NSEC_PER_SEC,
     .idle_timeout = 60 * NSEC_PER_SEC,
     .stall_timeout = 30 * NSEC_PER_SEC,
     .body_min_rate = 1024,
     .body_grace = 5 * NSEC_PER_SEC,
+    .max_buffered = 262144,
     .max_requests = 100000,
     .max_connections = 16384,
 };
@@ -72,15 +73,19 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     list_init(&server->drainer.link);
     server->reaper.on_run = server_reap;
     server->drainer.on_run = server_close_idle;
-    quota_init(&server->quota, settings->max_per_address);
+    server->own_census = settings->census ? NULL : http_census_new();
+    server->census = settings->census ? settings->census : server->own_census;
     return server;
 }
 
-void http_server_set(struct http_server *server, nsec idle_timeout, unsigned max_per_address)
+void http_server_set(struct http_server *server, const struct http_settings *settings)
 {
-    server->quota.max = max_per_address;
-    bool is_sooner = idle_timeout < server->settings.idle_timeout;
-    server->settings.idle_timeout = idle_timeout;
+    const struct http_settings *old = &server->settings;
+    bool is_sooner =
+        settings->idle_timeout < old->idle_timeout || settings->head_timeout < old->head_timeout ||
+        settings->stall_timeout < old->stall_timeout || settings->body_grace < old->body_grace ||
+        settings->body_min_rate > old->body_min_rate;
+    server->settings = *settings;
     if (!is_sooner)
         return; /* a timer that comes too early looks again */
     list_each (link, &server->connections)
@@ -110,7 +115,7 @@ struct http_server *http_server_free(struct http_server *server)
         server->spare_exchanges = exchange->next_spare;
         exchange_drop(exchange);
     }
-    quota_fini(&server->quota);
+    http_census_free(server->own_census);
     spares_fini(&server->spares);
     if (server->reserve_fd >= 0)
         close(server->reserve_fd);
@@ -147,9 +152,9 @@ struct span http_server_date(struct http_server *server)
 void http_server_admit(struct http_server *server, int fd, const struct address *peer,
                        unsigned listener)
 {
-    struct quota_count *count = NULL;
-    if (server->n_connections >= server->settings.max_connections ||
-        !quota_take(&server->quota, peer, &count)) {
+    uint32_t key = 0;
+    if (!http_census_take_client(server->census, peer, server->settings.max_connections,
+                                 server->settings.max_per_address, &key)) {
         close(fd);
         return;
     }
@@ -157,7 +162,7 @@ void http_server_admit(struct http_server *server, int fd, const struct address 
     struct connection *connection = mem_new(struct connection);
     connection->server = server;
     connection->listener = listener;
-    connection->quota_count = count;
+    connection->census_key = key;
     connection->watch.fd = fd;
     connection->peer_size =
         peer->size < sizeof(connection->peer) ? peer->size : (socklen_t)sizeof(connection->peer);
@@ -219,7 +224,7 @@ void http_connection_close(struct connection *connection)
     inlet_fini(&connection->in, &server->spares);
     if (connection->exchange)
         http_exchange_free(connection->exchange);
-    quota_drop(&server->quota, connection->quota_count);
+    http_census_drop_client(server->census, connection->census_key);
     list_remove(&connection->link);
     list_add_last(&server->dead, &connection->link);
     server->n_connections--;

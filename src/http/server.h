@@ -39,19 +39,23 @@
 #define HTTP_SEND_MARK 65536u
 
 struct http_settings {
-    struct http1_limits limits; /* head 32 KiB, line 8 KiB */
+    struct http1_limits limits; /* head 32 KiB, line 8 KiB, 100 fields */
     nsec head_timeout;          /* whole head, 10 s */
     nsec idle_timeout;          /* keep-alive, 60 s */
     nsec stall_timeout;         /* no progress on a body or an answer, 30 s */
     uint64_t body_min_rate;     /* bytes per second of a request body, 1024; 0 = none */
     nsec body_grace;            /* before the rate counts, 5 s */
-    uint64_t max_requests;      /* per connection, 100,000 */
-    unsigned max_connections;   /* of this server, 16,384 */
-    unsigned max_per_address;   /* connections of one address, 0 = no limit */
+    uint64_t max_body;          /* of a request, 0 = no limit */
+    uint64_t max_buffered;      /* kept for one connection, 256 KiB */
+    unsigned max_requests;      /* per connection, 100,000 */
+    unsigned max_connections;   /* in the census, 16,384 */
+    unsigned max_per_address;   /* connections of one address in the census, 0 = no limit */
+    struct http_census *census; /* borrowed, and not changed later; NULL is one of its own */
 };
 
 extern const struct http_settings http_settings_default;
 
+struct http_census;
 struct http_server;
 struct http_exchange;
 
@@ -82,8 +86,8 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
                                     const struct http_settings *settings);
 
 /* New settings while it runs, for connections that stand as well. Those that came while there was
- * no limit per address do not count towards a new one. */
-void http_server_set(struct http_server *server, nsec idle_timeout, unsigned max_per_address);
+ * no limit per address do not count towards a new one. Cheap when no time became shorter. */
+void http_server_set(struct http_server *server, const struct http_settings *settings);
 
 /* Closes everything at once; on_abort is called for exchanges under way. Not from a handler. */
 struct http_server *http_server_free(struct http_server *server);

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "http/body.h"
+#include "http/census.h"
 #include "http/client.h"
 #include "http/inlet.h"
 #include "http/outlet.h"
@@ -26,6 +27,7 @@
 struct http_pool {
     struct loop *loop;
     struct http_pool_settings settings;
+    struct http_census *census, *own_census;
     struct map upstreams;
     struct list failed;
     struct list dead; /* closed in this turn; callers up the stack may still look at them */

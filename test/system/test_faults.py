@@ -258,7 +258,7 @@ def test_a_connection_closed_while_idle_costs_nothing(shared, name, upstreams):
 
 
 def test_a_service_that_does_not_answer_in_time(make_daemon, name, upstreams):
-    daemon = make_daemon(gateway="  upstream_timeout: 300ms\n")
+    daemon = make_daemon(gateway="  upstream: { answer_timeout: 300ms }\n")
     one, two = upstreams(2, daemon)
     with Wire.connect(daemon.edge) as client:
         client.get(f"/api/{name}/")
@@ -464,11 +464,8 @@ def test_a_reload_moves_listeners(make_daemon, name, upstreams):
 
 
 def test_clients_are_limited_and_idle_ones_are_let_go(make_daemon):
-    daemon = make_daemon(gateway="  max_connections_per_address: 3\n  idle_timeout: 1s\n",
-                         start=False)
-    # The limit is each worker's own.
-    daemon.config.write_text(daemon.config.read_text().replace("workers: 2", "workers: 1"))
-    daemon.start()
+    daemon = make_daemon(
+        gateway="  limits: { connections_per_address: 3 }\n  idle_timeout: 1s\n")
     kept = [Wire.connect(daemon.edge) for _ in range(3)]
     for wire in kept:
         wire.get("/.sarsen/resolve")

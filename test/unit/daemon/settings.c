@@ -22,7 +22,7 @@ TEST(defaults_are_those_of_the_table)
     CHECK(!settings->log_is_json && !settings->auth_required);
     CHECK_INT(settings->retire_window, 45 * 86400ll * NSEC_PER_SEC);
     CHECK_INT(settings->drain_grace, 10 * NSEC_PER_SEC);
-    CHECK_INT(settings->gateway.upstream_timeout, 30 * NSEC_PER_SEC);
+    CHECK_INT(settings->gateway.answer_timeout, 30 * NSEC_PER_SEC);
     CHECK_INT(settings->gateway.n_listeners, 3);
     CHECK_STR(settings->gateway.listeners[0].text, "127.0.0.1:8000");
     CHECK(!settings->gateway.listeners[0].is_internal);
@@ -45,7 +45,7 @@ TEST(each_kind_is_read)
         "  edge: [ 127.0.0.1:1, '[::1]:2' ]\n"
         "  internal: []\n"
         "  workers: 3\n"
-        "  upstream_timeout: 1500ms\n"
+        "  upstream: { answer_timeout: 1500ms }\n"
         "  cookie: { ttl: 1h, secure: true }\n"
         "drain: { grace: 0s }\n");
     CHECK_INT(settings->log_level, LOG_LEVEL_DEBUG);
@@ -55,7 +55,7 @@ TEST(each_kind_is_read)
     CHECK_STR(settings->gateway.listeners[1].text, "[::1]:2");
     CHECK_STR(settings->gateway.listeners[2].text, "unix:/d/gateway.sock");
     CHECK_INT(settings->gateway.n_workers, 3);
-    CHECK_INT(settings->gateway.upstream_timeout, 1500 * NSEC_PER_MSEC);
+    CHECK_INT(settings->gateway.answer_timeout, 1500 * NSEC_PER_MSEC);
     CHECK_INT(settings->gateway.cookie_ttl, 3600 * NSEC_PER_SEC);
     CHECK_INT(settings->drain_grace, 0);
     settings_free(settings);
@@ -107,15 +107,16 @@ TEST(limits_are_inclusive)
         { "gateway: { workers: 0 }", 0 },
         { "gateway: { workers: 256 }", 0 },
         { "gateway: { workers: 257 }", SETTINGS_INVALID },
-        { "gateway: { connect_timeout: 1ms }", 0 },
-        { "gateway: { connect_timeout: 60s }", 0 },
-        { "gateway: { connect_timeout: 61s }", SETTINGS_INVALID },
-        { "gateway: { connect_timeout: 0s }", SETTINGS_INVALID },
+        { "gateway: { upstream: { connect_timeout: 1ms } }", 0 },
+        { "gateway: { upstream: { connect_timeout: 60s } }", 0 },
+        { "gateway: { upstream: { connect_timeout: 61s } }", SETTINGS_INVALID },
+        { "gateway: { upstream: { connect_timeout: 0s } }", SETTINGS_INVALID },
         { "retire: { window: 3650d }", 0 },
         { "retire: { window: 3651d }", SETTINGS_INVALID },
-        { "gateway: { max_connections_per_address: 1000000 }", 0 },
-        { "gateway: { max_connections_per_address: 1000001 }", SETTINGS_INVALID },
-        { "gateway: { max_connections_per_address: 99999999999999999999 }", SETTINGS_INVALID },
+        { "gateway: { limits: { connections_per_address: 10000000 } }", 0 },
+        { "gateway: { limits: { connections_per_address: 10000001 } }", SETTINGS_INVALID },
+        { "gateway: { limits: { connections_per_address: 99999999999999999999 } }",
+          SETTINGS_INVALID },
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct settings *settings = NULL;
@@ -123,6 +124,80 @@ TEST(limits_are_inclusive)
         CHECK_INT(settings != NULL, !table[i].r);
         settings_free(settings);
     }
+}
+
+TEST(sizes_have_units)
+{
+    static const struct {
+        const char *text;
+        uint64_t size; /* 0 = refused */
+    } table[] = {
+        { "1024", 1024 },
+        { "1KiB", 1024 },
+        { "32KiB", 32768 },
+        { "1MiB", 1048576 },
+        { "1048577", 0 },
+        { "1023", 0 },
+        { "0", 0 },
+        { "2MiB", 0 },
+        { "1GiB", 0 },
+        { "17592186044416MiB", 0 },
+        { "18446744073709551616", 0 },
+        { "1KB", 0 },
+        { "1kib", 0 },
+        { "1 KiB", 0 },
+        { "KiB", 0 },
+        { "-1", 0 },
+        { "1.5MiB", 0 },
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char yaml[64];
+        snprintf(yaml, sizeof(yaml), "gateway: { limits: { head: %s } }", table[i].text);
+        struct settings *settings = NULL;
+        int r = settings_parse(span_of(yaml), NULL, &settings, NULL);
+        CHECK_INT(r, table[i].size ? 0 : SETTINGS_INVALID);
+        CHECK_INT(settings ? settings->gateway.client.limits.head : 0, table[i].size);
+        settings_free(settings);
+    }
+}
+
+TEST(a_size_of_0_is_accepted_where_it_is_standard)
+{
+    struct settings *settings = parse("gateway: { memory: 0, limits: { body: 0 } }");
+    CHECK_INT(settings->memory, 0);
+    CHECK_INT(settings->gateway.client.max_body, 0);
+    settings_free(settings);
+    CHECK_INT(settings_parse(SPAN("gateway: { memory: 1MiB }"), NULL, &settings, NULL),
+              SETTINGS_INVALID);
+}
+
+/* The table and the rooms say the same of what is standard. */
+TEST(limits_are_those_of_the_rooms)
+{
+    struct settings *settings = parse("");
+    const struct http_settings *client = &settings->gateway.client;
+    CHECK_INT(client->limits.head, http_settings_default.limits.head);
+    CHECK_INT(client->limits.line, http_settings_default.limits.line);
+    CHECK_INT(client->limits.fields, http_settings_default.limits.fields);
+    CHECK_INT(client->head_timeout, http_settings_default.head_timeout);
+    CHECK_INT(client->idle_timeout, http_settings_default.idle_timeout);
+    CHECK_INT(client->stall_timeout, http_settings_default.stall_timeout);
+    CHECK_INT(client->body_min_rate, http_settings_default.body_min_rate);
+    CHECK_INT(client->body_grace, http_settings_default.body_grace);
+    CHECK_INT(client->max_body, http_settings_default.max_body);
+    CHECK_INT(client->max_buffered, http_settings_default.max_buffered);
+    CHECK_INT(client->max_requests, http_settings_default.max_requests);
+    CHECK_INT(client->max_per_address, 1024);
+    const struct http_pool_settings *upstream = &settings->gateway.upstream;
+    CHECK_INT(upstream->limits.head, http_pool_settings_default.limits.head);
+    CHECK_INT(upstream->limits.line, http_pool_settings_default.limits.line);
+    CHECK_INT(upstream->connect_timeout, http_pool_settings_default.connect_timeout);
+    CHECK_INT(upstream->idle_timeout, http_pool_settings_default.idle_timeout);
+    CHECK_INT(upstream->stall_timeout, http_pool_settings_default.stall_timeout);
+    CHECK_INT(upstream->max_idle, http_pool_settings_default.max_idle);
+    CHECK_INT(upstream->max_connections, http_pool_settings_default.max_connections);
+    CHECK_INT(settings->gateway.request_timeout, 0);
+    settings_free(settings);
 }
 
 TEST(a_problem_names_line_key_found_and_accepted)

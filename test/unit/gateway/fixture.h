@@ -76,16 +76,16 @@ static inline void gate_init(struct gate *gate)
     gate->settings = (struct gateway_settings){
         .n_listeners = 2,
         .n_workers = 1,
-        .upstream_timeout = 5 * NSEC_PER_SEC,
-        .connect_timeout = NSEC_PER_SEC,
-        .idle_timeout = 60 * NSEC_PER_SEC,
-        .max_per_address = 100,
+        .client = http_settings_default,
+        .upstream = http_pool_settings_default,
+        .answer_timeout = 5 * NSEC_PER_SEC,
         .cookie_ttl = 3600 * NSEC_PER_SEC,
         .blobs = "/nonexistent",
     };
     for (unsigned i = 0; i < 2; i++)
         CHECK_INT(address_parse(SPAN("127.0.0.1:0"), &gate->settings.listeners[i].address), 0);
     gate->settings.listeners[INTERNAL].is_internal = true;
+    gate->settings.client.max_per_address = 100;
 }
 
 static const struct cookie_keys gate_keys = { .keys = { { 1, 2, 3 } }, .n_keys = 1 };

@@ -323,7 +323,7 @@ TEST(a_reload_changes_limits_of_listeners_that_stay)
     peer_body(kept, peer_head(kept));
 
     struct gateway_settings next = gate.settings;
-    next.max_per_address = 1;
+    next.client.max_per_address = 1;
     unsigned before = gate.n_settled;
     struct problem problem = { 0 };
     CHECK_INT(gateway_reload(gate.gateway, &next, &problem), 0);
@@ -339,7 +339,7 @@ TEST(a_reload_changes_limits_of_listeners_that_stay)
     }
 
     /* What stands idle feels a shorter timeout at once. */
-    next.idle_timeout = NSEC_PER_MSEC;
+    next.client.idle_timeout = NSEC_PER_MSEC;
     CHECK_INT(gateway_reload(gate.gateway, &next, &problem), 0);
     peer_expect_gone(kept);
     for (unsigned i = 0; i < 2; i++) {
@@ -354,7 +354,7 @@ TEST(a_reload_changes_how_long_connecting_may_take)
 {
     struct gate gate;
     gate_init(&gate);
-    gate.settings.connect_timeout = 3600 * NSEC_PER_SEC;
+    gate.settings.upstream.connect_timeout = 3600 * NSEC_PER_SEC;
     int fd = gate_service(&gate, "orders", "3.14.2", "orders-1");
     gate_start(&gate);
     gate_publish(&gate);
@@ -365,14 +365,14 @@ TEST(a_reload_changes_how_long_connecting_may_take)
     struct peer *fill = peer_connect(gate.loop, &address);
 
     struct gateway_settings next = gate.settings;
-    next.connect_timeout = 10 * NSEC_PER_MSEC;
+    next.upstream.connect_timeout = 10 * NSEC_PER_MSEC;
     unsigned before = gate.n_settled;
     struct problem problem = { 0 };
     CHECK_INT(gateway_reload(gate.gateway, &next, &problem), 0);
     AWAIT(&gate, gate.n_settled > before);
     nsec began = loop_now(gate.loop);
     check_answer(&gate, "/api/orders/", "HTTP/1.1 504 ", "in time");
-    CHECK(loop_now(gate.loop) - began < gate.settings.upstream_timeout);
+    CHECK(loop_now(gate.loop) - began < gate.settings.answer_timeout);
     peer_close(fill);
     close(fd);
     gate_fini(&gate);

@@ -532,6 +532,35 @@ TEST(above_max_connections_a_call_is_refused)
     bench_free(bench);
 }
 
+TEST(the_last_place_in_all_is_taken_from_an_idle_connection)
+{
+    struct http_pool_settings settings = http_pool_settings_default;
+    settings.max_in_all = 1;
+    struct bench *bench = bench_new(&settings);
+    struct caller *caller = caller_new(bench);
+    struct peer *kept = warm_up(caller);
+
+    struct address other = bench->address;
+    int fd = -1;
+    CHECK_INT(address_parse(SPAN("127.0.0.1:0"), &other), 0);
+    CHECK_INT(socket_listen(&other, false, &fd), 0);
+    CHECK_INT(socket_address(fd, &other), 0);
+    struct caller *second = caller_new(bench);
+    http_call_start(bench->pool, &second->call, &other, &get, NSEC_NEVER);
+    peer_expect_end(kept);
+    struct peer *peer = peer_accept(bench->loop, fd);
+    peer_expect(peer, REQUEST);
+
+    caller_start(caller); /* that one is in use, so there is none for the first address */
+    expect_fault(caller, HTTP_FAULT_BUSY);
+    caller_free(caller);
+    caller_free(second);
+    peer_close(kept);
+    peer_close(peer);
+    bench_free(bench);
+    close(fd);
+}
+
 TEST(a_call_may_be_cancelled_at_any_point)
 {
     struct bench *bench = bench_new(NULL);
