@@ -9,7 +9,7 @@
 #define COOKIES_TRIED 4u
 
 /* The first one that is valid; several of the name come from other paths or older times. */
-static bool find_cookie(const struct identity_context *context, struct cookie *ret_cookie)
+static bool find_cookie(const struct identity_context *context, struct identity *identity)
 {
     struct http_cookie_cursor cursor = { 0 };
     if (!context->head->by_name[HTTP_COOKIE])
@@ -18,7 +18,8 @@ static bool find_cookie(const struct identity_context *context, struct cookie *r
         struct span value = http_cookie_next(&cursor, context->head, SPAN(COOKIE_NAME));
         if (!value.data)
             return false;
-        if (cookie_cache_verify(context->cookies, context->keys, value, context->wall, ret_cookie))
+        if (cookie_cache_verify(context->cookies, context->keys, value, context->wall,
+                                &identity->cookie, &identity->memo))
             return true;
     }
     return false;
@@ -69,9 +70,11 @@ void identity_read(const struct identity_context *context, struct identity *ret_
     identity->source = IDENTITY_NOBODY;
     identity->customer = identity->device = identity->bom = identity->lane = SPAN_NULL;
     identity->is_anonymous = true;
-    identity->has_cookie = find_cookie(context, &identity->cookie);
+    identity->memo = NULL;
+    identity->has_cookie = find_cookie(context, identity);
 
     if (context->is_internal && take_from_trusted_caller(context, identity)) {
+        identity->memo = NULL; /* it is not the cookie that says who it is */
         if (!identity->is_anonymous && identity->has_cookie)
             identity->device = (struct span){ identity->cookie.device, DEVICE_ID_SIZE };
         return;

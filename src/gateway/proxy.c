@@ -25,7 +25,7 @@ static const struct snapshot_release *release_of_page(const struct request *requ
     return epoch_release_of(request->epoch, request->bom, request->contract);
 }
 
-static void count_as(struct request *request, const struct usage_sample *sample)
+static struct usage_place count_anew(struct request *request, const struct usage_sample *sample)
 {
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
     const struct snapshot_release *release = release_of_page(request);
@@ -40,7 +40,30 @@ static void count_as(struct request *request, const struct usage_sample *sample)
     };
     if (request->is_internal)
         key.caller = http_head_value(request->exchange->head, HTTP_SARSEN_CALLER);
-    usage_count(request->worker->usage, &key, sample);
+    return usage_count(request->worker->usage, &key, sample);
+}
+
+/* Within one view, cookie, BOM, contract and build are all of a browser's key. */
+static bool memo_is_about(const struct cookie_memo *memo, const struct request *request)
+{
+    return memo->number == request->memo_number && memo->view == request->epoch->view->number &&
+           memo->bom == request->bom && memo->contract == request->contract &&
+           memo->build == request->build;
+}
+
+static void count_as(struct request *request, const struct usage_sample *sample)
+{
+    struct cookie_memo *memo = request->is_internal ? NULL : request->identity.memo;
+    if (memo && memo_is_about(memo, request) &&
+        usage_count_at(request->worker->usage, memo->place, sample))
+        return;
+    struct usage_place place = count_anew(request, sample);
+    if (!memo || memo->number != request->memo_number ||
+        memo->view != request->epoch->view->number || memo->bom != request->bom)
+        return;
+    memo->contract = request->contract;
+    memo->build = request->build;
+    memo->place = place;
 }
 
 /* At the end of the request. */

@@ -90,6 +90,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->started = loop_now(request->worker->loop);
     request->identity.source = IDENTITY_NOBODY;
     request->identity.has_cookie = false;
+    request->identity.memo = NULL;
     request->is_holding = request->is_calling = request->is_answering = false;
     request->is_error = false;
     request->is_body_paused = request->is_response_paused = false;
@@ -109,6 +110,27 @@ static void report(struct request *request)
         epoch_report(request->epoch, request->bom);
 }
 
+static void resolve_anew(struct request *request)
+{
+    const struct identity *identity = &request->identity;
+    struct bom_cache *boms = request->epoch->boms;
+    request->reason = RESOLVE_DEFAULT;
+    if (identity->bom.size)
+        request->bom = version_bom(boms, identity->bom);
+    if (request->bom)
+        return;
+    struct resolve_request asked = {
+        .customer = identity->customer.size ? identity->customer : SPAN("~"),
+        .device = identity->device,
+        .previous_bom = identity->bom,
+    };
+    if (!asked.previous_bom.size && identity->has_cookie)
+        asked.previous_bom = span_of(identity->cookie.bom);
+    request->bom = version_resolve(boms, &asked, &request->reason, NULL);
+}
+
+/* Resolving is a pure function of the view and, for a sender known by nothing but the cookie, of
+ * the cookie. So within one view it is done once for each. */
 void request_resolve(struct request *request)
 {
     if (request->bom)
@@ -127,18 +149,20 @@ void request_resolve(struct request *request)
         identity_make_device(identity, worker_random(worker, DEVICE_RANDOM_SIZE));
 
     struct epoch *epoch = request->epoch;
-    request->reason = RESOLVE_DEFAULT;
-    if (identity->bom.size)
-        request->bom = version_bom(epoch->boms, identity->bom);
-    if (!request->bom) {
-        struct resolve_request asked = {
-            .customer = identity->customer.size ? identity->customer : SPAN("~"),
-            .device = identity->device,
-            .previous_bom = identity->bom,
-        };
-        if (!asked.previous_bom.size && identity->has_cookie)
-            asked.previous_bom = span_of(identity->cookie.bom);
-        request->bom = version_resolve(epoch->boms, &asked, &request->reason, NULL);
+    struct cookie_memo *memo = identity->memo;
+    request->memo_number = memo ? memo->number : 0;
+    if (memo && memo->view == epoch->view->number) {
+        request->bom = memo->bom;
+        request->reason = memo->reason;
+        report(request);
+        return;
+    }
+    resolve_anew(request);
+    if (memo) {
+        *memo = (struct cookie_memo){ .number = memo->number,
+                                      .view = epoch->view->number,
+                                      .bom = request->bom,
+                                      .reason = request->reason };
     }
     report(request);
 }

@@ -41,6 +41,7 @@ struct request {
     struct buf path_memory, target_memory;
 
     struct identity identity;
+    uint64_t memo_number;  /* of identity.memo, as long as that is still about this cookie */
     const struct bom *bom; /* NULL before resolving */
     enum resolve_reason reason;
 

@@ -9,14 +9,24 @@
 
 #include "usage/table.h"
 
+#include <stdatomic.h>
+
 #include "base/hash.h"
 #include "base/mem.h"
 
 #define TABLE_FIRST 256u
 
+/* Workers empty their tables once a second, on threads of their own. */
+static uint64_t next_generation(void)
+{
+    static atomic_uint_fast64_t generations;
+    return atomic_fetch_add(&generations, 1) + 1;
+}
+
 struct usage_table *usage_table_new(void)
 {
     struct usage_table *table = mem_new(struct usage_table);
+    table->generation = next_generation();
     table->capacity = TABLE_FIRST;
     table->entries = mem_new_array(struct usage_entry, table->capacity);
     table->slots = mem_new_array(uint32_t, 2 * table->capacity);
@@ -44,6 +54,7 @@ void usage_table_clear(struct usage_table *table)
 {
     memset(table->slots, 0, 2 * table->capacity * sizeof(table->slots[0]));
     table->n_entries = 0;
+    table->generation = next_generation();
     buf_clear(&table->keys);
 }
 
@@ -146,8 +157,19 @@ static struct usage_entry *entry_get(struct usage_table *table, const struct usa
     return entry_add(table, packed, hash);
 }
 
-void usage_count(struct usage_table *table, const struct usage_key *key,
-                 const struct usage_sample *sample)
+static void entry_count(struct usage_entry *entry, const struct usage_sample *sample)
+{
+    if (!entry->n || sample->at < entry->first)
+        entry->first = sample->at;
+    if (sample->at > entry->last)
+        entry->last = sample->at;
+    entry->n += !sample->is_again;
+    entry->errors += sample->is_error;
+    entry->duration += sample->duration;
+}
+
+struct usage_place usage_count(struct usage_table *table, const struct usage_key *key,
+                               const struct usage_sample *sample)
 {
     struct usage_key counted = *key;
     if (span_starts_with(key->customer, SPAN("~")))
@@ -158,12 +180,15 @@ void usage_count(struct usage_table *table, const struct usage_key *key,
         counted = usage_key_of_other(&counted);
         entry = entry_get(table, &counted, true);
     }
+    entry_count(entry, sample);
+    return (struct usage_place){ table->generation, (size_t)(entry - table->entries) };
+}
 
-    if (!entry->n || sample->at < entry->first)
-        entry->first = sample->at;
-    if (sample->at > entry->last)
-        entry->last = sample->at;
-    entry->n += !sample->is_again;
-    entry->errors += sample->is_error;
-    entry->duration += sample->duration;
+bool usage_count_at(struct usage_table *table, struct usage_place place,
+                    const struct usage_sample *sample)
+{
+    if (place.generation != table->generation)
+        return false;
+    entry_count(&table->entries[place.entry], sample);
+    return true;
 }

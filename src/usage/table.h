@@ -30,6 +30,7 @@ struct usage_entry {
 struct usage_table {
     struct usage_entry *entries; /* in order of appearance */
     uint32_t *slots;             /* index of an entry + 1, or 0 */
+    uint64_t generation;         /* no other table, and not this one before, has the same */
     size_t n_entries, capacity;  /* there are twice as many slots as capacity, a power of two */
     struct buf keys;
 };

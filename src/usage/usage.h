@@ -59,8 +59,19 @@ struct usage_sample {
     unix_msec at;
 };
 
-void usage_count(struct usage_table *table, const struct usage_key *key,
-                 const struct usage_sample *sample);
+/* Where a key was counted, so that counting it again needs no look-up. Zero is nowhere. */
+struct usage_place {
+    uint64_t generation; /* of the table's contents */
+    size_t entry;
+};
+
+struct usage_place usage_count(struct usage_table *table, const struct usage_key *key,
+                               const struct usage_sample *sample);
+
+/* Counts under the key that usage_count() returned the place for; false when the table has been
+ * emptied since, or is another. */
+bool usage_count_at(struct usage_table *table, struct usage_place place,
+                    const struct usage_sample *sample);
 bool usage_table_is_empty(const struct usage_table *table);
 
 /* --- on the control loop --- */
