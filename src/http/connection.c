@@ -122,8 +122,11 @@ static void connection_refuse(struct connection *connection, unsigned status, co
     exchange->is_finished = false;
     start_discard(connection, INPUT_LINGER, DISCARD_TIME);
 
-    static const struct http_out_field type = { SPAN("content-type"), SPAN("text/plain") };
-    http_reply(&exchange->public, status, &type, 1, span_of(text));
+    static const struct http_out_field fields[] = {
+        { SPAN("content-type"), SPAN("text/plain") },
+        { SPAN("retry-after"), SPAN("1") },
+    };
+    http_reply(&exchange->public, status, fields, status == 503 ? 2 : 1, span_of(text));
 }
 
 /* The client broke the protocol, or took too long, in the middle of a body. */
@@ -185,6 +188,11 @@ static void head_note(struct connection *connection, struct span bytes)
     connection->line_at = line_end ? (size_t)(line_end + 1 - bytes.data) : 0;
 }
 
+static bool exceeds_body(const struct http_server *server, uint64_t size)
+{
+    return server->settings.max_body && size > server->settings.max_body;
+}
+
 static void begin_exchange(struct connection *connection)
 {
     struct http_server *server = connection->server;
@@ -205,7 +213,12 @@ static void begin_exchange(struct connection *connection)
         exchange->needs_continue = head->expects_continue;
         exchange->body_since = exchange->received_at = exchange->paused_at = now;
     }
-    server->handler->on_request(server->handler, &exchange->public);
+    if (server->pressure >= HTTP_PRESSURE_SHED)
+        connection_refuse(connection, 503, "the gateway is short of memory\n");
+    else if (head->framing == HTTP_BODY_LENGTH && exceeds_body(server, head->content_length))
+        connection_refuse(connection, 413, "the request body is too large\n");
+    else
+        server->handler->on_request(server->handler, &exchange->public);
 }
 
 /* Parses the head where it will stay. Bytes of a body may lie behind it, so as much as a head
@@ -273,6 +286,10 @@ static void pass_data(struct connection *connection, struct span data)
     if (exchange->needs_continue) { /* it did not wait */
         exchange->needs_continue = false;
         exchange->body_since = exchange->received_at;
+    }
+    if (connection->input == INPUT_BODY && exceeds_body(connection->server, exchange->received)) {
+        connection_break_body(connection, 413, "the request body is too large\n");
+        return;
     }
     if (connection->input == INPUT_BODY) {
         if (exchange->public.ops && exchange->public.ops->on_body)

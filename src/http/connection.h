@@ -65,6 +65,7 @@ struct http_server {
     unsigned n_connections;
     int reserve_fd; /* given up to accept and close when there are no descriptors left */
     bool is_draining;
+    enum http_pressure pressure;
     void (*on_drained)(void *owner);
     void *drain_owner;
     int64_t date_second;

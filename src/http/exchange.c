@@ -104,7 +104,7 @@ static bool keeps_alive_after(const struct exchange *self)
     const struct connection *connection = self->connection;
     bool is_unsure = connection->input == INPUT_BODY && self->needs_continue;
     return self->keeps_alive && !is_unsure && !connection->server->is_draining &&
-           self->sending != SENDING_UNTIL_CLOSE;
+           !connection->server->pressure && self->sending != SENDING_UNTIL_CLOSE;
 }
 
 static void put_framing(struct http1_out *out, const struct exchange *self,

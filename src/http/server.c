@@ -92,6 +92,13 @@ void http_server_set(struct http_server *server, const struct http_settings *set
         http_connection_arm(container_of(link, struct connection, link));
 }
 
+void http_server_set_pressure(struct http_server *server, enum http_pressure pressure)
+{
+    server->pressure = pressure;
+    if (pressure == HTTP_PRESSURE_CLOSE_IDLE)
+        task_defer(&server->drainer, server->loop);
+}
+
 static void exchange_drop(struct exchange *exchange)
 {
     free(exchange->long_head);

@@ -89,6 +89,15 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
  * no limit per address do not count towards a new one. Cheap when no time became shorter. */
 void http_server_set(struct http_server *server, const struct http_settings *settings);
 
+/* What a process that runs short of memory asks of its clients; each level keeps those before. */
+enum http_pressure {
+    HTTP_PRESSURE_NONE,
+    HTTP_PRESSURE_NO_KEEP_ALIVE, /* answers say close, and connections end with them */
+    HTTP_PRESSURE_SHED,          /* new requests get 503 with Retry-After */
+    HTTP_PRESSURE_CLOSE_IDLE,    /* connections without a request are closed, at each call */
+};
+void http_server_set_pressure(struct http_server *server, enum http_pressure pressure);
+
 /* Closes everything at once; on_abort is called for exchanges under way. Not from a handler. */
 struct http_server *http_server_free(struct http_server *server);
 

@@ -136,6 +136,75 @@ TEST(the_last_request_of_a_connection_says_so)
     bench_free(bench);
 }
 
+TEST(a_body_above_its_limit_is_refused)
+{
+    static const char refused[] =
+        "HTTP/1.1 413 Content Too Large\r\ncontent-type: text/plain\r\ncontent-length: 30\r\n"
+        "connection: close\r\n" DATE "\r\nthe request body is too large\n";
+    static const struct {
+        const char *head, *body;
+        unsigned n_requests, n_aborts;
+    } table[] = {
+        { "Content-Length: 5", "", 0, 0 },
+        { "Content-Length: 5\r\nExpect: 100-continue", "", 0, 0 },
+        { "Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n", 1, 1 },
+        { "Transfer-Encoding: chunked", "3\r\nhel\r\n2\r\nlo\r\n", 1, 1 },
+    };
+    struct http_settings settings = http_settings_default;
+    settings.max_body = 4;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct bench *bench = bench_new(&settings);
+        struct peer *peer = bench_connect(bench);
+        char head[128];
+        snprintf(head, sizeof(head), "POST /later HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n",
+                 table[i].head);
+        peer_send(peer, head);
+        peer_send(peer, table[i].body);
+        peer_expect(peer, refused);
+        CHECK_INT(bench->n_requests, table[i].n_requests);
+        CHECK_INT(bench->n_aborts, table[i].n_aborts);
+        peer_close(peer);
+        bench_free(bench);
+    }
+}
+
+TEST(under_pressure_connections_end_and_requests_are_shed)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *kept = bench_connect(bench), *fresh = bench_connect(bench);
+    peer_send(kept, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(kept, HELLO);
+    http_server_set_pressure(bench->server, HTTP_PRESSURE_NO_KEEP_ALIVE);
+    peer_send(fresh, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(fresh,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_expect_end(fresh);
+    peer_close(fresh);
+
+    http_server_set_pressure(bench->server, HTTP_PRESSURE_SHED);
+    fresh = bench_connect(bench);
+    peer_send(fresh, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(fresh,
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n"
+                "retry-after: 1\r\ncontent-length: 31\r\nconnection: close\r\n" DATE
+                "\r\nthe gateway is short of memory\n");
+    peer_expect_end(fresh);
+    peer_close(fresh);
+
+    peer_expect_nothing(kept);
+    fresh = bench_connect(bench); /* half a request is none */
+    peer_send(fresh, "GET /hello HTTP/1.1\r\n");
+    settle(bench->loop);
+    http_server_set_pressure(bench->server, HTTP_PRESSURE_CLOSE_IDLE);
+    peer_expect_end(kept);
+    http_server_set_pressure(bench->server, HTTP_PRESSURE_NONE);
+    peer_send(fresh, "Host: a\r\n\r\n");
+    peer_expect(fresh, HELLO);
+    peer_close(fresh);
+    peer_close(kept);
+    bench_free(bench);
+}
+
 TEST(unix_sockets_serve_the_same)
 {
     char folder[] = "/tmp/sarsen-server-XXXXXX", text[64];
