@@ -206,6 +206,8 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     stream->content_length = request->body == HTTP_SEND_LENGTH ? request->content_length : 0;
     stream->sent = 0;
     stream->n_interim = stream->interim_size = 0;
+    stream->n_received = 0;
+    stream->has_spliced = stream->cannot_splice = false;
     stream->has_answer_bytes = stream->is_paused = false;
     stream->is_request_done = request->body != HTTP_SEND_UNKNOWN && stream->content_length == 0;
     if (!stream->has_fault && !put_request(stream, request)) {
@@ -329,6 +331,7 @@ struct http_pool *http_pool_free(struct http_pool *pool)
     pool_reap(&pool->reaper);
     task_cancel(&pool->reaper);
     map_fini(&pool->upstreams);
+    relay_pipe_close(&pool->pipe);
     spares_fini(&pool->spares);
     http_census_free(pool->own_census);
     free(pool);

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "http/relay.h"
 
 #define READS_PER_RUN 4u /* then it is the others' turn */
 
@@ -49,7 +50,10 @@ static nsec body_deadline(const struct exchange *exchange, const struct http_set
 static nsec send_deadline(const struct connection *connection)
 {
     const struct exchange *exchange = connection->exchange;
-    if (!exchange || outlet_unsent(&exchange->out) == 0)
+    if (!exchange)
+        return NSEC_NEVER;
+    bool is_held = exchange->relay_from && exchange->out.is_blocked;
+    if (outlet_unsent(&exchange->out) == 0 && !is_held)
         return NSEC_NEVER;
     return exchange->sent_at + connection->server->settings.stall_timeout;
 }
@@ -454,12 +458,17 @@ static void connection_continue(struct connection *connection)
 static void connection_flush(struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
-    if (!exchange || (!exchange->is_finished && outlet_unsent(&exchange->out) == 0))
+    if (!exchange ||
+        (!exchange->is_finished && outlet_unsent(&exchange->out) == 0 && !exchange->relay_from))
         return;
     http_exchange_flush(exchange);
-    if (connection->exchange && !exchange->is_finished && !exchange->is_gone &&
-        outlet_unsent(&exchange->out) == 0 && exchange->public.ops &&
-        exchange->public.ops->on_drained)
+    bool is_drained = connection->exchange && !exchange->is_finished && !exchange->is_gone &&
+                      outlet_unsent(&exchange->out) == 0;
+    if (!is_drained)
+        return;
+    if (exchange->relay_from && !exchange->out.is_blocked)
+        http_relay_resume(exchange);
+    else if (!exchange->relay_from && exchange->public.ops && exchange->public.ops->on_drained)
         exchange->public.ops->on_drained(&exchange->public);
 }
 

@@ -21,6 +21,7 @@
  * listener.c      accepting
  * connection.c    what comes in: heads, bodies, time
  * exchange.c      what goes out: the functions a handler calls
+ * relay.c         what goes out and comes from a call
  *
  * An idle connection is one struct and no buffer; what a request needs is in the exchange, which
  * is taken from the server's spare ones. A head is copied there and parsed in its place, so that
@@ -48,6 +49,7 @@
 #define LINGER_TIME (2 * NSEC_PER_SEC)
 
 struct exchange;
+struct http_stream;
 
 struct http_server {
     struct loop *loop;
@@ -115,6 +117,7 @@ struct exchange {
     struct http_exchange public;
     struct exchange *next_spare;
     struct connection *connection;
+    struct http_stream *relay_from; /* whose body this answer's is */
     struct outlet out;
     struct http_body body;
     uint64_t received; /* of the body */
@@ -179,5 +182,9 @@ void http_connection_arm(struct connection *connection);
 void http_connection_leave_body(struct connection *connection);
 
 /* exchange.c */
+/* Sends what waits, as far as it goes. */
+void http_exchange_push(struct exchange *self);
+/* The client takes nothing any more. */
+void http_exchange_lose(struct exchange *self);
 /* Sends what waits, and ends the exchange when it is finished and nothing does. */
 void http_exchange_flush(struct exchange *self);

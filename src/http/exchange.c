@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "http/connection.h"
+#include "http/relay.h"
 
 #define SEND_NOW 16384u      /* from here on sending by reference is cheaper than copying */
 #define READ_FILE_MAX 16384u /* up to here a copy of the file is cheaper than a second send */
@@ -28,7 +29,7 @@ static struct loop *loop_of(struct exchange *self)
 }
 
 /* on_abort is not called from inside the handler's own call, but by the run that follows. */
-static void exchange_lose(struct exchange *self)
+void http_exchange_lose(struct exchange *self)
 {
     self->is_gone = true;
     outlet_fini(&self->out, spares_of(self));
@@ -203,7 +204,7 @@ static void exchange_put(struct exchange *self, struct span bytes)
     self->sent_at = loop_now(loop_of(self));
     int fd = self->connection->watch.fd;
     if (outlet_send(out, fd, spares_of(self), bytes, tail))
-        exchange_lose(self);
+        http_exchange_lose(self);
 }
 
 void http_send(struct http_exchange *exchange, struct span bytes)
@@ -322,6 +323,16 @@ static void exchange_end(struct exchange *self)
     self->is_shut = true;
 }
 
+void http_exchange_push(struct exchange *self)
+{
+    struct outlet *out = &self->out;
+    if (self->is_gone || outlet_unsent(out) == 0 || out->is_blocked)
+        return;
+    self->sent_at = loop_now(loop_of(self));
+    if (outlet_flush(out, self->connection->watch.fd, spares_of(self)))
+        http_exchange_lose(self);
+}
+
 void http_exchange_flush(struct exchange *self)
 {
     struct outlet *out = &self->out;
@@ -336,7 +347,7 @@ void http_exchange_flush(struct exchange *self)
             return;
         }
         if (r) {
-            exchange_lose(self);
+            http_exchange_lose(self);
             return;
         }
         if (outlet_unsent(out) < before)
@@ -359,6 +370,7 @@ void http_finish(struct http_exchange *exchange)
     }
     self->is_finished = true;
     exchange->ops = NULL;
+    http_relay_end_exchange(self);
     if (self->is_gone)
         return; /* the deferred run closes the connection */
     if (self->sending == SENDING_CHUNKED)
@@ -384,6 +396,7 @@ void http_break(struct http_exchange *exchange)
     struct connection *connection = self->connection;
     assert(!self->is_finished);
     self->is_finished = true;
+    http_relay_end_exchange(self);
 
     if (self->sending == SENDING_UNTIL_CLOSE)
         connection_reset_at_close(connection);

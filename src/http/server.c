@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "codec/timefmt.h"
 #include "http/connection.h"
+#include "http/relay.h"
 
 const struct http_settings http_settings_default = {
     .limits = { .head = 32768, .line = 8192, .fields = HTTP1_MAX_FIELDS },
@@ -206,6 +207,7 @@ void http_exchange_free(struct exchange *exchange)
 {
     struct http_server *server = exchange->connection->server;
     exchange->connection->exchange = NULL;
+    http_relay_end_exchange(exchange);
     outlet_fini(&exchange->out, &server->spares);
     if (server->n_spare_exchanges == SPARE_EXCHANGES_MAX ||
         exchange->long_head_capacity > HEAD_KEEP_MAX) {

@@ -15,9 +15,9 @@
  * http_unsent() and stops above HTTP_SEND_MARK until on_drained.
  *
  * What the protocol demands is done here: limits and timeouts, 100-continue (sent when the body is
- * first wanted, i.e. when on_request returned without pausing, unless the handler took that over), HEAD without body, keep-alive and
- * pipelining, draining or closing after an unread body, refusing malformed requests with the
- * status of the codec, Date.
+ * first wanted, i.e. when on_request returned without pausing, unless the handler took that over),
+ * HEAD without body, keep-alive and pipelining, draining or closing after an unread body, refusing
+ * malformed requests with the status of the codec, Date.
  *
  * A client that closes only its sending side still gets its answer; one that resets, or closes a
  * unix socket, is an abort at once.
@@ -46,7 +46,7 @@ struct http_settings {
     uint64_t body_min_rate;     /* bytes per second of a request body, 1024; 0 = none */
     nsec body_grace;            /* before the rate counts, 5 s */
     uint64_t max_body;          /* of a request, 0 = no limit */
-    uint64_t max_buffered;      /* kept for one connection, 256 KiB */
+    uint64_t max_buffered;      /* of an answer on its way, for one connection, 256 KiB */
     unsigned max_requests;      /* per connection, 100,000 */
     unsigned max_connections;   /* in the census, 16,384 */
     unsigned max_per_address;   /* connections of one address in the census, 0 = no limit */
@@ -58,6 +58,7 @@ extern const struct http_settings http_settings_default;
 struct http_census;
 struct http_server;
 struct http_exchange;
+struct http_call;
 
 struct http_handler {
     /* A request head is complete. The handler sets exchange->ops and its own `owner`, and answers
@@ -131,6 +132,13 @@ void http_send(struct http_exchange *exchange, struct span bytes);
 /* `size` bytes of the file from `offset` on, with HTTP_SEND_LENGTH and as the last piece; the
  * descriptor is closed when they have left. */
 void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size);
+
+/* In a call's on_response, after http_respond(): the body of that response becomes this answer's,
+ * and goes from one to the other in here, with back-pressure, and without a copy where it is long.
+ * The call's on_body and the exchange's on_drained are not called any more. on_end and on_fault
+ * come as always, and then it is the handler who finishes or breaks the answer. Both belong to
+ * the same loop; who is told by on_abort has to cancel the call. */
+void http_relay(struct http_exchange *exchange, struct http_call *call);
 
 /* Field lines, as in http_message, to follow the body; once, behind its last piece. They are dropped
  * where the body is not chunked. */

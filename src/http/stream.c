@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -16,6 +17,8 @@
 #define READS_PER_RUN 4u
 #define SEND_NOW 16384u
 #define MAX_INTERIM 16u
+/* Holds most answers whole; of longer ones the rest is asked for when it is clear who takes it. */
+#define FIRST_RECEIVE 32768u
 
 static void stream_run(struct http_stream *stream);
 
@@ -40,8 +43,10 @@ static nsec stream_deadline(const struct http_stream *stream)
     case STREAM_IDLE: return after(stream->since, settings->idle_timeout);
     case STREAM_AWAITING: at = stream->deadline; break;
     case STREAM_RECEIVING:
-        if (!stream->is_paused)
-            at = after(stream->received_at, settings->stall_timeout);
+        if (stream->is_paused || stream->is_held)
+            break;
+        at = after(stream->received_at,
+                   stream->low_mark > 1 ? RELAY_PATIENCE : settings->stall_timeout);
         break;
     }
     if (outlet_unsent(&stream->out) > 0)
@@ -64,6 +69,7 @@ void http_stream_close(struct http_stream *stream)
     if (stream->is_closed)
         return;
     stream->is_closed = true;
+    http_relay_end_stream(stream);
     watch_remove(&stream->watch);
     if (stream->watch.fd >= 0)
         close(stream->watch.fd);
@@ -99,6 +105,13 @@ static void stream_break(struct http_stream *stream)
         stream_fail(stream, HTTP_FAULT_BROKEN);
 }
 
+/* No stall yet: the kernel may hold some bytes back for want of more. */
+static void stream_lose_patience(struct http_stream *stream)
+{
+    http_relay_lose_patience(stream);
+    stream_run(stream);
+}
+
 static void stream_on_due(struct timer *timer)
 {
     struct http_stream *stream = container_of(timer, struct http_stream, timer);
@@ -108,6 +121,8 @@ static void stream_on_due(struct timer *timer)
         http_stream_close(stream);
     else if (stream->state == STREAM_CONNECTING)
         stream_fail(stream, HTTP_FAULT_CONNECT_TIMEOUT);
+    else if (stream->state == STREAM_RECEIVING && stream->low_mark > 1)
+        stream_lose_patience(stream);
     else
         stream_fail(stream, HTTP_FAULT_TIMEOUT);
 }
@@ -163,6 +178,18 @@ void http_stream_put(struct http_stream *stream, struct span bytes)
     http_stream_arm(stream);
 }
 
+/* A receive that was filled by the answer does not show whether anything lies behind it. */
+static bool is_drained(struct http_stream *stream)
+{
+    char byte;
+    if (!stream->in.is_readable)
+        return true;
+    if (recv(stream->watch.fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN)
+        return false;
+    stream->in.is_readable = false;
+    return true;
+}
+
 /* The answer is complete. `has_more` bytes behind it nobody asked for, and a connection that
  * brought some is never used again. */
 static void stream_end(struct http_stream *stream, bool has_more)
@@ -172,7 +199,8 @@ static void stream_end(struct http_stream *stream, bool has_more)
     bool is_reusable = stream->keeps_alive && stream->is_request_done && !has_more &&
                        !stream->cannot_send && !stream->in.is_ending &&
                        outlet_unsent(&stream->out) == 0 &&
-                       upstream->n_idle < stream->pool->settings.max_idle;
+                       upstream->n_idle < stream->pool->settings.max_idle && is_drained(stream);
+    http_relay_end_stream(stream);
     stream->call = NULL;
     call->stream = NULL;
     if (is_reusable) {
@@ -284,12 +312,20 @@ static size_t use_head(struct http_stream *stream, struct span bytes)
     return size;
 }
 
+static void pass_data(struct http_stream *stream, struct span data)
+{
+    if (stream->relay_to)
+        http_relay_data(stream, data);
+    else
+        stream->call->ops->on_body(stream->call, data);
+}
+
 static size_t use_body(struct http_stream *stream, struct span bytes)
 {
     struct span rest = bytes, data;
     while (!stream->is_closed && !stream->is_paused) {
         switch (http_body_decode(&stream->body, &rest, &data)) {
-        case HTTP1_CHUNK_DATA: stream->call->ops->on_body(stream->call, data); break;
+        case HTTP1_CHUNK_DATA: pass_data(stream, data); break;
         case HTTP1_CHUNK_TRAILER: keep_trailers(stream, data); break;
         case HTTP1_CHUNK_END: stream_complete(stream, rest.size > 0); return bytes.size;
         case HTTP1_CHUNK_MORE: return bytes.size - rest.size;
@@ -325,12 +361,11 @@ static void stream_end_of_input(struct http_stream *stream)
         stream_break(stream);
 }
 
-static bool stream_receive(struct http_stream *stream)
+static bool stream_receive(struct http_stream *stream, size_t size)
 {
     struct http_pool *pool = stream->pool;
     struct span bytes;
-    switch (inlet_receive(&stream->in, stream->watch.fd, pool->hot, INLET_RECEIVE_SIZE,
-                          &pool->spares, &bytes)) {
+    switch (inlet_receive(&stream->in, stream->watch.fd, pool->hot, size, &pool->spares, &bytes)) {
     case INLET_BYTES: break;
     case INLET_END: stream_end_of_input(stream); return false;
     case INLET_GONE: stream_break(stream); return false;
@@ -342,6 +377,7 @@ static bool stream_receive(struct http_stream *stream)
     }
     stream->has_answer_bytes = true;
     stream->received_at = loop_now(pool->loop);
+    stream->n_received = bytes.size;
     size_t used = stream_use(stream, bytes);
     if (!stream->is_closed)
         inlet_settle(&stream->in, &pool->spares, bytes, used);
@@ -365,9 +401,21 @@ static bool stream_use_kept(struct http_stream *stream)
     return used > 0 || stream->state != before;
 }
 
+static bool stream_splice(struct http_stream *stream, size_t room)
+{
+    switch (http_relay_splice(stream, room)) {
+    case RELAY_OK: return true;
+    case RELAY_DONE: stream_complete(stream, false); return true;
+    case RELAY_END: stream_end_of_input(stream); return false;
+    case RELAY_GONE: stream_break(stream); return false;
+    default: return false;
+    }
+}
+
 static bool stream_advance(struct http_stream *stream, unsigned *n_reads)
 {
-    if (stream->is_closed || stream->is_paused || stream->state <= STREAM_CONNECTING)
+    if (stream->is_closed || stream->is_paused || stream->is_held ||
+        stream->state <= STREAM_CONNECTING)
         return false;
     if (stream_use_kept(stream))
         return true;
@@ -377,7 +425,12 @@ static bool stream_advance(struct http_stream *stream, unsigned *n_reads)
         task_defer(&stream->task, stream->pool->loop);
         return false;
     }
-    return stream_receive(stream);
+    if (!stream->relay_to)
+        return stream_receive(stream, FIRST_RECEIVE);
+    size_t room = http_relay_room(stream);
+    if (room == 0)
+        return false;
+    return http_relay_splices(stream) ? stream_splice(stream, room) : stream_receive(stream, room);
 }
 
 static void stream_tell_drained(struct http_stream *stream)
@@ -448,6 +501,7 @@ struct http_stream *http_stream_new(struct http_pool *pool)
     stream->timer.on_due = stream_on_due;
     stream->task.on_run = stream_on_run;
     stream->since = loop_now(pool->loop);
+    stream->low_mark = 1;
     list_init(&stream->task.link);
     list_add_last(&pool->failed, &stream->link);
     return stream;

@@ -23,6 +23,7 @@
 #include "http/client.h"
 #include "http/inlet.h"
 #include "http/outlet.h"
+#include "http/relay.h"
 
 struct http_pool {
     struct loop *loop;
@@ -33,6 +34,7 @@ struct http_pool {
     struct list dead; /* closed in this turn; callers up the stack may still look at them */
     struct task reaper;
     struct spares spares;
+    struct relay_pipe pipe;
     struct http_head head; /* of the response being parsed */
     char hot[INLET_HOT_SIZE];
 };
@@ -62,6 +64,7 @@ struct http_stream {
     struct http_pool *pool;
     struct http_upstream *upstream; /* NULL when it never had a socket */
     struct http_call *call;
+    struct exchange *relay_to; /* where the body goes instead of to the call */
     struct inlet in;
     struct outlet out;
     struct http_body body;
@@ -76,10 +79,14 @@ struct http_stream {
     enum http_body_kind sending;
     unsigned n_interim; /* 1xx heads of this call */
     uint32_t interim_size;
+    uint32_t low_mark; /* SO_RCVLOWAT */
+    size_t n_received; /* at once, lately */
     bool is_request_done, is_reused, has_answer_bytes, keeps_alive, is_paused;
     bool wants_trailers;
-    bool has_fault;   /* to be told from the loop */
-    bool cannot_send; /* the peer takes nothing more, but may have answered */
+    bool is_held;                    /* the exchange relayed to takes nothing now */
+    bool has_spliced, cannot_splice; /* this body */
+    bool has_fault;                  /* to be told from the loop */
+    bool cannot_send;                /* the peer takes nothing more, but may have answered */
     bool is_running, is_closed;
 };
 

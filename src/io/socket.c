@@ -4,10 +4,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +19,7 @@
 #include "io/file.h"
 
 #define LISTEN_BACKLOG 4096
+#define UNSENT_MAX 131072 /* what the kernel keeps for a client beyond what is on its way */
 
 static int address_parse_unix(struct span path, struct address *ret_address)
 {
@@ -169,10 +174,11 @@ static int socket_bind_unix(int fd, const struct address *address)
 
 static int socket_bind_tcp(int fd, const struct address *address, bool is_shared)
 {
-    int one = 1;
+    int one = 1, unsent = UNSENT_MAX;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
         (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)) < 0)
         return -errno;
     if (address->any.sa_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
@@ -236,6 +242,37 @@ int socket_connect(const struct address *address, int *ret_fd)
         return -errno; /* ordinary enough not to be traced: the peer is away */
     *ret_fd = fd_steal(&fd);
     return 0;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t socket_room(int fd)
+{
+    int unsent = 0;
+    uint32_t info[SK_MEMINFO_VARS] = { 0 };
+    socklen_t size = sizeof(info);
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0)
+        return 0;
+    if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0 || unsent < 0)
+        unsent = 0; /* of TCP only */
+    /* TCP counts what waits in one, unix sockets in the other. */
+    uint32_t waiting = info[SK_MEMINFO_WMEM_QUEUED];
+    if (waiting < info[SK_MEMINFO_WMEM_ALLOC])
+        waiting = info[SK_MEMINFO_WMEM_ALLOC];
+    /* What the kernel needs for its own records counts as well, and with small segments that is
+     * nearly as much again. */
+    uint32_t max = info[SK_MEMINFO_SNDBUF];
+    size_t room = waiting < max ? (max - waiting) / 2 : 0;
+    return least(room, unsent < UNSENT_MAX ? (size_t)(UNSENT_MAX - unsent) : 0);
+}
+
+bool socket_is_writable(int fd)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+    return poll(&poll_fd, 1, 0) > 0;
 }
 
 int socket_error(int fd)

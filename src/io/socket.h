@@ -45,7 +45,8 @@ bool address_equals(const struct address *a, const struct address *b);
 /* 127.0.0.0/8, ::1 and unix sockets. */
 bool address_is_loopback(const struct address *address);
 
-/* A listening socket: SO_REUSEPORT for TCP when `is_shared`, TCP_NODELAY inherited. A unix path is
+/* A listening socket: SO_REUSEPORT for TCP when `is_shared`. What accepts from it inherits
+ * TCP_NODELAY, and a limit of what the kernel keeps unsent for those who read slowly. A unix path is
  * taken over when nobody listens there any more; its mode is 0660. Answers: SOCKET_IN_USE,
  * SOCKET_REFUSED. */
 int socket_listen(const struct address *address, bool is_shared, int *ret_fd) MUST_CHECK;
@@ -55,6 +56,13 @@ int socket_address(int fd, struct address *ret_address) MUST_CHECK;
 
 /* Starts to connect; completion is EPOLLOUT, then socket_error(). */
 int socket_connect(const struct address *address, int *ret_fd) MUST_CHECK;
+
+/* How many bytes the socket would take now, by a cautious estimate. */
+size_t socket_room(int fd);
+
+/* Whether it can be written to by the kernel's own measure. When it cannot, an edge-triggered watch
+ * is told as soon as it can, without a write that has failed. */
+bool socket_is_writable(int fd);
 
 /* The pending error of a connecting socket as an errno, 0 when connected. */
 int socket_error(int fd);

@@ -157,3 +157,40 @@ TEST(a_unix_path_is_taken_over_only_from_the_dead)
     CHECK_INT(listen_at("unix:/no/such/folder/s", false, &two), SOCKET_REFUSED);
     rmdir(folder);
 }
+
+/* One side fills the socket, the other has read nothing yet. */
+static void check_room(int fd, int peer)
+{
+    static char block[65536];
+    size_t before = socket_room(fd);
+    CHECK(before > 4096);
+    CHECK(socket_is_writable(fd));
+    while (send(fd, block, sizeof(block), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        continue;
+    CHECK_INT(errno, EAGAIN);
+    CHECK(socket_room(fd) < before);
+    CHECK(socket_room(fd) < 4096);
+    CHECK(!socket_is_writable(fd));
+    while (!socket_is_writable(fd))
+        CHECK(recv(peer, block, sizeof(block), 0) > 0);
+    CHECK(socket_room(fd) >= 4096);
+    close(fd);
+    close(peer);
+}
+
+TEST(the_room_of_a_socket_is_known_before_it_is_filled)
+{
+    int pair[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    check_room(pair[0], pair[1]);
+
+    struct address address;
+    CHECK_INT(address_parse(SPAN("127.0.0.1:0"), &address), 0);
+    int listen_fd;
+    CHECK_INT(socket_listen(&address, false, &listen_fd), 0);
+    CHECK_INT(socket_address(listen_fd, &address), 0);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_INT(connect(fd, &address.any, address.size), 0);
+    check_room(accept(listen_fd, NULL, NULL), fd);
+    close(listen_fd);
+}
