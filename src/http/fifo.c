@@ -6,18 +6,20 @@
 #include "base/mem.h"
 
 #define FIRST_CAPACITY 4096u
-#define SPARE_CAPACITY 65536u /* a larger one was for a rare case and is not kept */
 
 void spares_fini(struct spares *spares)
 {
     while (spares->n_bufs > 0)
         buf_fini(&spares->bufs[--spares->n_bufs]);
+    spares->size = 0;
 }
 
 static void fifo_give_back(struct fifo *fifo, struct spares *spares)
 {
-    if (spares->n_bufs < SPARES_MAX && fifo->buf.capacity <= SPARE_CAPACITY && fifo->buf.data) {
+    size_t size = spares->size + fifo->buf.capacity;
+    if (spares->n_bufs < SPARES_MAX && size <= SPARES_SIZE_MAX && fifo->buf.data) {
         buf_clear(&fifo->buf);
+        spares->size = size;
         spares->bufs[spares->n_bufs++] = fifo->buf;
         fifo->buf = (struct buf){ 0 };
     } else {
@@ -28,8 +30,10 @@ static void fifo_give_back(struct fifo *fifo, struct spares *spares)
 
 char *fifo_reserve(struct fifo *fifo, struct spares *spares, size_t size)
 {
-    if (!fifo->buf.data && spares->n_bufs > 0)
+    if (!fifo->buf.data && spares->n_bufs > 0) {
         fifo->buf = spares->bufs[--spares->n_bufs];
+        spares->size -= fifo->buf.capacity;
+    }
     if (!fifo->buf.data && size < FIRST_CAPACITY)
         size = FIRST_CAPACITY;
     /* Moving to the front costs a copy, so it is done only when at least as much is free there. */

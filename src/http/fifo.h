@@ -17,10 +17,12 @@
 #include "base/buf.h"
 
 #define SPARES_MAX 64u
+#define SPARES_SIZE_MAX 1048576u
 
 struct spares {
     struct buf bufs[SPARES_MAX];
     unsigned n_bufs;
+    size_t size; /* of all of them */
 };
 
 void spares_fini(struct spares *spares);
