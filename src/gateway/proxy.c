@@ -403,29 +403,7 @@ static void on_response(struct http_call *call, const struct http_head *head)
     request->is_replayable = false;
     request->is_error = head->status >= 500;
     respond(request, head);
-    request_leave(request);
-}
-
-static void on_response_body(struct http_call *call, struct span bytes)
-{
-    struct request *request = container_of(call, struct request, call);
-    request_enter(request);
-    http_send(request->exchange, bytes);
-    if (http_unsent(request->exchange) > HTTP_SEND_MARK && !request->is_response_paused) {
-        request->is_response_paused = true;
-        http_call_pause(call);
-    }
-    request_leave(request);
-}
-
-static void on_exchange_drained(struct http_exchange *exchange)
-{
-    struct request *request = exchange->owner;
-    if (!request->is_response_paused || !request->is_calling)
-        return;
-    request_enter(request);
-    request->is_response_paused = false;
-    http_call_resume(&request->call);
+    http_relay(request->exchange, call);
     request_leave(request);
 }
 
@@ -511,7 +489,6 @@ static void on_fault(struct http_call *call, enum http_fault fault)
 
 static const struct http_call_ops call_ops = {
     .on_response = on_response,
-    .on_body = on_response_body,
     .on_end = on_response_end,
     .on_fault = on_fault,
     .on_drained = on_call_drained,
@@ -521,7 +498,6 @@ static const struct http_call_ops call_ops = {
 static const struct http_exchange_ops exchange_ops = {
     .on_body = on_request_body,
     .on_body_end = on_request_body_end,
-    .on_drained = on_exchange_drained,
     .on_abort = on_abort,
 };
 

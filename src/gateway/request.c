@@ -93,8 +93,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->identity.memo = NULL;
     request->is_holding = request->is_calling = request->is_answering = false;
     request->is_error = false;
-    request->is_body_paused = request->is_response_paused = false;
-    request->has_body = request->has_body_ended = false;
+    request->is_body_paused = request->has_body = request->has_body_ended = false;
     request->was_stale = request->was_broken = request->is_counted = false;
     buf_clear(&request->body);
     buf_clear(&request->target_memory);

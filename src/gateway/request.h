@@ -57,7 +57,7 @@ struct request {
     bool is_calling;   /* the call is under way */
     bool is_answering; /* the response's head has gone to the client */
     bool has_body, has_body_ended;
-    bool is_body_paused, is_response_paused;
+    bool is_body_paused;
     bool is_replayable;         /* `body` is all of the request's body so far */
     bool was_stale, was_broken; /* sent again after a fault of that kind */
     bool is_error;              /* what answered was a 5xx */
