@@ -4,8 +4,9 @@
 
   tools/test.py BUILD [SUITE...]      BUILD: asan, clang, tsan, release
 
-Suites: unit (C, with fuzz corpora and layers), system (pytest against the daemon), ruby (the gem),
-shop (the demo's story). Without SUITE all of them; ruby and shop do not depend on BUILD.
+Suites: unit (C, with fuzz corpora and layers), system (pytest against the daemon), gates (what a
+request may cost), ruby (the gem), shop (the demo's story). Without SUITE all of them; gates, ruby
+and shop do not depend on BUILD: gates are about the release build.
 """
 import json
 import os
@@ -87,10 +88,18 @@ def unit(build):
     return count
 
 
-def system(build):
+def pytest(directory, **options):
     return counted([sys.executable if sys.executable.startswith("/usr/bin") else "/usr/bin/python3",
-                    "-m", "pytest", "-q", "-p", "no:cacheprovider", "test/system"],
-                   env={"SARSEN_BUILD": build})
+                    "-m", "pytest", "-q", "-p", "no:cacheprovider", directory], **options)
+
+
+def system(build):
+    return pytest("test/system", env={"SARSEN_BUILD": build})
+
+
+def gates(_build):
+    subprocess.run([ROOT / "tools" / "build", "release"], check=True)
+    return pytest("test/gates")
 
 
 def ruby(_build):
@@ -101,7 +110,7 @@ def shop(_build):
     return counted([sys.executable, "examples/shop/demo.py", "--check"])
 
 
-SUITES = {"unit": unit, "system": system, "ruby": ruby, "shop": shop}
+SUITES = {"unit": unit, "system": system, "gates": gates, "ruby": ruby, "shop": shop}
 
 
 def main():

@@ -97,6 +97,7 @@ class Daemon:
         self.config.write_text(CONFIG.format(data=self.data, gateway=gateway) + config)
         self.log = []
         self.process = None
+        self.prefix = []  # a program that it runs under
         self.expected = []  # patterns of log lines that may be warnings
         self.seen = set()  # (method, target, status) of calls of the management API
 
@@ -105,8 +106,8 @@ class Daemon:
     def start(self, **options):
         self.ready = threading.Event()
         self.process = subprocess.Popen(
-            [self.binary, "server", "-c", self.config], stderr=subprocess.PIPE, text=True,
-            stdin=subprocess.DEVNULL, cwd=self.directory, **options)
+            [*self.prefix, self.binary, "server", "-c", self.config], stderr=subprocess.PIPE,
+            text=True, stdin=subprocess.DEVNULL, cwd=self.directory, **options)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if not self.ready.wait(READY_SECONDS) or not hasattr(self, "api"):
