@@ -22,6 +22,9 @@ static void print_health(const sarsen_value *value)
     printf("%s, version %s, revision %.0f\n", sarsen_value_text(sarsen_value_get(value, "status")),
            sarsen_value_text(sarsen_value_get(value, "version")),
            sarsen_value_number(sarsen_value_get(value, "revision")));
+    const char *pressure = sarsen_value_text(sarsen_value_get(value, "pressure"));
+    if (pressure && strcmp(pressure, "none") != 0)
+        printf("memory is short: %s\n", pressure);
 }
 
 static int health(struct command *command)

@@ -7,6 +7,7 @@
  *                        and published for all changes of that turn
  *   workers have it      writes that waited are answered
  *   a deadline passes    TTLs, rollout steps and pins each have a timer, set anew after a change
+ *   every 250 ms         memory and refused clients are looked at
  *   every second         workers hand up their usage; it is merged and goes to the ledger
  *   every day            hours of usage that are older than they are kept leave the ledger
  */
@@ -21,6 +22,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "daemon/pressure.h"
 #include "daemon/secrets.h"
 #include "io/file.h"
 
@@ -41,6 +43,7 @@ struct control {
     struct ledger_read seen;
     struct task publish;
     struct timer expire, advance, pins, collect, forget;
+    struct pressure pressure;
     struct store_command expire_command, advance_command;
     bool has_unread; /* a record could not be read: what it names is not known */
     bool is_expiring, is_advancing, is_collecting, is_stopping;
@@ -388,6 +391,8 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
     publish(control);
     timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
     forget_hours(control);
+    pressure_start(&control->pressure, control->loop, control->rooms.gateway,
+                   control->settings->memory);
     control->hooks.on_ready(control->hooks.owner);
 }
 
@@ -567,6 +572,7 @@ int control_reload(struct control *control, const struct settings *settings,
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;
     forget_hours(control);
+    pressure_set_limit(&control->pressure, settings->memory);
     api_set_open(control->api, !settings->auth_required);
     log_setup(settings->log_level, settings->log_is_json);
     return 0;
@@ -619,6 +625,7 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
     timer_stop(&control->forget);
     timer_stop(&control->expire);
     timer_stop(&control->advance);
+    pressure_stop(&control->pressure);
     control->drain_grace.on_due = on_drain_grace;
     timer_start(&control->drain_grace, control->loop,
                 loop_now(control->loop) + control->settings->drain_grace);
@@ -638,6 +645,7 @@ struct control *control_free(struct control *control)
     timer_stop(&control->expire);
     timer_stop(&control->advance);
     timer_stop(&control->pins);
+    pressure_stop(&control->pressure);
     timer_stop(&control->drain_grace);
     gateway_free(control->rooms.gateway);
     if (control->rooms.store)

@@ -51,6 +51,7 @@ struct gateway {
     struct endpoints *endpoints;
     char *blobs;
     struct http_census *census; /* of all workers */
+    enum http_pressure pressure;
     struct worker *workers[WORKERS_MAX];
     unsigned n_workers, n_running;
     struct listener *slots[LISTENER_SLOTS];
@@ -282,6 +283,29 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
     publish(gateway);
 }
 
+/* --- load --- */
+
+void gateway_set_pressure(struct gateway *gateway, enum http_pressure pressure)
+{
+    gateway->pressure = pressure;
+    for (unsigned i = 0; i < gateway->n_workers && !gateway->is_stopping; i++) {
+        struct note_pressure *note = mem_new(struct note_pressure);
+        note->note = (struct note){ .kind = NOTE_PRESSURE, .worker = gateway->workers[i] };
+        note->pressure = pressure;
+        post(gateway->workers[i], &note->note);
+    }
+}
+
+struct gateway_load gateway_load(const struct gateway *gateway)
+{
+    return (struct gateway_load){
+        .n_clients = http_census_n_clients(gateway->census),
+        .n_upstreams = http_census_n_upstreams(gateway->census),
+        .n_refused = http_census_n_refused(gateway->census),
+        .pressure = gateway->pressure,
+    };
+}
+
 /* --- usage --- */
 
 static void begin_round(struct gateway *gateway)
@@ -389,6 +413,7 @@ static void on_letter(void *owner, struct letter *letter)
         break;
     case NOTE_ENDED: take_end(gateway, note); break;
     case NOTE_LISTEN:
+    case NOTE_PRESSURE:
     case NOTE_STOP: break; /* came too late for its worker, which owns it */
     }
 }

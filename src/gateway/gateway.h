@@ -68,6 +68,17 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
 int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
                    struct problem *problem) MUST_CHECK;
 
+/* How short of memory the process is; workers act on it by what http/server.h says. */
+void gateway_set_pressure(struct gateway *gateway, enum http_pressure pressure);
+
+/* What is taken of the limits of all workers. */
+struct gateway_load {
+    unsigned n_clients, n_upstreams; /* connections */
+    uint64_t n_refused;              /* clients, since the start */
+    enum http_pressure pressure;
+};
+struct gateway_load gateway_load(const struct gateway *gateway);
+
 /* Asks every worker for its usage; on_usage is called for each that has some, then `on_done`. Used
  * once a second and before a retirement is judged. */
 void gateway_collect_usage(struct gateway *gateway, void (*on_done)(void *owner), void *owner);

@@ -142,6 +142,7 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     listener->is_internal = note->is_internal;
     listener->handler.on_request = request_start;
     listener->server = http_server_new(worker->loop, &listener->handler, &note->settings);
+    http_server_set_pressure(listener->server, worker->pressure);
     if (http_listen(listener->server, note->fd, note->slot))
         log_error("gateway", "a worker cannot watch its listening socket");
     free(note);
@@ -194,6 +195,16 @@ static void take_collect(struct worker *worker, struct note_collect *note)
     mailbox_post(worker->context.control, &note->note.letter);
 }
 
+static void take_pressure(struct worker *worker, struct note_pressure *note)
+{
+    worker->pressure = note->pressure;
+    free(note);
+    for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
+        if (worker->listeners[i].server)
+            http_server_set_pressure(worker->listeners[i].server, worker->pressure);
+    }
+}
+
 static void on_end(struct task *task)
 {
     loop_stop(container_of(task, struct worker, end_task)->loop);
@@ -223,6 +234,8 @@ static void return_note(struct worker *worker, struct note *note)
 {
     if (note->kind == NOTE_LISTEN) {
         free(container_of(note, struct note_listener, note));
+    } else if (note->kind == NOTE_PRESSURE) {
+        free(container_of(note, struct note_pressure, note));
     } else {
         mailbox_post(worker->context.control, &note->letter);
     }
@@ -243,6 +256,9 @@ static void on_letter(void *owner, struct letter *letter)
         take_unlisten(worker, container_of(note, struct note_listener, note));
         break;
     case NOTE_COLLECT: take_collect(worker, container_of(note, struct note_collect, note)); break;
+    case NOTE_PRESSURE:
+        take_pressure(worker, container_of(note, struct note_pressure, note));
+        break;
     case NOTE_STOP: take_stop(worker, container_of(note, struct note_stop, note)); break;
     case NOTE_TAKEN:
     case NOTE_BOM:

@@ -9,7 +9,7 @@
  * posts last, what it holds belongs to its thread. The two sides meet in notes only: a note that
  * was posted belongs to the receiver until it is posted back.
  *
- *   control ──VIEW, LISTEN, UNLISTEN, COLLECT, STOP──► worker
+ *   control ──VIEW, LISTEN, UNLISTEN, COLLECT, PRESSURE, STOP──► worker
  *   control ◄─TAKEN, VIEW (given back), BOM, COLLECT (with the table), UNLISTEN, ENDED── worker
  *
  * A view lives here as an epoch: the view, this thread's BOM cache and balancing state for it, and
@@ -44,6 +44,7 @@ enum note_kind {
     NOTE_UNLISTEN,
     NOTE_COLLECT,
     NOTE_BOM,
+    NOTE_PRESSURE,
     NOTE_STOP,
     NOTE_ENDED,
 };
@@ -81,6 +82,11 @@ struct note_collect {
 struct note_bom {
     struct note note;
     struct span json; /* behind the struct */
+};
+
+struct note_pressure {
+    struct note note;
+    enum http_pressure pressure;
 };
 
 struct note_stop {
@@ -131,6 +137,7 @@ struct worker {
     struct http_pool *pool;
     struct epoch *epoch; /* NULL until the first view */
     struct worker_listener listeners[LISTENER_SLOTS];
+    enum http_pressure pressure;
     struct usage_table *usage;
     struct cookie_cache *cookies;
     struct list running; /* requests that are proxied now */
