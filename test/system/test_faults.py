@@ -466,6 +466,7 @@ def test_a_reload_moves_listeners(make_daemon, name, upstreams):
 def test_clients_are_limited_and_idle_ones_are_let_go(make_daemon):
     daemon = make_daemon(
         gateway="  limits: { connections_per_address: 3 }\n  idle_timeout: 1s\n")
+    daemon.expect_log("clients were refused")
     kept = [Wire.connect(daemon.edge) for _ in range(3)]
     for wire in kept:
         wire.get("/.sarsen/resolve")
