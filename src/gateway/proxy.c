@@ -149,7 +149,13 @@ static void start_calls(struct request *request);
 /* Keeps a piece of the body, as long as it may have to be sent again. */
 static void keep_body(struct request *request, struct span bytes)
 {
-    if (!request->is_replayable || buf_append(&request->body, bytes) == 0)
+    if (!request->is_replayable)
+        return;
+    /* On a connection that stood before, nothing can go wrong that a request which must not be
+     * repeated would be sent again for. */
+    bool is_sent_once = request->is_calling && request->call.is_reused &&
+                        !http_is_idempotent(request->exchange->head->method);
+    if (!is_sent_once && buf_append(&request->body, bytes) == 0)
         return;
     request->is_replayable = false;
     buf_fini(&request->body);
@@ -255,7 +261,9 @@ static void call_endpoint(struct request *request)
     };
     request->build = endpoint->build;
     request->is_calling = true;
-    request->call = (struct http_call){ .ops = &call_ops };
+    request->call =
+        (struct http_call){ .ops = &call_ops,
+                            .answer_timeout = request->epoch->view->limits.answer_timeout };
     http_call_start(request->worker->pool, &request->call, &endpoint->address, &message,
                     request->deadline);
     if (request->body.size)
@@ -554,10 +562,10 @@ static void make_target(struct request *request, size_t strip)
     request->target = buf_span(target);
 }
 
-/* Until when the response's head must have come: ours, or the caller's when that is sooner. */
+/* Until when the caller wants the response's head; the view's answer_timeout holds besides. */
 static void set_deadline(struct request *request)
 {
-    request->deadline = request->started + request->epoch->view->limits.answer_timeout;
+    request->deadline = NSEC_NEVER;
     request->has_deadline = false;
     if (!request->is_internal)
         return;
@@ -566,8 +574,7 @@ static void set_deadline(struct request *request)
     if (!span_to_uint(value, DEADLINE_MAX_MS, &left))
         return;
     request->has_deadline = true;
-    if (request->started + left * NSEC_PER_MSEC < request->deadline)
-        request->deadline = request->started + left * NSEC_PER_MSEC;
+    request->deadline = request->started + left * NSEC_PER_MSEC;
 }
 
 static void start_calls(struct request *request)

@@ -33,7 +33,8 @@
 
 #define LISTENER_SLOTS (2u * GATEWAY_LISTENERS_MAX) /* old and new ones during a reload */
 #define WORKER_RANDOM_SIZE 4096u
-#define WORKER_LINES_SIZE 196608u /* the largest head that a setting allows, and what we add */
+#define WORKER_LINES_SIZE                                                                          \
+    2162688u /* the largest head that a setting allows, twice, and what we add */
 #define RELEASE_SLOTS 64u
 #define FREE_REQUESTS_MAX 1024u
 

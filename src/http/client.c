@@ -201,6 +201,8 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     stream->call = call;
     stream->wants_trailers = request->wants_trailers;
     stream->deadline = deadline;
+    stream->answer_timeout = call->answer_timeout;
+    call->is_reused = stream->is_reused;
     stream->sent_at = stream->received_at = loop_now(pool->loop);
     stream->sending = request->body;
     stream->content_length = request->body == HTTP_SEND_LENGTH ? request->content_length : 0;

@@ -68,7 +68,11 @@ struct http_stream; /* the connection's side */
 struct http_call {
     const struct http_call_ops *ops;
     struct http_stream *stream; /* NULL when the call is over */
+    /* For the response head, from when the request has been sent; 0 = none. The owner sets it
+     * before the start. What a long request takes to send is not the service's time. */
+    nsec answer_timeout;
     bool is_head_request;
+    bool is_reused;       /* the connection stood before: it may have been closed meanwhile */
     struct span trailers; /* see http_call_trailers() */
 };
 

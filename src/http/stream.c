@@ -41,7 +41,11 @@ static nsec stream_deadline(const struct http_stream *stream)
     case STREAM_CONNECTING:
         return earlier(stream->deadline, after(stream->since, settings->connect_timeout));
     case STREAM_IDLE: return after(stream->since, settings->idle_timeout);
-    case STREAM_AWAITING: at = stream->deadline; break;
+    case STREAM_AWAITING:
+        at = stream->deadline;
+        if (stream->answer_timeout && stream->is_request_done && outlet_unsent(&stream->out) == 0)
+            at = earlier(at, after(stream->sent_at, stream->answer_timeout));
+        break;
     case STREAM_RECEIVING:
         if (stream->is_paused || stream->is_held)
             break;

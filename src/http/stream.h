@@ -70,6 +70,7 @@ struct http_stream {
     struct http_body body;
     struct fifo trailers; /* the section as it came, where it is wanted */
     nsec deadline;        /* of the response head */
+    nsec answer_timeout;  /* see struct http_call */
     nsec since;           /* of the connection, or of the idle time */
     nsec received_at, sent_at;
     uint64_t content_length, sent; /* of the request's body */

@@ -280,6 +280,21 @@ def test_a_service_that_does_not_answer_in_time(make_daemon, name, upstreams):
         assert client.body(head) == b"ab"
 
 
+def test_the_time_a_body_takes_is_not_the_service_s(make_daemon, name, upstreams):
+    daemon = make_daemon(gateway="  upstream: { answer_timeout: 300ms }\n")
+    upstream, = upstreams(1, daemon)
+    with Wire.connect(daemon.edge) as client:
+        client.send(f"PUT /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 40001\r\n\r\n",
+                    "x" * 40000)
+        service, head = upstream.request()
+        service.take(40000)
+        threading.Event().wait(0.6)
+        client.send("x")
+        service.take(1)
+        service.send(reply("200 OK"))
+        assert client.answer()[0].status == 200
+
+
 # --- the registry's word ---
 
 def test_an_instance_without_heartbeats_goes(shared, name, upstreams):
