@@ -38,6 +38,20 @@ struct gateway_route {
     const char *strip; /* a prefix removed from the path before it goes upstream */
 };
 
+enum gateway_access_kind {
+    ACCESS_OFF,
+    ACCESS_FILE,
+    ACCESS_STDOUT,
+    ACCESS_SYSLOG,
+};
+
+/* Where the access log goes. */
+struct gateway_access {
+    enum gateway_access_kind kind;
+    const char *path;       /* of a file */
+    struct address address; /* of a syslog daemon: a unix datagram socket, or UDP */
+};
+
 struct gateway_settings {
     struct gateway_listener listeners[GATEWAY_LISTENERS_MAX];
     unsigned n_listeners;
@@ -51,4 +65,6 @@ struct gateway_settings {
     nsec cookie_ttl;       /* of the signed cookie, 400 d */
     bool is_cookie_secure; /* Secure attribute; on when a TLS terminator is in front */
     const char *blobs;     /* directory of release files */
+    struct gateway_access access;
+    const char *access_redact; /* more names of query parameters with secrets; may be NULL */
 };
