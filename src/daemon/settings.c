@@ -9,16 +9,12 @@
 
 #include "base/mem.h"
 #include "codec/timefmt.h"
-#include "codec/uri.h"
+#include "daemon/settings_routes.h"
 #include "daemon/settings_table.h"
+#include "daemon/settings_yaml.h"
 #include "io/file.h"
-#include "registry/registry.h"
 
 #define SETTINGS_FILE_MAX ((size_t)4 * 1024 * 1024)
-#define SETTINGS_PATH_MAX 2048u
-#define HOST_BYTES "abcdefghijklmnopqrstuvwxyz0123456789-."
-
-static const char route_methods[] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /* --- values --- */
 
@@ -30,24 +26,6 @@ struct reader {
     bool is_given[SETTINGS_MAX], has_routes;
     size_t listener_lines[GATEWAY_LISTENERS_MAX];
 };
-
-static int refuse(struct problem *problem, size_t line, const char *key, struct span found,
-                  const char *accepts)
-{
-    problem_set(problem, key, "is \"%.*s\"; %s is accepted", SPAN_ARG(span_first(found, 80)),
-                accepts);
-    if (problem)
-        problem->line = (unsigned)line;
-    return SETTINGS_INVALID;
-}
-
-static int refuse_twice(struct problem *problem, size_t line, const char *key)
-{
-    problem_set(problem, key, "is given twice; once is accepted");
-    if (problem)
-        problem->line = (unsigned)line;
-    return SETTINGS_INVALID;
-}
 
 /* Position of the word in "a, b, c", or -1. */
 static int choice_of(const char *choices, struct span word)
@@ -172,50 +150,20 @@ static void set_standards(struct reader *reader)
 
 /* --- the document --- */
 
-static struct span scalar(const yaml_node_t *node)
-{
-    if (node->type != YAML_SCALAR_NODE)
-        return SPAN_NULL;
-    return (struct span){ (const char *)node->data.scalar.value, node->data.scalar.length };
-}
-
-/* YAML's "\0": the rest of the value would be lost. */
-static bool has_nul(const yaml_node_t *node)
-{
-    return span_find(scalar(node), '\0') < scalar(node).size;
-}
-
-static size_t line_of(const yaml_node_t *node)
-{
-    return node->start_mark.line + 1;
-}
-
-/* What a sentence says was found. */
-static struct span found(const yaml_node_t *node)
-{
-    switch (node->type) {
-    case YAML_MAPPING_NODE: return SPAN("a section");
-    case YAML_SEQUENCE_NODE: return SPAN("a list");
-    case YAML_NO_NODE:
-    case YAML_SCALAR_NODE: break;
-    }
-    return scalar(node);
-}
-
 static int read_leaf(struct reader *reader, const struct setting *setting, const yaml_node_t *node)
 {
     if (node->type != YAML_SCALAR_NODE)
-        return refuse(reader->problem, line_of(node), setting->key, found(node), setting->accepts);
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node), setting->accepts);
     uint64_t count;
-    if (setting->kind == KIND_DURATION && span_to_uint(scalar(node), UINT64_MAX, &count) && count) {
+    if (setting->kind == KIND_DURATION && span_to_uint(yaml_text(node), UINT64_MAX, &count) && count) {
         CLEANUP(mem_freep)
         char *accepts = mem_format("the unit is missing, as in 30s; %s", setting->accepts);
-        return refuse(reader->problem, line_of(node), setting->key, scalar(node), accepts);
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_text(node), accepts);
     }
-    if (has_nul(node) || !set_value(reader->settings, setting, scalar(node)))
-        return refuse(reader->problem, line_of(node), setting->key, scalar(node), setting->accepts);
+    if (yaml_has_nul(node) || !set_value(reader->settings, setting, yaml_text(node)))
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_text(node), setting->accepts);
     if (setting->kind == KIND_LISTENERS)
-        reader->listener_lines[reader->settings->gateway.n_listeners - 1] = line_of(node);
+        reader->listener_lines[reader->settings->gateway.n_listeners - 1] = yaml_line(node);
     return 0;
 }
 
@@ -230,157 +178,6 @@ static int read_setting(struct reader *reader, const struct setting *setting, ya
         if (r)
             return r;
     }
-    return 0;
-}
-
-/* --- routes --- */
-
-static int read_route_value(struct reader *reader, struct gateway_route *route, const char *key,
-                            const yaml_node_t *node)
-{
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        if (strcmp(settings_route_table[i].key, key) != 0)
-            continue;
-        const char **at = (const char **)((char *)route + settings_route_table[i].at);
-        if (!scalar(node).size || has_nul(node))
-            return refuse(reader->problem, line_of(node), key, found(node), "a text");
-        if (*at)
-            return refuse_twice(reader->problem, line_of(node), key);
-        *at = arena_span_dup(&reader->settings->arena, scalar(node)).data;
-        return 0;
-    }
-    problem_set(reader->problem, key,
-                "is not known in a route; accepted are match (host, path, prefix, method, header, "
-                "value), service and strip");
-    if (reader->problem)
-        reader->problem->line = (unsigned)line_of(node);
-    return SETTINGS_INVALID;
-}
-
-static int read_route_map(struct reader *reader, struct gateway_route *route, const char *prefix,
-                          yaml_node_t *map)
-{
-    if (map->type != YAML_MAPPING_NODE)
-        return refuse(reader->problem, line_of(map), "routes", found(map),
-                      "a section with match and service");
-
-    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
-         pair++) {
-        const yaml_node_t *key = yaml_document_get_node(&reader->document, pair->key);
-        yaml_node_t *value = yaml_document_get_node(&reader->document, pair->value);
-        char name[SETTINGS_KEY_MAX];
-        snprintf(name, sizeof(name), "%s%.*s", prefix, SPAN_ARG(scalar(key)));
-        int r = strcmp(name, "match") == 0 ? read_route_map(reader, route, "match.", value)
-                                           : read_route_value(reader, route, name, value);
-        if (r)
-            return r;
-    }
-    return 0;
-}
-
-/* Requests are matched in their canonical form; a path in any other would never match. */
-static int check_path(const char *text, size_t line, struct problem *problem)
-{
-    struct span path, query;
-    const char *reason = NULL;
-    char memory[SETTINGS_PATH_MAX];
-    struct span found = span_of(text);
-    if (!text)
-        return 0;
-    if (text[0] != '/')
-        return refuse(problem, line, "match", found, "a path that begins with /");
-    int r = uri_normalise(found, memory, sizeof(memory), &path, &query, &reason);
-    if (r == URI_BAD || (!r && query.data))
-        return refuse(problem, line, "match", found, r ? reason : "a path without a query");
-    if (r)
-        return refuse(problem, line, "match", found, "a path of 2048 bytes at most");
-    if (span_equals(path, found))
-        return 0;
-    problem_set(problem, "match", "is \"%.80s\"; requests are matched as \"%.*s\", write that",
-                text, SPAN_ARG(span_first(path, 80)));
-    if (problem)
-        problem->line = (unsigned)line;
-    return SETTINGS_INVALID;
-}
-
-/* As requests carry it: lower case, without a port; "*." may stand for the first label. */
-static bool host_is_valid(struct span host)
-{
-    if (span_starts_with(host, SPAN("*.")))
-        host = span_from(host, 2);
-    bool is_literal = host.size && host.data[0] == '[' && span_ends_with(host, SPAN("]"));
-    if (is_literal)
-        host = span_from(span_first(host, host.size - 1), 1);
-    for (size_t i = 0; i < host.size; i++) {
-        if (!host.data[i] || !strchr(is_literal ? "0123456789abcdef:." : HOST_BYTES, host.data[i]))
-            return false;
-    }
-    return host.size > 0;
-}
-
-/* A strip that is not at the start of what matches would never be removed. */
-static bool strip_fits(const struct gateway_route *route)
-{
-    struct span strip = span_of(route->strip);
-    struct span match = span_of(route->prefix ? route->prefix : route->path);
-    if (!span_starts_with(match, strip))
-        return false;
-    struct span rest = span_from(match, strip.size);
-    return rest.size == 0 || span_starts_with(rest, SPAN("/")) || span_ends_with(strip, SPAN("/"));
-}
-
-/* What the single values cannot tell: a route needs a service and conditions that can be met. */
-static int check_route(const struct gateway_route *route, size_t line, struct problem *problem)
-{
-    struct span service = span_of(route->service);
-    if (!service_name_is_valid(service))
-        return refuse(problem, line, "service", service,
-                      "a name of small letters, digits and hyphens");
-    const char *const paths[] = { route->path, route->prefix, route->strip };
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        int r = check_path(paths[i], line, problem);
-        if (r)
-            return r;
-    }
-    if (route->method && choice_of(route_methods, span_of(route->method)) < 0)
-        return refuse(problem, line, "match.method", span_of(route->method), route_methods);
-    if (route->host && !host_is_valid(span_of(route->host)))
-        return refuse(problem, line, "match.host", span_of(route->host),
-                      "a host in small letters, without a port,");
-    if (route->strip && !strip_fits(route))
-        return refuse(problem, line, "strip", span_of(route->strip),
-                      "the beginning of match.prefix or match.path");
-    if (route->path && route->prefix)
-        return refuse(problem, line, "match", SPAN("path and prefix"), "one of the two");
-    if (route->header_value && !route->header_name)
-        return refuse(problem, line, "match.value", span_of(route->header_value),
-                      "a value together with match.header");
-    return 0;
-}
-
-static int read_routes(struct reader *reader, yaml_node_t *node)
-{
-    if (node->type != YAML_SEQUENCE_NODE)
-        return refuse(reader->problem, line_of(node), "routes", found(node), "a list of routes");
-
-    size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-    if (n > GATEWAY_ROUTES_MAX)
-        return refuse(reader->problem, line_of(node), "routes", SPAN("longer"), "4096 at most");
-
-    struct settings *settings = reader->settings;
-    settings->routes = arena_new_array(&settings->arena, struct gateway_route, n);
-    settings->gateway.routes = settings->routes;
-    for (size_t i = 0; i < n; i++) {
-        yaml_node_t *item =
-            yaml_document_get_node(&reader->document, node->data.sequence.items.start[i]);
-        struct gateway_route *route = &settings->routes[i];
-        int r = read_route_map(reader, route, "", item);
-        if (!r)
-            r = check_route(route, line_of(item), reader->problem);
-        if (r)
-            return r;
-    }
-    settings->gateway.n_routes = (unsigned)n;
     return 0;
 }
 
@@ -480,28 +277,28 @@ static int read_pair(struct reader *reader, const char *section, const yaml_node
                      yaml_node_t *value)
 {
     char key[SETTINGS_KEY_MAX], below[SETTINGS_KEY_MAX];
-    int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(scalar(key_node)));
+    int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(yaml_text(key_node)));
     if (size >= (int)sizeof(key) - 1)
-        return refuse_key(reader, line_of(key_node), section, "a key");
+        return refuse_key(reader, yaml_line(key_node), section, "a key");
     if (strcmp(key, "routes") == 0) {
         if (reader->has_routes)
-            return refuse_twice(reader->problem, line_of(key_node), key);
+            return settings_refuse_twice(reader->problem, yaml_line(key_node), key);
         reader->has_routes = true;
-        return read_routes(reader, value);
+        return settings_read_routes(reader->settings, &reader->document, value, reader->problem);
     }
 
     for (size_t i = 0; i < settings_n; i++) {
         if (strcmp(settings_table[i].key, key) != 0)
             continue;
         if (reader->is_given[i])
-            return refuse_twice(reader->problem, line_of(key_node), key);
+            return settings_refuse_twice(reader->problem, yaml_line(key_node), key);
         reader->is_given[i] = true;
         return read_setting(reader, &settings_table[i], value);
     }
     snprintf(below, sizeof(below), "%.126s.", key);
     if (section_find(below))
         return read_section(reader, below, value);
-    return refuse_key(reader, line_of(key_node), section, key);
+    return refuse_key(reader, yaml_line(key_node), section, key);
 }
 
 static int read_section(struct reader *reader, const char *section, yaml_node_t *map)
@@ -510,7 +307,7 @@ static int read_section(struct reader *reader, const char *section, yaml_node_t 
         char name[SETTINGS_KEY_MAX];
         struct span key = span_of(section);
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(span_first(key, key.size - (key.size > 0))));
-        return refuse(reader->problem, line_of(map), section[0] ? name : "the file", found(map),
+        return settings_refuse(reader->problem, yaml_line(map), section[0] ? name : "the file", yaml_found(map),
                       "a section of keys and values");
     }
 
@@ -540,7 +337,7 @@ static int check_end(struct reader *reader, yaml_parser_t *parser)
         return refuse_yaml(reader, parser->problem_mark.line,
                            parser->problem ? parser->problem : "unreadable");
     const yaml_node_t *root = yaml_document_get_root_node(&document);
-    int r = root ? refuse(reader->problem, line_of(root), "the file", SPAN("several documents"),
+    int r = root ? settings_refuse(reader->problem, yaml_line(root), "the file", SPAN("several documents"),
                           "one document")
                  : 0;
     yaml_document_delete(&document);
@@ -599,7 +396,7 @@ static int add_gateway_socket(struct settings *settings, struct problem *problem
             return 0;
     }
     if (!add_listener(settings, &internal, span_of(text)))
-        return refuse(problem, 0, "data", span_of(settings->data),
+        return settings_refuse(problem, 0, "data", span_of(settings->data),
                       "a path short enough for a socket in it (107 bytes)");
     return 0;
 }
@@ -637,7 +434,7 @@ int settings_load(const char *file, const char *data, struct settings **ret_sett
     if (r == FILE_ABSENT)
         return SETTINGS_ABSENT;
     if (r == FILE_TOO_LARGE)
-        return refuse(problem, 0, "the file", SPAN("larger"), "4 MiB at most");
+        return settings_refuse(problem, 0, "the file", SPAN("larger"), "4 MiB at most");
     if (r)
         return err_trace(r);
     return settings_parse(buf_span(&bytes), data, ret_settings, problem);

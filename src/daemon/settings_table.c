@@ -6,6 +6,7 @@
 
 #include "codec/json.h"
 #include "daemon/settings.h"
+#include "daemon/settings_routes.h"
 
 #define AT(member) offsetof(struct settings, member)
 #define MSECS(n) ((n)*NSEC_PER_MSEC)
@@ -115,22 +116,6 @@ _Static_assert(sizeof(settings_table) / sizeof(settings_table[0]) <= SETTINGS_MA
                "raise the limit");
 const size_t settings_n = sizeof(settings_table) / sizeof(settings_table[0]);
 
-const struct route_setting settings_route_table[] = {
-    { "match.host", offsetof(struct gateway_route, host),
-      "the Host, without port; \"*.example.com\" is any one label" },
-    { "match.path", offsetof(struct gateway_route, path), "the whole path" },
-    { "match.prefix", offsetof(struct gateway_route, prefix),
-      "\"/session\" matches /session and what is below it" },
-    { "match.method", offsetof(struct gateway_route, method), "the method" },
-    { "match.header", offsetof(struct gateway_route, header_name), "a header that must be there" },
-    { "match.value", offsetof(struct gateway_route, header_value), "and its value" },
-    { "service", offsetof(struct gateway_route, service), "who answers; required" },
-    { "strip", offsetof(struct gateway_route, strip),
-      "a prefix that is removed from the path before it goes to the service" },
-};
-
-const size_t settings_n_route_keys = sizeof(settings_route_table) / sizeof(settings_route_table[0]);
-
 /* --- what the table tells people and editors --- */
 
 void settings_write_reference(struct buf *text)
@@ -140,12 +125,7 @@ void settings_write_reference(struct buf *text)
     for (size_t i = 0; i < settings_n; i++)
         buf_printf(text, "| `%s` | %s | `%s` | %s |\n", settings_table[i].key,
                    settings_table[i].accepts, settings_table[i].standard, settings_table[i].help);
-    buf_puts(text,
-             "\nA route, in the list `routes`; the first that matches wins:\n\n"
-             "| key | meaning |\n|---|---|\n");
-    for (size_t i = 0; i < settings_n_route_keys; i++)
-        buf_printf(text, "| `%s` | %s |\n", settings_route_table[i].key,
-                   settings_route_table[i].help);
+    settings_write_routes_reference(text);
 }
 
 static void write_leaf(struct json_out *out, const struct setting *setting)
@@ -198,10 +178,7 @@ static void write_section(struct json_out *out, const char *section)
     }
     if (!size) {
         json_key(out, SPAN("routes"));
-        json_open(out, '{');
-        json_key(out, SPAN("type"));
-        json_text(out, SPAN("array"));
-        json_close(out, '}');
+        settings_write_routes_schema(out);
     }
     json_close(out, '}');
     json_close(out, '}');

@@ -36,12 +36,3 @@ struct setting {
 
 extern const struct setting settings_table[];
 extern const size_t settings_n;
-
-struct route_setting {
-    const char *key;
-    size_t at; /* offset in struct gateway_route */
-    const char *help;
-};
-
-extern const struct route_setting settings_route_table[];
-extern const size_t settings_n_route_keys;

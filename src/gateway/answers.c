@@ -181,9 +181,28 @@ void answer_unavailable(struct request *request)
     finish(&problem, request);
 }
 
+/* A static upstream has nothing but an address. */
+static void answer_upstream_fault(struct request *request, unsigned status, const char *what)
+{
+    CLEANUP(buf_fini) struct buf text = { .limit = 512 };
+    char address[ADDRESS_TEXT_MAX];
+    address_format(&request->endpoints[request->endpoint].address, address);
+    buf_printf(&text, "the upstream %s %s", address, what);
+    struct problem_answer problem;
+    begin(&problem, status, buf_span(&text));
+    member(&problem, SPAN("upstream"), span_of(address));
+    if (status == 503)
+        answer_put(&problem.answer, SPAN("Retry-After"), SPAN("1"));
+    finish(&problem, request);
+}
+
 /* The service, contract and build that were asked, for faults of the way to them. */
 static void answer_fault(struct request *request, unsigned status, const char *what)
 {
+    if (request->service == NO_INDEX) {
+        answer_upstream_fault(request, status, what);
+        return;
+    }
     CLEANUP(buf_fini) struct buf text = { .limit = 512 };
     buf_printf(&text, "%.*s %.*s %s", SPAN_ARG(service_name(request)),
                SPAN_ARG(build_version(request)), what);
@@ -199,9 +218,13 @@ static void answer_fault(struct request *request, unsigned status, const char *w
 
 void answer_unreachable(struct request *request, bool is_busy)
 {
-    answer_fault(request, 503,
-                 is_busy ? "has no free connection on any instance"
-                         : "cannot be reached: every instance refused the connection");
+    const char *what = is_busy ? "has no free connection on any instance"
+                               : "cannot be reached: every instance refused the connection";
+    if (request->service == NO_INDEX)
+        what = is_busy ? "has no free connection" : "refused the connection";
+    if (request->service == NO_INDEX && !is_busy && request->n_endpoints > 1)
+        what = "refused the connection, as all others of the route did";
+    answer_fault(request, 503, what);
 }
 
 void answer_bad_gateway(struct request *request, const char *detail)

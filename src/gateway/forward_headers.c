@@ -16,9 +16,6 @@
 #define REQUEST_ID_MAX 128u
 #define FORWARD_LIST_MAX 4096u /* of an X-Forwarded-For that is passed on */
 
-/* All of put_forwarded() but host and scheme. */
-#define FORWARDED_MAX (FORWARD_LIST_MAX + INET6_ADDRSTRLEN + 128u)
-
 /* --- writing --- */
 
 /* Where `size` bytes can be written; NULL, once and for all, when they do not fit. */
@@ -148,6 +145,12 @@ static void put_cookie(struct http1_out *out, const struct http_field *field)
         end(out, add(value + size, SPAN("\r\n")));
 }
 
+/* By its route, a field of a name that is not well known. */
+static inline bool is_taken_out(const struct field_rules *rules, struct span name)
+{
+    return unlikely(rules != NULL) && rules->n_names && field_rules_name(rules, name);
+}
+
 /* A client's lines from `first` on, without those whose names are in `dropped`. */
 static void pass_request_fields(const struct forward_context *context, unsigned first,
                                 uint64_t dropped, struct run *run, struct http1_out *out)
@@ -164,7 +167,8 @@ static void pass_request_fields(const struct forward_context *context, unsigned 
         }
         /* Fields with a known name are none of those below, so most fields end here. */
         if (field->id == HTTP_OTHER &&
-            (is_ours(field->name) || (!context->is_internal && is_forged(field))))
+            (is_ours(field->name) || (!context->is_internal && is_forged(field)) ||
+             is_taken_out(context->rules, field->name)))
             continue;
         run_pass(run, out, field);
     }
@@ -221,40 +225,39 @@ static char *add_forwarded_list(char *at, const struct http_head *head)
 }
 
 /* All lines of the list and the peer in one line: many applications read the first line only. */
-static char *add_forwarded_for(char *line, const struct forward_context *context)
+static void put_forwarded_for(const struct forward_context *context, struct http1_out *out)
 {
     bool goes_on = context->is_internal && context->head->by_name[HTTP_X_FORWARDED_FOR];
+    char *line = begin(out, sizeof("X-Forwarded-For: , \r\n") + INET6_ADDRSTRLEN +
+                                (goes_on ? FORWARD_LIST_MAX : 0));
+    if (!line)
+        return;
     char *list = add(line, SPAN("X-Forwarded-For: "));
     char *list_end = goes_on ? add_forwarded_list(list, context->head) : list;
     char *peer = list_end == list ? list : add(list_end, SPAN(", "));
     char *peer_end = add_peer(peer, context->peer);
     char *at = peer_end == peer ? list_end : peer_end;
-    return at == list ? line : add(at, SPAN("\r\n"));
+    if (at != list)
+        end(out, add(at, SPAN("\r\n")));
 }
 
 static void put_forwarded(const struct forward_context *context, struct http1_out *out)
 {
     const struct http_head *head = context->head;
-    struct span host = SPAN_NULL, scheme = SPAN_NULL;
-    if (context->is_internal) {
-        host = http_head_value(head, HTTP_X_FORWARDED_HOST);
-        scheme = http_head_value(head, HTTP_X_FORWARDED_PROTO);
-    }
+    put_forwarded_for(context, out);
+
+    bool is_told = context->is_internal;
+    struct span host = is_told ? http_head_value(head, HTTP_X_FORWARDED_HOST) : SPAN_NULL;
+    struct span scheme = is_told ? http_head_value(head, HTTP_X_FORWARDED_PROTO) : SPAN_NULL;
     if (!host.size)
         host = head->authority;
     if (!scheme.size)
         scheme = context->is_secure ? SPAN("https") : SPAN("http");
-
-    char *at = begin(out, FORWARDED_MAX + host.size + scheme.size);
-    if (!at)
-        return;
-    at = add_forwarded_for(at, context);
     if (host.size) /* a client of HTTP/1.0 need not name one */
-        at = add(add(add(at, SPAN("X-Forwarded-Host: ")), host), SPAN("\r\n"));
-    at = add(add(at, SPAN("X-Forwarded-Proto: ")), scheme);
-    at = add(at, SPAN("\r\nVia: 1."));
-    *at++ = (char)('0' + head->minor_version);
-    end(out, add(at, SPAN(" " FORWARD_VIA "\r\n")));
+        put_line(out, SPAN("X-Forwarded-Host: "), host);
+    put_line(out, SPAN("X-Forwarded-Proto: "), scheme);
+    put_line(out, SPAN("Via: "),
+             head->minor_version ? SPAN("1.1 " FORWARD_VIA) : SPAN("1.0 " FORWARD_VIA));
 }
 
 /* Exactly one, printable and of bounded size: it ends up in everybody's logs. */
@@ -345,8 +348,12 @@ void forward_request(const struct forward_context *context, struct http1_out *ou
     bool counts_hops = head->by_name[HTTP_MAX_FORWARDS] && forward_counts_hops(head);
     if (unlikely(counts_hops))
         dropped |= NAME(HTTP_MAX_FORWARDS);
+    if (unlikely(context->rules != NULL))
+        dropped |= context->rules->known;
     /* Host first (RFC 9112 section 3.2): as it came, where that is how it came. */
-    if (head->form == HTTP_TARGET_ORIGIN && head->by_name[HTTP_HOST] == 1) {
+    if (unlikely(context->host.size)) {
+        put_line(out, SPAN("Host: "), context->host);
+    } else if (head->form == HTTP_TARGET_ORIGIN && head->by_name[HTTP_HOST] == 1) {
         run_pass(&run, out, &head->fields[0]);
         first = 1;
     } else {
@@ -369,6 +376,8 @@ void forward_request(const struct forward_context *context, struct http1_out *ou
     put_forwarded(context, out);
     put_baggage(context, out);
     put_deadline(context, out);
+    if (unlikely(context->rules != NULL))
+        http1_put(out, context->rules->lines);
 }
 
 bool forward_counts_hops(const struct http_head *head)
@@ -396,6 +405,8 @@ void forward_response(const struct http_head *head, const struct forward_answer 
     uint64_t dropped = NAMES_OURS | NAMES_FRAMING;
     if (!forward_has_date(head))
         dropped |= NAME(HTTP_DATE);
+    if (unlikely(ours->rules != NULL))
+        dropped |= ours->rules->known;
     if (ours->bom.size) {
         put_line(out, SPAN("Sarsen-Bom: "), ours->bom);
         put_line(out, SPAN("Sarsen-Contract: "), ours->contract);
@@ -408,9 +419,12 @@ void forward_response(const struct http_head *head, const struct forward_answer 
         if (field->is_hop_by_hop || (dropped & NAME(field->id)))
             continue;
         if ((field->id == HTTP_SET_COOKIE && is_cookie_of_ours(field->value)) ||
-            (field->id == HTTP_OTHER && is_ours(field->name)))
+            (field->id == HTTP_OTHER &&
+             (is_ours(field->name) || is_taken_out(ours->rules, field->name))))
             continue;
         run_pass(&run, out, field);
     }
     run_flush(&run, out);
+    if (unlikely(ours->rules != NULL))
+        http1_put(out, ours->rules->lines);
 }

@@ -26,6 +26,7 @@
 #include "base/span.h"
 #include "codec/baggage.h"
 #include "codec/http1.h"
+#include "gateway/field_rules.h"
 #include "io/socket.h"
 
 #define FORWARD_VIA "sarsen" /* the name under which we stand in Via */
@@ -34,10 +35,12 @@ struct forward_context {
     const struct http_head *head;
     const struct address *peer;
     bool is_internal;
-    bool is_secure;             /* clients reach us through a TLS terminator */
-    const struct baggage *ours; /* what goes on as sarsen.* */
-    struct random *random;      /* for a trace that starts here */
-    uint64_t deadline_ms;       /* left for the answer; 0 = the caller named none */
+    bool is_secure;                  /* clients reach us through a TLS terminator */
+    const struct baggage *ours;      /* what goes on as sarsen.* */
+    struct random *random;           /* for a trace that starts here */
+    uint64_t deadline_ms;            /* left for the answer; 0 = the caller named none */
+    struct span host;                /* what Host shall be; empty: the client's */
+    const struct field_rules *rules; /* what the route changes; NULL: nothing */
 };
 
 /* The request's lines as they go to the service. */
@@ -49,7 +52,8 @@ bool forward_counts_hops(const struct http_head *head);
 /* What is said of whatever answered. */
 struct forward_answer {
     struct span bom, contract, build;
-    struct span set_cookie; /* empty: none */
+    struct span set_cookie;          /* empty: none */
+    const struct field_rules *rules; /* what the route changes; NULL: nothing */
 };
 
 /* The response's lines as they go to the client. A Date that came goes on. */

@@ -450,8 +450,9 @@ static void keep_settings(struct gateway *gateway, const struct gateway_settings
     gateway->settings.blobs = gateway->blobs;
     gateway->settings.client.census = gateway->settings.upstream.census = gateway->census;
     gateway->settings.routes = NULL;
-    route_table_unref(gateway->routes);
-    gateway->routes = route_table_new(settings->routes, settings->n_routes);
+    struct route_table *before = gateway->routes;
+    gateway->routes = route_table_new(settings->routes, settings->n_routes, before);
+    route_table_unref(before);
 }
 
 static int open_listeners(struct gateway *gateway, const struct gateway_settings *settings,

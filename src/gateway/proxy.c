@@ -69,6 +69,8 @@ static void count_as(struct request *request, const struct usage_sample *sample)
 /* At the end of the request. */
 static void count(struct request *request, bool is_error)
 {
+    if (request->contract == NO_INDEX)
+        return;
     struct loop *loop = request->worker->loop;
     struct usage_sample sample = {
         .is_error = is_error,
@@ -229,17 +231,33 @@ static enum http_body_kind body_kind(const struct http_head *head)
     return HTTP_SEND_UNKNOWN;
 }
 
+/* What Host shall be, where that is not what the client says. */
+static struct span host_of(const struct request *request, char memory[ADDRESS_TEXT_MAX])
+{
+    const struct address *address = &request->endpoints[request->endpoint].address;
+    switch (request->route->host_kind) {
+    case ROUTE_HOST_CLIENT: break;
+    case ROUTE_HOST_NAMED: return request->route->host;
+    case ROUTE_HOST_UPSTREAM:
+        if (address->any.sa_family == AF_UNIX)
+            return SPAN("localhost");
+        address_format(address, memory);
+        return span_of(memory);
+    }
+    return SPAN_NULL;
+}
+
 /* Sends the request, with what has come of its body, to request->endpoint. */
 static void call_endpoint(struct request *request)
 {
     const struct http_head *head = request->exchange->head;
-    const struct endpoints *endpoints = request->epoch->view->endpoints;
-    const struct endpoint *endpoint = &endpoints->endpoints[request->endpoint];
+    const struct endpoint *endpoint = &request->endpoints[request->endpoint];
     struct baggage ours;
-    ours.bom = bom_id(request->bom);
-    ours.customer = request->identity.customer;
-    ours.lane = request->identity.lane;
+    ours.bom = request->bom ? bom_id(request->bom) : SPAN_NULL;
+    ours.customer = request->bom ? request->identity.customer : SPAN_NULL;
+    ours.lane = request->bom ? request->identity.lane : SPAN_NULL;
     struct worker *worker = request->worker;
+    char host[ADDRESS_TEXT_MAX];
     struct forward_context context = {
         .head = head,
         .peer = request->exchange->peer,
@@ -248,6 +266,8 @@ static void call_endpoint(struct request *request)
         .ours = &ours,
         .random = &worker->traces,
         .deadline_ms = milliseconds_left(request),
+        .host = request->route ? host_of(request, host) : SPAN_NULL,
+        .rules = request->route ? &request->route->request : NULL,
     };
     struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
     forward_request(&context, &out);
@@ -278,12 +298,10 @@ static void call_endpoint(struct request *request)
 /* The next instance in turn; false when all have been asked. */
 static bool call_next(struct request *request)
 {
-    struct epoch *epoch = request->epoch;
-    const struct endpoint_group *group = &epoch->view->endpoints->groups[request->group];
-    uint32_t at = round_robin_next(&request->walk, epoch->refused_at + group->first, group->n);
+    uint32_t at = round_robin_next(&request->walk, request->refused_at, request->n_endpoints);
     if (at == NO_PICK)
         return false;
-    request->endpoint = group->first + at;
+    request->endpoint = at;
     call_endpoint(request);
     return true;
 }
@@ -364,11 +382,12 @@ static struct span cookie_for(struct request *request, const struct http_head *h
 static void respond(struct request *request, const struct http_head *head)
 {
     struct set_cookie memory;
-    struct forward_answer ours = {
-        .bom = bom_id(request->bom),
-        .set_cookie = cookie_for(request, head, &memory),
-    };
-    name_build(request, head, &ours);
+    struct forward_answer ours = { .rules = request->route ? &request->route->response : NULL };
+    if (likely(request->bom != NULL)) {
+        ours.bom = bom_id(request->bom);
+        ours.set_cookie = cookie_for(request, head, &memory);
+        name_build(request, head, &ours);
+    }
     struct worker *worker = request->worker;
     struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
     forward_response(head, &ours, &out);
@@ -437,7 +456,7 @@ static bool try_again(struct request *request, enum http_fault fault)
     switch (fault) {
     case HTTP_FAULT_CONNECT:
     case HTTP_FAULT_CONNECT_TIMEOUT:
-        request->epoch->refused_at[request->endpoint] = loop_now(request->worker->loop);
+        request->refused_at[request->endpoint] = loop_now(request->worker->loop);
         return call_next(request);
     case HTTP_FAULT_BUSY: return call_next(request);
     case HTTP_FAULT_STALE:
@@ -452,8 +471,7 @@ static bool try_again(struct request *request, enum http_fault fault)
      * one is refused, and the next instance is asked. */
     if (fault == HTTP_FAULT_STALE && !request->was_stale) {
         request->was_stale = true;
-        http_pool_forget(request->worker->pool,
-                         &request->epoch->view->endpoints->endpoints[request->endpoint].address);
+        http_pool_forget(request->worker->pool, &request->endpoints[request->endpoint].address);
         call_endpoint(request);
         return true;
     }
@@ -534,27 +552,33 @@ static bool choose(struct request *request, uint32_t major)
         return false;
     }
     request->build = bom_build(view->snapshot, request->bom, request->contract);
-    request->group = view_group(view, request->contract, request->build);
-    if (request->group == NO_INDEX || view->endpoints->groups[request->group].n == 0) {
+    uint32_t number = view_group(view, request->contract, request->build);
+    if (number == NO_INDEX || view->endpoints->groups[number].n == 0) {
         count(request, true);
         answer_unavailable(request);
         return false;
     }
+    const struct endpoint_group *group = &view->endpoints->groups[number];
+    request->endpoints = &view->endpoints->endpoints[group->first];
+    request->n_endpoints = group->n;
+    request->refused_at = &request->epoch->refused_at[group->first];
+    request->cursor = &request->epoch->cursors[number];
     return true;
 }
 
-/* What is sent as the request's target: the canonical path without what is stripped, and the
- * query. By reference where both lie in the head as they came. */
-static void make_target(struct request *request, size_t strip)
+/* What is sent as the request's target: the canonical path as its route changes it, and the query.
+ * By reference where both lie in the head as they came. */
+static void make_target(struct request *request, const struct route_path *path)
 {
-    struct span rest = span_from(request->path, strip);
+    struct span rest = span_from(request->path, path->cut);
     size_t query_size = request->query.data ? request->query.size + 1 : 0;
-    if (request->is_path_original && rest.size) {
+    if (request->is_path_original && rest.size && !path->put.size) {
         request->target = (struct span){ rest.data, rest.size + query_size };
         return;
     }
     struct buf *target = &request->target_memory;
-    buf_put(target, rest.size ? rest : SPAN("/"));
+    buf_put(target, path->put);
+    buf_put(target, rest.size || path->put.size ? rest : SPAN("/"));
     if (request->query.data) {
         buf_put(target, SPAN("?"));
         buf_put(target, request->query);
@@ -587,11 +611,10 @@ static void start_calls(struct request *request)
     answer_unreachable(request, false);
 }
 
-void proxy_start(struct request *request, uint32_t major, size_t strip)
+/* The request goes to one of request->endpoints. */
+static void begin(struct request *request, const struct route_path *path)
 {
-    request_resolve_for_page(request);
-    if (!choose(request, major))
-        return;
+    request->endpoint = 0;
     set_deadline(request);
     nsec now = request->started;
     if (request->deadline <= now) {
@@ -599,17 +622,16 @@ void proxy_start(struct request *request, uint32_t major, size_t strip)
         answer_timeout(request);
         return;
     }
-    make_target(request, strip);
-    struct epoch *epoch = request->epoch;
+    make_target(request, path);
     const struct http_head *head = request->exchange->head;
     if (unlikely(head->expects_continue))
         http_take_expectation(request->exchange);
-    request->walk = round_robin_start(&epoch->cursors[request->group],
-                                      epoch->view->endpoints->groups[request->group].n, now);
+    request->walk = round_robin_start(request->cursor, request->n_endpoints, now);
     request->has_body = head->framing != HTTP_BODY_NONE;
     request->is_replayable = true;
     request->exchange->ops = &exchange_ops;
-    list_add_last(&request->worker->running, &request->link);
+    if (likely(request->contract != NO_INDEX))
+        list_add_last(&request->worker->running, &request->link);
     request->is_holding =
         head->framing == HTTP_BODY_LENGTH && head->content_length > 0 && !head->expects_continue;
     if (request->is_holding)
@@ -617,4 +639,23 @@ void proxy_start(struct request *request, uint32_t major, size_t strip)
     request_enter(request);
     start_calls(request);
     request_leave(request);
+}
+
+void proxy_start(struct request *request, uint32_t major, const struct route_path *path)
+{
+    request_resolve_for_page(request);
+    if (choose(request, major))
+        begin(request, path);
+}
+
+void proxy_start_upstream(struct request *request, const struct route_path *path)
+{
+    const struct route_upstream *upstream = &request->route->upstream;
+    struct epoch *epoch = request->epoch;
+    const struct endpoints *others = epoch->view->endpoints;
+    request->endpoints = upstream->endpoints;
+    request->n_endpoints = upstream->n;
+    request->refused_at = &epoch->refused_at[others->n_endpoints + upstream->first];
+    request->cursor = &epoch->cursors[others->n_groups + upstream->number];
+    begin(request, path);
 }

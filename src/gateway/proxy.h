@@ -24,9 +24,12 @@
 
 #define NO_MAJOR UINT32_MAX
 
-/* Forwards to request->service: to that major, or to the one the BOM names. `strip` bytes of the
- * path are removed. */
-void proxy_start(struct request *request, uint32_t major, size_t strip);
+/* Forwards to request->service: to that major, or to the one the BOM names. */
+void proxy_start(struct request *request, uint32_t major, const struct route_path *path);
+
+/* Forwards to the static upstream of request->route. There is no service behind it, so nobody asks
+ * who the customer is, nothing of ours is said of the answer, and nothing is counted. */
+void proxy_start_upstream(struct request *request, const struct route_path *path);
 
 /* Counts the requests that are under way, and says that what they use is in use now. */
 void proxy_count_running(struct worker *worker);

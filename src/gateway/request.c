@@ -11,6 +11,7 @@
 #include "gateway/forward_headers.h"
 #include "gateway/proxy.h"
 #include "gateway/resolve.h"
+#include "gateway/static.h"
 
 static const struct http_exchange_ops ops_none = { 0 };
 
@@ -86,6 +87,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->is_over = false;
     request->depth = 0;
     request->bom = NULL;
+    request->route = NULL;
     request->service = request->contract = request->build = NO_INDEX;
     request->started = loop_now(request->worker->loop);
     request->identity.source = IDENTITY_NOBODY;
@@ -198,9 +200,6 @@ struct span request_cookie(struct request *request, bool is_page, struct span cu
                            struct set_cookie *memory)
 {
     const struct identity *identity = &request->identity;
-    if (!customer.data && !is_page && identity->source != IDENTITY_NEW_DEVICE)
-        return SPAN_NULL;
-
     const struct gateway_limits *limits = &request->epoch->view->limits;
     unix_msec wall = loop_wall(request->worker->loop);
     unix_msec ttl = (unix_msec)(limits->cookie_ttl / NSEC_PER_MSEC);
@@ -275,14 +274,20 @@ static void put_context(struct request *request, struct answer *answer, struct s
         answer_put(answer, SPAN("Set-Cookie"), cookie);
 }
 
+void request_reply(struct request *request, unsigned status, const struct http_out_field *fields,
+                   unsigned n_fields, struct span body)
+{
+    struct http_exchange *exchange = request->exchange;
+    exchange->ops = &ops_none;
+    http_reply(exchange, status, fields, n_fields, body);
+    request_over(request);
+}
+
 void request_answer(struct request *request, struct answer *answer, struct span body)
 {
     struct set_cookie memory;
     put_context(request, answer, &memory);
-    struct http_exchange *exchange = request->exchange;
-    exchange->ops = &ops_none;
-    http_reply(exchange, answer->status, answer->fields, answer->n_fields, body);
-    request_over(request);
+    request_reply(request, answer->status, answer->fields, answer->n_fields, body);
 }
 
 void request_answer_file(struct request *request, struct answer *answer, int fd, uint64_t size)
@@ -410,18 +415,30 @@ static void go_to_service(struct request *request, struct span name, size_t stri
         answer_no_service(request, service);
         return;
     }
-    proxy_start(request, major, strip);
+    struct route_path path = { .cut = strip };
+    proxy_start(request, major, &path);
 }
 
 static void go_to_route(struct request *request, uint32_t route)
 {
     const struct view *view = request->epoch->view;
-    request->service = view->route_services[route];
-    if (request->service == NO_INDEX) {
-        answer_route_without_service(request, route_service(view->routes, route));
+    const struct route_action *action = route_action(view->routes, route);
+    request->route = action;
+    if (action->kind == ROUTE_ANSWER || action->kind == ROUTE_REDIRECT) {
+        static_answer(request, route);
         return;
     }
-    proxy_start(request, NO_MAJOR, route_strip(view->routes, route, request->path));
+    struct route_path path = route_path(view->routes, route, request->path);
+    if (action->kind == ROUTE_UPSTREAM) {
+        proxy_start_upstream(request, &path);
+        return;
+    }
+    request->service = view->route_services[route];
+    if (request->service == NO_INDEX) {
+        answer_route_without_service(request, action->service);
+        return;
+    }
+    proxy_start(request, NO_MAJOR, &path);
 }
 
 /* The prefixes the gateway keeps for itself, behind everything configured. */

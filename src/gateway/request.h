@@ -45,9 +45,15 @@ struct request {
     const struct bom *bom; /* NULL before resolving */
     enum resolve_reason reason;
 
+    const struct route_action *route; /* of the config file; NULL when none matched */
+
     /* Of a proxied request. */
-    uint32_t service, contract, build; /* of the snapshot; NO_INDEX where not known yet */
-    uint32_t group, endpoint;
+    uint32_t service, contract, build; /* of the snapshot; NO_INDEX where not known yet,
+                                          and of a static upstream */
+    const struct endpoint *endpoints;  /* that may be asked */
+    nsec *refused_at;                  /* by these, as the epoch remembers it */
+    uint32_t *cursor;                  /* the epoch's, of their round */
+    uint32_t n_endpoints, endpoint;
     struct round_robin_walk walk;
     struct http_call call;
     struct span target;
@@ -100,6 +106,10 @@ struct answer {
 
 void answer_put(struct answer *answer, struct span name, struct span value);
 void request_answer(struct request *request, struct answer *answer, struct span body);
+
+/* An answer as it stands, to which nothing about the customer is added. */
+void request_reply(struct request *request, unsigned status, const struct http_out_field *fields,
+                   unsigned n_fields, struct span body);
 
 /* The same for a file, whose descriptor is taken. */
 void request_answer_file(struct request *request, struct answer *answer, int fd, uint64_t size);

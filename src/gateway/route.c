@@ -1,14 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Paths and prefixes of the routes are laid out as a tree whose edges are segments: "/a/b" is two
+ * steps from the root, "/a/" is "a" and then the empty segment, "/" is the empty one alone. A node
+ * lists, in their order, the routes whose prefix ends there and those whose whole path does. A
+ * request walks down its own segments until there is no such edge, so that neither the number of
+ * routes nor the length of its path costs it anything. Of all routes it passes the first in the
+ * file's order is taken.
+ */
+
 #include "gateway/route.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
+#include "base/map.h"
 #include "base/mem.h"
+#include "version/version.h"
 
 struct route {
     struct span host;  /* empty: any */
     bool is_any_label; /* host is ".example.com", one label stands before it */
-    struct span path, prefix, method, header_name, header_value, service, strip;
+    const struct span *methods;
+    unsigned n_methods;
+    struct span header_name, header_value;
+    struct span strip; /* a prefix that is cut off the path */
+    struct span put;   /* instead of it */
+    bool is_whole;     /* `put` is the whole path */
+    uint32_t next;     /* in its list, or NO_ROUTE */
+    struct route_action action;
+};
+
+/* Routes in their order. */
+struct route_list {
+    uint32_t first, last;
+};
+
+struct node {
+    struct route_list below, exact; /* by prefix, by path */
+    uint32_t parent;
+    struct span segment;
+    bool has_children;
 };
 
 struct route_table {
@@ -16,7 +47,87 @@ struct route_table {
     bool has_hosts; /* some route looks at the host */
     struct arena arena;
     struct route *routes;
+    struct node *nodes; /* the root is the first */
+    uint32_t n_nodes;
+    uint32_t *slots; /* of nodes by parent and segment; open addressing, 0 is free */
+    uint32_t slot_mask;
+    struct endpoint *endpoints; /* of all static upstreams */
+    uint32_t n_endpoints, n_upstreams;
+    struct address *gone;
+    size_t n_gone;
 };
+
+/* --- the tree --- */
+
+static uint32_t *slot_of(const struct route_table *table, uint32_t parent, struct span segment)
+{
+    uint64_t hash = hash_seeded(segment) + parent * 0x9e3779b97f4a7c15u;
+    for (uint32_t at = (uint32_t)(hash ^ hash >> 32);; at++) {
+        uint32_t *slot = &table->slots[at & table->slot_mask];
+        const struct node *node = &table->nodes[*slot];
+        if (!*slot || (node->parent == parent && span_equals(node->segment, segment)))
+            return slot;
+    }
+}
+
+static uint32_t child_of(struct route_table *table, uint32_t parent, struct span segment)
+{
+    uint32_t *slot = slot_of(table, parent, segment);
+    if (*slot)
+        return *slot;
+    *slot = table->n_nodes++;
+    table->nodes[*slot] = (struct node){ .below = { NO_ROUTE, NO_ROUTE },
+                                         .exact = { NO_ROUTE, NO_ROUTE },
+                                         .parent = parent,
+                                         .segment = segment };
+    table->nodes[parent].has_children = true;
+    return *slot;
+}
+
+static struct node *node_of(struct route_table *table, struct span path)
+{
+    uint32_t at = 0;
+    struct span rest = { path.data + 1, path.size - 1 };
+    while (rest.data)
+        at = child_of(table, at, span_cut(&rest, '/'));
+    return &table->nodes[at];
+}
+
+static void list_route(struct route_table *table, struct route_list *list, uint32_t route)
+{
+    table->routes[route].next = NO_ROUTE;
+    if (list->first == NO_ROUTE) {
+        list->first = route;
+    } else {
+        table->routes[list->last].next = route;
+    }
+    list->last = route;
+}
+
+static size_t count_segments(const char *path)
+{
+    size_t n = 0;
+    for (; path && *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+static void make_tree(struct route_table *table, const struct gateway_route *routes)
+{
+    size_t n_nodes = 1;
+    for (unsigned i = 0; i < table->n_routes; i++)
+        n_nodes += count_segments(routes[i].path) + count_segments(routes[i].prefix);
+    uint32_t n_slots = 4;
+    while (n_slots < 2 * n_nodes)
+        n_slots *= 2;
+    table->slots = arena_new_array(&table->arena, uint32_t, n_slots);
+    table->slot_mask = n_slots - 1;
+    table->nodes = arena_new_array(&table->arena, struct node, n_nodes);
+    table->nodes[0].below = table->nodes[0].exact = (struct route_list){ NO_ROUTE, NO_ROUTE };
+    table->n_nodes = 1;
+}
+
+/* --- compiling --- */
 
 static struct span keep(struct route_table *table, const char *text)
 {
@@ -27,36 +138,164 @@ static struct span keep(struct route_table *table, const char *text)
 static struct span keep_prefix(struct route_table *table, const char *text)
 {
     struct span prefix = keep(table, text);
-    if (prefix.size > 1 && prefix.data[prefix.size - 1] == '/')
+    if (prefix.size && prefix.data[prefix.size - 1] == '/')
         prefix.size--;
     return prefix;
 }
 
-struct route_table *route_table_new(const struct gateway_route *routes, unsigned n_routes)
+static void place(struct route_table *table, const struct gateway_route *from, uint32_t route)
+{
+    struct node *node = &table->nodes[0];
+    if (from->path) {
+        list_route(table, &node_of(table, keep(table, from->path))->exact, route);
+        return;
+    }
+    struct span prefix = keep_prefix(table, from->prefix);
+    if (prefix.size)
+        node = node_of(table, prefix);
+    list_route(table, &node->below, route);
+}
+
+static void keep_conditions(struct route_table *table, const struct gateway_route *from,
+                            struct route *route)
+{
+    route->host = keep(table, from->host);
+    route->header_name = keep(table, from->header_name);
+    route->header_value = keep(table, from->header_value);
+    struct span *methods = arena_new_array(&table->arena, struct span, from->methods.n + 1);
+    for (unsigned i = 0; i < from->methods.n; i++)
+        methods[i] = keep(table, from->methods.texts[i]);
+    route->methods = methods;
+    route->n_methods = from->methods.n;
+    if (span_starts_with(route->host, SPAN("*."))) {
+        route->host = span_from(route->host, 1);
+        route->is_any_label = true;
+    }
+    table->has_hosts |= route->host.size != 0;
+}
+
+/* "https://example.com" alone is the root of that host. */
+static struct span keep_target(struct route_table *table, const char *to)
+{
+    const char *host = to ? strstr(to, "://") : NULL;
+    if (host && !strchr(host + 3, '/'))
+        return span_of(arena_format(&table->arena, "%s/", to));
+    return keep(table, to);
+}
+
+/* A redirect replaces the prefix or the path, so it is a rewrite with a host before it. */
+static void keep_path(struct route_table *table, const struct gateway_route *from,
+                      struct route *route)
+{
+    route->strip = keep_prefix(table, from->strip);
+    if (from->rewrite_path) {
+        route->put = keep(table, from->rewrite_path);
+        route->is_whole = true;
+    } else if (from->rewrite_prefix) {
+        route->strip = keep_prefix(table, from->prefix);
+        route->put = keep_prefix(table, from->rewrite_prefix);
+    } else if (from->redirect_to) {
+        route->is_whole = from->path != NULL;
+        route->strip = keep_prefix(table, from->prefix);
+        route->put = keep_prefix(table, from->redirect_to);
+        if (route->is_whole)
+            route->put = route->action.to;
+    }
+}
+
+static void keep_upstream(struct route_table *table, const struct gateway_route *from,
+                          struct route_upstream *ret_upstream)
+{
+    struct endpoint *endpoints = &table->endpoints[table->n_endpoints];
+    for (unsigned i = 0; i < from->n_upstreams; i++)
+        endpoints[i] = (struct endpoint){ from->upstreams[i], NO_INDEX };
+    *ret_upstream = (struct route_upstream){
+        .endpoints = endpoints,
+        .n = from->n_upstreams,
+        .first = table->n_endpoints,
+        .number = table->n_upstreams++,
+    };
+    table->n_endpoints += from->n_upstreams;
+}
+
+static void keep_action(struct route_table *table, const struct gateway_route *from,
+                        struct route_action *action)
+{
+    action->service = keep(table, from->service);
+    action->to = keep_target(table, from->redirect_to);
+    action->body = keep(table, from->answer_body);
+    action->type = keep(table, from->answer_type);
+    action->status = from->redirect_to ? from->redirect_status : from->answer_status;
+    field_rules_compile(&from->request_fields, &table->arena, &action->request);
+    field_rules_compile(&from->response_fields, &table->arena, &action->response);
+    if (from->n_upstreams) {
+        action->kind = ROUTE_UPSTREAM;
+        keep_upstream(table, from, &action->upstream);
+    } else if (from->redirect_to) {
+        action->kind = ROUTE_REDIRECT;
+    } else if (from->answer_status) {
+        action->kind = ROUTE_ANSWER;
+    }
+
+    struct span host = keep(table, from->upstream_host);
+    if (span_is(host, "upstream")) {
+        action->host_kind = ROUTE_HOST_UPSTREAM;
+    } else if (host.size && !span_is(host, "client")) {
+        action->host_kind = ROUTE_HOST_NAMED;
+        action->host = host;
+    }
+}
+
+struct known_address {
+    struct map_node node;
+};
+
+static struct span address_key(const struct address *address)
+{
+    return (struct span){ (const char *)&address->any, address->size };
+}
+
+static void find_gone(struct route_table *table, const struct route_table *before)
+{
+    struct map known;
+    map_init(&known);
+    struct known_address *nodes = mem_new_array(struct known_address, table->n_endpoints + 1);
+    for (uint32_t i = 0; i < table->n_endpoints; i++) {
+        struct span key = address_key(&table->endpoints[i].address);
+        if (!map_find(&known, key))
+            map_add(&known, &nodes[i].node, key);
+    }
+    table->gone = arena_new_array(&table->arena, struct address, before->n_endpoints + 1);
+    for (uint32_t i = 0; i < before->n_endpoints; i++) {
+        const struct address *address = &before->endpoints[i].address;
+        if (!map_find(&known, address_key(address)))
+            table->gone[table->n_gone++] = *address;
+    }
+    map_fini(&known);
+    free(nodes);
+}
+
+struct route_table *route_table_new(const struct gateway_route *routes, unsigned n_routes,
+                                    const struct route_table *before)
 {
     struct route_table *table = mem_new(struct route_table);
     table->n_refs = 1;
     table->n_routes = n_routes;
     table->routes = arena_new_array(&table->arena, struct route, n_routes ? n_routes : 1);
+    make_tree(table, routes);
+    uint32_t n_endpoints = 0;
+    for (unsigned i = 0; i < n_routes; i++)
+        n_endpoints += routes[i].n_upstreams;
+    table->endpoints = arena_new_array(&table->arena, struct endpoint, n_endpoints + 1);
     for (unsigned i = 0; i < n_routes; i++) {
-        const struct gateway_route *from = &routes[i];
         struct route *route = &table->routes[i];
-        *route = (struct route){
-            .host = keep(table, from->host),
-            .path = keep(table, from->path),
-            .prefix = keep_prefix(table, from->prefix),
-            .method = keep(table, from->method),
-            .header_name = keep(table, from->header_name),
-            .header_value = keep(table, from->header_value),
-            .service = keep(table, from->service),
-            .strip = keep_prefix(table, from->strip),
-        };
-        if (span_starts_with(route->host, SPAN("*."))) {
-            route->host = span_from(route->host, 1);
-            route->is_any_label = true;
-        }
-        table->has_hosts |= route->host.size != 0;
+        keep_conditions(table, &routes[i], route);
+        keep_action(table, &routes[i], &route->action);
+        keep_path(table, &routes[i], route);
+        place(table, &routes[i], i);
     }
+    if (before)
+        find_gone(table, before);
     return table;
 }
 
@@ -75,20 +314,41 @@ struct route_table *route_table_unref(struct route_table *table)
     return NULL;
 }
 
+/* --- looking at it --- */
+
 unsigned route_table_size(const struct route_table *table)
 {
     return table->n_routes;
 }
 
-struct span route_service(const struct route_table *table, uint32_t route)
+uint32_t route_table_n_upstreams(const struct route_table *table)
 {
-    return table->routes[route].service;
+    return table->n_upstreams;
 }
 
-size_t route_strip(const struct route_table *table, uint32_t route, struct span path)
+uint32_t route_table_n_endpoints(const struct route_table *table)
 {
-    struct span strip = table->routes[route].strip;
-    return strip.size > 1 && path_is_below(path, strip) ? strip.size : 0;
+    return table->n_endpoints;
+}
+
+const struct address *route_table_gone(const struct route_table *table, size_t *ret_n)
+{
+    *ret_n = table->n_gone;
+    return table->gone;
+}
+
+const struct route_action *route_action(const struct route_table *table, uint32_t route)
+{
+    return &table->routes[route].action;
+}
+
+struct route_path route_path(const struct route_table *table, uint32_t route, struct span path)
+{
+    const struct route *from = &table->routes[route];
+    if (from->is_whole)
+        return (struct route_path){ from->put, path.size };
+    return (struct route_path){ from->put,
+                                path_is_below(path, from->strip) ? from->strip.size : 0 };
 }
 
 bool path_is_below(struct span path, struct span prefix)
@@ -98,6 +358,8 @@ bool path_is_below(struct span path, struct span prefix)
     return path.size == prefix.size || path.data[prefix.size] == '/' ||
            (prefix.size && prefix.data[prefix.size - 1] == '/');
 }
+
+/* --- matching --- */
 
 /* The host of "example.com:8000" or "[::1]:8000". */
 static struct span without_port(struct span authority)
@@ -120,6 +382,15 @@ static bool host_matches(const struct route *route, struct span host)
     return span_find(host, '.') == label && span_equals_nocase(span_from(host, label), route->host);
 }
 
+static bool method_matches(const struct route *route, struct span method)
+{
+    for (unsigned i = 0; i < route->n_methods; i++) {
+        if (span_equals(route->methods[i], method))
+            return true;
+    }
+    return false;
+}
+
 /* Every line of that name is looked at: one that matches suffices. */
 static bool header_matches(const struct route *route, const struct http_head *head)
 {
@@ -133,23 +404,48 @@ static bool header_matches(const struct route *route, const struct http_head *he
     return false;
 }
 
+/* What the routes are matched against, beside the path. */
+struct asked {
+    const struct http_head *head;
+    struct span host;
+};
+
+static bool conditions_match(const struct route *route, const struct asked *asked)
+{
+    if (route->n_methods && !method_matches(route, asked->head->method))
+        return false;
+    if (route->host.size && !host_matches(route, asked->host))
+        return false;
+    return !route->header_name.size || header_matches(route, asked->head);
+}
+
+/* The first of the list that matches and comes before `best`, or `best`. */
+static uint32_t first_of(const struct route_table *table, const struct route_list *list,
+                         const struct asked *asked, uint32_t best)
+{
+    for (uint32_t i = list->first; i < best; i = table->routes[i].next) {
+        if (conditions_match(&table->routes[i], asked))
+            return i;
+    }
+    return best;
+}
+
 uint32_t route_match(const struct route_table *table, const struct http_head *head,
                      struct span path)
 {
-    struct span host = table->has_hosts ? without_port(head->authority) : SPAN_NULL;
-    for (uint32_t i = 0; i < table->n_routes; i++) {
-        const struct route *route = &table->routes[i];
-        if (route->path.size && !span_equals(route->path, path))
-            continue;
-        if (route->prefix.size && !path_is_below(path, route->prefix))
-            continue;
-        if (route->method.size && !span_equals(route->method, head->method))
-            continue;
-        if (route->host.size && !host_matches(route, host))
-            continue;
-        if (route->header_name.size && !header_matches(route, head))
-            continue;
-        return i;
+    struct asked asked = { head, table->has_hosts ? without_port(head->authority) : SPAN_NULL };
+    const struct node *node = &table->nodes[0];
+    uint32_t best = first_of(table, &node->below, &asked, NO_ROUTE);
+    struct span rest = { path.data + 1, path.size - 1 };
+    while (node->has_children && rest.data) {
+        struct span segment = span_cut(&rest, '/');
+        uint32_t below = *slot_of(table, (uint32_t)(node - table->nodes), segment);
+        if (!below)
+            return best;
+        node = &table->nodes[below];
+        best = first_of(table, &node->below, &asked, best);
+        if (!rest.data)
+            best = first_of(table, &node->exact, &asked, best);
     }
-    return NO_ROUTE;
+    return best;
 }

@@ -20,6 +20,7 @@ _Static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are of 64 bits");
 
 #define GATEWAY_LISTENERS_MAX 16u
 #define GATEWAY_ROUTES_MAX 4096u
+#define GATEWAY_FIELDS_MAX 64u /* of one list of fields of a route */
 
 struct gateway_listener {
     const char *text; /* as written */
@@ -27,15 +28,49 @@ struct gateway_listener {
     bool is_internal; /* believes Sarsen-* headers and baggage; an edge listener removes them */
 };
 
-/* A route maps requests to a service; the first match wins. Empty conditions match all. */
+/* A field of a message's head that a route writes; both texts are legal. */
+struct gateway_field {
+    const char *name, *value;
+};
+
+struct gateway_fields {
+    const struct gateway_field *fields;
+    unsigned n;
+};
+
+struct gateway_texts {
+    const char *const *texts;
+    unsigned n;
+};
+
+/* What a route changes of a head on its way: `remove` and `set` take lines of these names out,
+ * `set` and `add` put theirs in. */
+struct gateway_field_rules {
+    struct gateway_fields set, add;
+    struct gateway_texts remove;
+};
+
+/* A route tells where requests go; the first that matches wins. Empty conditions match all. Exactly
+ * one of service, upstreams, answer_status and redirect_to is given. */
 struct gateway_route {
     const char *host;   /* exact, without port, lower case; "*.example.com" any one label */
     const char *path;   /* exact */
     const char *prefix; /* "/session" matches /session and /session/… */
-    const char *method;
+    struct gateway_texts methods;
     const char *header_name, *header_value;
+
     const char *service;
+    const struct address *upstreams; /* of a static upstream, which no service stands behind */
+    unsigned n_upstreams;
+    unsigned answer_status;
+    const char *answer_body, *answer_type;
+    const char *redirect_to; /* instead of the prefix, or of the path; a URI or a path */
+    unsigned redirect_status;
+
     const char *strip; /* a prefix removed from the path before it goes upstream */
+    const char *rewrite_prefix, *rewrite_path; /* instead of `prefix`; instead of the whole path */
+    const char *upstream_host; /* "client", "upstream" or what Host shall be; NULL is "client" */
+    struct gateway_field_rules request_fields, response_fields;
 };
 
 enum gateway_access_kind {

@@ -244,7 +244,8 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
     unsigned n_routes = route_table_size(routes);
     view->route_services = mem_new_array(uint32_t, n_routes + 1);
     for (unsigned i = 0; i < n_routes; i++)
-        view->route_services[i] = snapshot_service(view->snapshot, route_service(routes, i));
+        view->route_services[i] =
+            snapshot_service(view->snapshot, route_action(routes, i)->service);
     return view;
 }
 

@@ -18,16 +18,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "gateway/endpoint.h"
 #include "gateway/route.h"
 #include "gateway/settings.h"
 #include "io/socket.h"
 #include "registry/registry.h"
 #include "version/version.h"
-
-struct endpoint {
-    struct address address;
-    uint32_t build; /* of the snapshot */
-};
 
 /* A run of endpoints. Runs do not overlap, so a position in the whole array names one member. */
 struct endpoint_group {
@@ -69,7 +65,8 @@ struct view {
     const struct version_snapshot *snapshot; /* of the endpoints */
     struct gateway_limits limits;
     char *blobs;
-    uint32_t *route_services; /* by route: service of the snapshot, or NO_INDEX */
+    uint32_t *route_services; /* by route: service of the snapshot, or NO_INDEX, as
+                                of routes that lead to none */
     uint64_t number;          /* the control loop's: of publishing */
     unsigned n_holders;       /* the control loop's: workers that have it */
 };

@@ -17,13 +17,16 @@ struct reported_bom {
 static struct epoch *epoch_new(struct worker *worker, struct note_view *note)
 {
     const struct endpoints *endpoints = note->view->endpoints;
+    const struct route_table *routes = note->view->routes;
     struct epoch *epoch = mem_new(struct epoch);
     epoch->worker = worker;
     epoch->note = note;
     epoch->view = note->view;
     epoch->boms = bom_cache_new(note->view->snapshot);
-    epoch->refused_at = mem_new_array(nsec, endpoints->n_endpoints + 1);
-    epoch->cursors = mem_new_array(uint32_t, endpoints->n_groups + 1);
+    epoch->refused_at =
+        mem_new_array(nsec, endpoints->n_endpoints + route_table_n_endpoints(routes) + 1);
+    epoch->cursors =
+        mem_new_array(uint32_t, endpoints->n_groups + route_table_n_upstreams(routes) + 1);
     epoch->n_users = 1;
     map_init(&epoch->reported);
     /* Somewhere in the round: views come often, and the first instance must not get the first
@@ -126,13 +129,20 @@ static void take_limits(struct worker *worker, const struct gateway_limits *limi
 static void take_view(struct worker *worker, struct note_view *note)
 {
     const struct endpoints *endpoints = note->view->endpoints;
+    const struct route_table *routes = note->view->routes;
     struct epoch *before = worker->epoch;
+    size_t n_gone = 0;
+    const struct address *gone = NULL;
+    if (before && before->view->routes != routes)
+        gone = route_table_gone(routes, &n_gone);
     worker->epoch = epoch_new(worker, note);
     take_limits(worker, &note->view->limits);
     mailbox_post(worker->context.control, &note->taken.letter);
     epoch_release(before);
     for (size_t i = 0; i < endpoints->n_gone; i++)
         http_pool_forget(worker->pool, &endpoints->gone[i]);
+    for (size_t i = 0; i < n_gone; i++)
+        http_pool_forget(worker->pool, &gone[i]);
 }
 
 static void take_listener(struct worker *worker, struct note_listener *note)

@@ -107,8 +107,8 @@ struct epoch {
     struct note_view *note; /* goes back with the view */
     const struct view *view;
     struct bom_cache *boms;
-    nsec *refused_at;    /* by endpoint */
-    uint32_t *cursors;   /* by group */
+    nsec *refused_at;    /* by endpoint; behind those of services the static ones */
+    uint32_t *cursors;   /* by group; behind these by static upstream */
     struct map reported; /* BOMs that went up, by id */
     struct release_slot releases[RELEASE_SLOTS];
     unsigned n_users; /* requests, and one for being current */

@@ -88,7 +88,8 @@ TEST(routes_are_read_in_their_order)
     const struct gateway_route *routes = settings->gateway.routes;
     CHECK_STR(routes[0].host, "shop.test");
     CHECK_STR(routes[0].path, "/graphql");
-    CHECK_STR(routes[0].method, "POST");
+    CHECK_INT(routes[0].methods.n, 1);
+    CHECK_STR(routes[0].methods.texts[0], "POST");
     CHECK_STR(routes[0].service, "storefront");
     CHECK(!routes[0].prefix && !routes[0].strip);
     CHECK_STR(routes[1].prefix, "/x");

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <string.h>
+
+#include "daemon/settings_routes.h"
+
+#define AT(member) offsetof(struct gateway_route, member)
+
+#define ACCEPTS_PATH "a path that begins with /"
+#define ACCEPTS_NAMES "a header, or a list of them"
+#define ACCEPTS_FIELDS "a section of headers and their values"
+
+const struct route_setting settings_route_table[] = {
+    { "match.host", ROUTE_TEXT, AT(host), "a host in small letters, without a port,",
+      "the Host; \"*.example.com\" is any one label before it" },
+    { "match.path", ROUTE_TEXT, AT(path), ACCEPTS_PATH, "the whole path" },
+    { "match.prefix", ROUTE_TEXT, AT(prefix), ACCEPTS_PATH,
+      "\"/session\" matches /session and what is below it" },
+    { "match.method", ROUTE_TEXTS, AT(methods),
+      "a method in capital letters, such as GET, or a list of them", "any of these methods" },
+    { "match.header", ROUTE_TEXT, AT(header_name), "the name of a header",
+      "a header that must be there; any of its lines counts" },
+    { "match.value", ROUTE_TEXT, AT(header_value), "a text", "and its value" },
+    { "service", ROUTE_TEXT, AT(service), "a name of small letters, digits and hyphens",
+      "the registered service that answers; its version is chosen for the customer" },
+    { "upstream", ROUTE_ADDRESSES, AT(upstreams),
+      "an address such as 127.0.0.1:9000, [::1]:9000 or unix:/run/x.sock, or a list of them,",
+      "a static upstream that answers; of several addresses each in its turn, and the next one "
+      "where one refuses" },
+    { "answer.status", ROUTE_STATUS, AT(answer_status), "200 to 599",
+      "Sarsen answers itself with this status; 200 when only a body is given" },
+    { "answer.body", ROUTE_TEXT_OR_EMPTY, AT(answer_body), "a text of 64 KiB at most",
+      "and this body" },
+    { "answer.type", ROUTE_TEXT, AT(answer_type), "a media type",
+      "its Content-Type; text/plain; charset=utf-8 when none is given" },
+    { "redirect.to", ROUTE_TEXT, AT(redirect_to),
+      "a path that begins with /, or http:// or https:// with a host and a path,",
+      "where clients are sent: match.prefix is replaced by it and the rest of the path kept, or "
+      "match.path is; the query is kept" },
+    { "redirect.status", ROUTE_STATUS, AT(redirect_status), "301, 302, 303, 307 or 308",
+      "with this status; 308 when none is given" },
+    { "strip", ROUTE_TEXT, AT(strip), "the beginning of match.prefix or match.path",
+      "a prefix that is removed from the path before it goes on" },
+    { "rewrite.prefix", ROUTE_TEXT, AT(rewrite_prefix), ACCEPTS_PATH,
+      "what match.prefix is replaced by before the path goes on" },
+    { "rewrite.path", ROUTE_TEXT, AT(rewrite_path), ACCEPTS_PATH,
+      "what the whole path is replaced by; the query is kept" },
+    { "host", ROUTE_TEXT, AT(upstream_host), "client, upstream or a host",
+      "the Host that is sent on: the client's, which is what is meant without it, the address that "
+      "is asked, or this one" },
+    { "request_headers.set", ROUTE_FIELDS, AT(request_fields.set), ACCEPTS_FIELDS,
+      "sent on in place of what the client sent under these names" },
+    { "request_headers.add", ROUTE_FIELDS, AT(request_fields.add), ACCEPTS_FIELDS,
+      "sent on beside what the client sent; a list of values is several lines" },
+    { "request_headers.remove", ROUTE_TEXTS, AT(request_fields.remove), ACCEPTS_NAMES,
+      "not sent on" },
+    { "response_headers.set", ROUTE_FIELDS, AT(response_fields.set), ACCEPTS_FIELDS,
+      "the same for the answer, on its way to the client" },
+    { "response_headers.add", ROUTE_FIELDS, AT(response_fields.add), ACCEPTS_FIELDS,
+      "the same for the answer" },
+    { "response_headers.remove", ROUTE_TEXTS, AT(response_fields.remove), ACCEPTS_NAMES,
+      "the same for the answer" },
+};
+
+_Static_assert(sizeof(settings_route_table) / sizeof(settings_route_table[0]) <= ROUTE_KEYS_MAX,
+               "raise the limit");
+const size_t settings_n_route_keys = sizeof(settings_route_table) / sizeof(settings_route_table[0]);
+
+void settings_write_routes_reference(struct buf *text)
+{
+    buf_puts(text,
+             "\nA route, in the list `routes`; the first that matches wins. It has exactly one of "
+             "`service`, `upstream`, `answer` and `redirect`; see [proxy.md](proxy.md):\n\n"
+             "| key | accepts | meaning |\n|---|---|---|\n");
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        const struct route_setting *setting = &settings_route_table[i];
+        struct span accepts = span_of(setting->accepts);
+        if (span_ends_with(accepts, SPAN(",")))
+            accepts.size--;
+        buf_printf(text, "| `%s` | %.*s | %s |\n", setting->key, SPAN_ARG(accepts), setting->help);
+    }
+}
+
+/* --- JSON Schema --- */
+
+static void write_type(struct json_out *out, const char *type)
+{
+    json_key(out, SPAN("type"));
+    json_text(out, span_of(type));
+}
+
+/* A text, or a list of at least one. */
+static void write_one_or_list(struct json_out *out)
+{
+    json_key(out, SPAN("anyOf"));
+    json_open(out, '[');
+    json_open(out, '{');
+    write_type(out, "string");
+    json_close(out, '}');
+    json_open(out, '{');
+    write_type(out, "array");
+    json_key(out, SPAN("minItems"));
+    json_uint(out, 1);
+    json_key(out, SPAN("items"));
+    json_open(out, '{');
+    write_type(out, "string");
+    json_close(out, '}');
+    json_close(out, '}');
+    json_close(out, ']');
+}
+
+static void write_leaf(struct json_out *out, const struct route_setting *setting)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("description"));
+    json_text(out, span_of(setting->help));
+    switch (setting->kind) {
+    case ROUTE_TEXT:
+    case ROUTE_TEXT_OR_EMPTY: write_type(out, "string"); break;
+    case ROUTE_STATUS:
+        write_type(out, "integer");
+        json_key(out, SPAN("minimum"));
+        json_uint(out, 200);
+        json_key(out, SPAN("maximum"));
+        json_uint(out, 599);
+        break;
+    case ROUTE_TEXTS:
+    case ROUTE_ADDRESSES: write_one_or_list(out); break;
+    case ROUTE_FIELDS:
+        write_type(out, "object");
+        json_key(out, SPAN("additionalProperties"));
+        json_open(out, '{');
+        write_one_or_list(out);
+        json_close(out, '}');
+        break;
+    }
+    json_close(out, '}');
+}
+
+static void write_members(struct json_out *out, struct span section)
+{
+    struct span last = SPAN_NULL;
+    write_type(out, "object");
+    json_key(out, SPAN("additionalProperties"));
+    json_bool(out, false);
+    json_key(out, SPAN("properties"));
+    json_open(out, '{');
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        struct span key = span_of(settings_route_table[i].key), rest = key;
+        if (!span_starts_with(key, section))
+            continue;
+        rest = span_from(key, section.size);
+        struct span name = span_cut(&rest, '.');
+        if (span_equals(name, last))
+            continue;
+        last = name;
+        json_key(out, name);
+        if (!rest.data) {
+            write_leaf(out, &settings_route_table[i]);
+            continue;
+        }
+        json_open(out, '{');
+        write_members(out, span_first(key, section.size + name.size + 1));
+        json_close(out, '}');
+    }
+    json_close(out, '}');
+}
+
+static void write_required(struct json_out *out, struct span key)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("required"));
+    json_open(out, '[');
+    json_text(out, key);
+    json_close(out, ']');
+    json_close(out, '}');
+}
+
+void settings_write_routes_schema(struct json_out *out)
+{
+    static const struct span actions[] = { SPAN("service"), SPAN("upstream"), SPAN("answer"),
+                                           SPAN("redirect") };
+    json_open(out, '{');
+    write_type(out, "array");
+    json_key(out, SPAN("maxItems"));
+    json_uint(out, GATEWAY_ROUTES_MAX);
+    json_key(out, SPAN("items"));
+    json_open(out, '{');
+    write_members(out, SPAN_NULL);
+    json_key(out, SPAN("oneOf"));
+    json_open(out, '[');
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+        write_required(out, actions[i]);
+    json_close(out, ']');
+    json_close(out, '}');
+    json_close(out, '}');
+}

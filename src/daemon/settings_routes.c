@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/settings_routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/settings_table.h"
+#include "daemon/settings_yaml.h"
+
+#define LIST_MAX GATEWAY_FIELDS_MAX /* values of one key of one route */
+
+/* One reading of one route. */
+struct reader {
+    struct arena *arena;
+    yaml_document_t *document;
+    struct problem *problem;
+    struct route_read *read;
+};
+
+static yaml_node_t *node_at(const struct reader *reader, yaml_node_item_t item)
+{
+    return yaml_document_get_node(reader->document, item);
+}
+
+/* One node, or those of a list. */
+struct items {
+    const yaml_node_t *one;
+    const yaml_node_item_t *start;
+    size_t n;
+};
+
+static int items_of(const struct reader *reader, const struct route_setting *setting,
+                    const yaml_node_t *node, struct items *ret_items)
+{
+    *ret_items = (struct items){ node, NULL, 1 };
+    if (node->type == YAML_SCALAR_NODE)
+        return 0;
+    size_t n = 0;
+    if (node->type == YAML_SEQUENCE_NODE)
+        n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    if (n == 0)
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
+    if (n > LIST_MAX)
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, SPAN("longer"),
+                               "64 at most");
+    *ret_items = (struct items){ NULL, node->data.sequence.items.start, n };
+    return 0;
+}
+
+static const yaml_node_t *item_at(const struct reader *reader, const struct items *items, size_t i)
+{
+    return items->one ? items->one : node_at(reader, items->start[i]);
+}
+
+/* --- kinds of values --- */
+
+static int read_text(const struct reader *reader, const struct route_setting *setting,
+                     const yaml_node_t *node, const char **ret_text)
+{
+    bool may_be_empty = setting->kind == ROUTE_TEXT_OR_EMPTY || setting->kind == ROUTE_FIELDS;
+    if (node->type != YAML_SCALAR_NODE || yaml_has_nul(node) ||
+        (!may_be_empty && !yaml_text(node).size))
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
+    *ret_text = arena_span_dup(reader->arena, yaml_text(node)).data;
+    return 0;
+}
+
+static int read_texts(const struct reader *reader, const struct route_setting *setting,
+                      const yaml_node_t *node, struct gateway_texts *ret_texts)
+{
+    struct items items;
+    int r = items_of(reader, setting, node, &items);
+    if (r)
+        return r;
+    const char **texts = arena_new_array(reader->arena, const char *, items.n);
+    for (size_t i = 0; i < items.n; i++) {
+        r = read_text(reader, setting, item_at(reader, &items, i), &texts[i]);
+        if (r)
+            return r;
+    }
+    *ret_texts = (struct gateway_texts){ texts, (unsigned)items.n };
+    return 0;
+}
+
+/* A port that is none would only be found out by the first request. */
+static bool is_reachable(const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    address_format(address, text);
+    return address->any.sa_family == AF_UNIX || !span_ends_with(span_of(text), SPAN(":0"));
+}
+
+static int read_addresses(const struct reader *reader, const struct route_setting *setting,
+                          const yaml_node_t *node, struct gateway_route *route)
+{
+    struct items items;
+    int r = items_of(reader, setting, node, &items);
+    if (r)
+        return r;
+    struct address *addresses = arena_new_array(reader->arena, struct address, items.n);
+    for (size_t i = 0; i < items.n; i++) {
+        const yaml_node_t *item = item_at(reader, &items, i);
+        if (yaml_has_nul(item) || address_parse(yaml_text(item), &addresses[i]) ||
+            !is_reachable(&addresses[i]))
+            return settings_refuse(reader->problem, yaml_line(item), setting->key, yaml_found(item),
+                                   setting->accepts);
+    }
+    route->upstreams = addresses;
+    route->n_upstreams = (unsigned)items.n;
+    return 0;
+}
+
+static int read_status(const struct reader *reader, const struct route_setting *setting,
+                       const yaml_node_t *node, unsigned *ret_status)
+{
+    uint64_t status;
+    if (!span_to_uint(yaml_text(node), 599, &status) || !status)
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
+    *ret_status = (unsigned)status;
+    return 0;
+}
+
+/* How many lines a section of names and values makes; more than LIST_MAX means too many. */
+static size_t count_lines(const struct reader *reader, const yaml_node_t *map)
+{
+    size_t n = 0;
+    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+         pair < map->data.mapping.pairs.top && n <= LIST_MAX; pair++) {
+        const yaml_node_t *value = node_at(reader, pair->value);
+        n += value->type != YAML_SEQUENCE_NODE
+                 ? 1
+                 : (size_t)(value->data.sequence.items.top - value->data.sequence.items.start);
+    }
+    return n;
+}
+
+static int read_fields(const struct reader *reader, const struct route_setting *setting,
+                       const yaml_node_t *map, struct gateway_fields *ret_fields)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return settings_refuse(reader->problem, yaml_line(map), setting->key, yaml_found(map),
+                               setting->accepts);
+    size_t n = count_lines(reader, map);
+    if (n > LIST_MAX)
+        return settings_refuse(reader->problem, yaml_line(map), setting->key, SPAN("longer"),
+                               "64 lines at most");
+    struct gateway_field *fields = arena_new_array(reader->arena, struct gateway_field, n + 1);
+    unsigned n_read = 0;
+    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
+         pair++) {
+        const yaml_node_t *name = node_at(reader, pair->key);
+        struct items values;
+        int r = items_of(reader, setting, node_at(reader, pair->value), &values);
+        for (size_t i = 0; i < values.n && !r; i++) {
+            struct gateway_field *field = &fields[n_read++];
+            r = read_text(reader, setting, name, &field->name);
+            if (!r)
+                r = read_text(reader, setting, item_at(reader, &values, i), &field->value);
+        }
+        if (r)
+            return r;
+    }
+    *ret_fields = (struct gateway_fields){ fields, n_read };
+    return 0;
+}
+
+static int read_value(const struct reader *reader, const struct route_setting *setting,
+                      const yaml_node_t *node)
+{
+    void *at = (char *)&reader->read->route + setting->at;
+    switch (setting->kind) {
+    case ROUTE_TEXT:
+    case ROUTE_TEXT_OR_EMPTY: return read_text(reader, setting, node, at);
+    case ROUTE_STATUS: return read_status(reader, setting, node, at);
+    case ROUTE_TEXTS: return read_texts(reader, setting, node, at);
+    case ROUTE_ADDRESSES: return read_addresses(reader, setting, node, &reader->read->route);
+    case ROUTE_FIELDS: return read_fields(reader, setting, node, at);
+    }
+    return 0;
+}
+
+/* --- sections --- */
+
+/* The keys and sections right below a section, as "a, b and c". */
+static void name_keys(struct span section, struct buf *text)
+{
+    struct span last = SPAN_NULL, before = SPAN_NULL;
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        struct span rest = span_of(settings_route_table[i].key);
+        if (!span_starts_with(rest, section))
+            continue;
+        rest = span_from(rest, section.size);
+        struct span name = span_cut(&rest, '.');
+        if (span_equals(name, last))
+            continue;
+        if (before.size)
+            buf_printf(text, "%s%.*s", text->size ? ", " : "", SPAN_ARG(before));
+        before = last = name;
+    }
+    buf_printf(text, "%s%.*s", text->size ? " and " : "", SPAN_ARG(before));
+}
+
+static int refuse_key(const struct reader *reader, size_t line, const char *section,
+                      const char *key)
+{
+    CLEANUP(buf_fini) struct buf known = { 0 };
+    name_keys(span_of(section), &known);
+    problem_set(reader->problem, key, "is not known in a route; accepted are %.*s",
+                SPAN_ARG(buf_span(&known)));
+    if (reader->problem)
+        reader->problem->line = (unsigned)line;
+    return SETTINGS_INVALID;
+}
+
+static int read_map(const struct reader *reader, const char *section, const yaml_node_t *map);
+
+static bool is_section(const char *prefix)
+{
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        if (strncmp(settings_route_table[i].key, prefix, strlen(prefix)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int read_pair(const struct reader *reader, const char *section, const yaml_node_t *key_node,
+                     const yaml_node_t *value)
+{
+    char key[SETTINGS_KEY_MAX], below[SETTINGS_KEY_MAX];
+    int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(yaml_text(key_node)));
+    if (size >= (int)sizeof(key) - 1)
+        return refuse_key(reader, yaml_line(key_node), section, "a key");
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        if (strcmp(settings_route_table[i].key, key) != 0)
+            continue;
+        if (reader->read->lines[i])
+            return settings_refuse_twice(reader->problem, yaml_line(key_node), key);
+        reader->read->lines[i] = yaml_line(key_node);
+        return read_value(reader, &settings_route_table[i], value);
+    }
+    snprintf(below, sizeof(below), "%.126s.", key);
+    if (key[0] && is_section(below))
+        return read_map(reader, below, value);
+    return refuse_key(reader, yaml_line(key_node), section, key);
+}
+
+static int read_map(const struct reader *reader, const char *section, const yaml_node_t *map)
+{
+    if (map->type != YAML_MAPPING_NODE) {
+        char name[SETTINGS_KEY_MAX];
+        struct span key = span_of(section);
+        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(span_first(key, key.size - (key.size > 0))));
+        return settings_refuse(reader->problem, yaml_line(map), section[0] ? name : "routes",
+                               yaml_found(map),
+                               section[0] ? "a section of keys and values"
+                                          : "a section with match and service, upstream, answer or "
+                                            "redirect");
+    }
+    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
+         pair++) {
+        int r = read_pair(reader, section, node_at(reader, pair->key), node_at(reader, pair->value));
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+size_t route_line_of(const struct route_read *read, const char *key)
+{
+    for (size_t i = 0; i < settings_n_route_keys; i++) {
+        if (strcmp(settings_route_table[i].key, key) == 0)
+            return read->lines[i];
+    }
+    return 0;
+}
+
+/* What is meant where a part of an answer or a redirect is left out. */
+static void set_standards(struct route_read *read)
+{
+    struct gateway_route *route = &read->route;
+    if (!route->answer_status && (route->answer_body || route->answer_type))
+        route->answer_status = 200;
+    if (route->answer_body && route->answer_body[0] && !route->answer_type)
+        route->answer_type = "text/plain; charset=utf-8";
+    if (route->redirect_to && !route->redirect_status)
+        route->redirect_status = 308;
+}
+
+int settings_read_routes(struct settings *settings, yaml_document_t *document,
+                         const yaml_node_t *node, struct problem *problem)
+{
+    if (node->type != YAML_SEQUENCE_NODE)
+        return settings_refuse(problem, yaml_line(node), "routes", yaml_found(node),
+                               "a list of routes");
+
+    size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    if (n > GATEWAY_ROUTES_MAX)
+        return settings_refuse(problem, yaml_line(node), "routes", SPAN("longer"), "4096 at most");
+
+    settings->routes = arena_new_array(&settings->arena, struct gateway_route, n);
+    settings->gateway.routes = settings->routes;
+    for (size_t i = 0; i < n; i++) {
+        const yaml_node_t *item =
+            yaml_document_get_node(document, node->data.sequence.items.start[i]);
+        struct route_read read = { .line = yaml_line(item) };
+        struct reader reader = { &settings->arena, document, problem, &read };
+        int r = read_map(&reader, "", item);
+        if (r)
+            return r;
+        set_standards(&read);
+        r = settings_check_route(&read, problem);
+        if (r)
+            return r;
+        settings->routes[i] = read.route;
+    }
+    settings->gateway.n_routes = (unsigned)n;
+    return 0;
+}
