@@ -26,7 +26,8 @@ BAD = [
     ("routes:\n  - { service: a, match: { method: get } }\n", 2, 'match.method is "get"', "GET"),
     ("routes:\n  - { service: a, match: { host: 'A.com' } }\n", 2, "match.host", "small letters"),
     ("routes:\n  - { service: a, match: { host: 'a.com:80' } }\n", 2, "match.host", "port"),
-    ("routes:\n  - { service: a, match: { header: \"x\\0\" } }\n", 2, "match.header", "a text"),
+    ("routes:\n  - { service: a, match: { header: \"x\\0\" } }\n", 2, "match.header",
+     "the name of a header"),
     ("routes:\n  - { service: a, match: { prefix: /b }, strip: /a }\n", 2, "strip", "beginning"),
     ("routes:\n  - { service: a, match: { prefix: /ab }, strip: /a }\n", 2, "strip", "beginning"),
     ("log:\n  colour: red\n", 2, "log.colour is not known", "level, format"),
@@ -61,13 +62,19 @@ BAD = [
     ("drain: { grace: 2h }\n", 1, 'drain.grace is "2h"', "0s to 1h"),
     ("routes: x\n", 1, "routes is", "a list of routes"),
     ("routes:\n  - x\n", 2, "routes is", "match and service"),
-    ("routes:\n  - match: { path: /a }\n", 2, 'service is ""', "a name"),
+    ("routes:\n  - match: { path: /a }\n", 2, "without an end",
+     "exactly one of service, upstream, answer and redirect"),
     ("routes:\n  - service: Orders\n", 2, 'service is "Orders"', "a name"),
-    ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known", "service and strip"),
-    ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour", "not known"),
-    ("routes:\n  - service: a\n    match: { prefix: api }\n", 2, '"api"', "begins with /"),
-    ("routes:\n  - service: a\n    match: { path: /a, prefix: /b }\n", 2, "path and prefix", "one"),
-    ("routes:\n  - service: a\n    match: { value: x }\n", 2, "match.value", "match.header"),
+    ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known",
+     "match, service, upstream, answer, redirect, strip, rewrite, host, request_headers and "
+     "response_headers"),
+    ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour is not known",
+     "host, path, prefix, method, header and value"),
+    ("routes:\n  - service: a\n    match: { prefix: api }\n", 3, 'match.prefix is "api"',
+     "begins with /"),
+    ("routes:\n  - service: a\n    match: { path: /a, prefix: /b }\n", 3,
+     "match.prefix is \"beside match.path\"", "one of the two"),
+    ("routes:\n  - service: a\n    match: { value: x }\n", 3, "match.value", "match.header"),
     ("routes:\n  - service: a\n    service: b\n", 3, "service is given twice", "once"),
     ("routes: []\nroutes: []\n", 2, "routes is given twice", "once"),
     ("a: [\n", 2, "no YAML", ""),
@@ -77,6 +84,80 @@ BAD = [
     ("? { a: b }\n: c\n", 1, "is not known", "data"),
     ("data: *none\n", 1, "no YAML", ""),
     ("x" * 300 + ": y\n", 1, "not known", "data"),
+]
+
+
+def route(text):
+    """A file of one route that matches everything."""
+    return f"routes:\n  - match: {{ prefix: /a }}\n    {text}\n"
+
+
+UP = "upstream: 127.0.0.1:9000\n    "
+
+BAD += [(route(text), line, found, accepted) for text, line, found, accepted in [
+    ("service: a\n    upstream: 127.0.0.1:1", 2, "service and upstream", "exactly one of service"),
+    ("answer: { status: 403 }\n    redirect: { to: / }", 2, "answer and redirect", "exactly one"),
+    ("answer: {}", 2, "without an end", "exactly one"),
+    ("answer: 403", 3, 'answer is "403"', "a section"),
+    ("upstream: localhost:9000", 3, 'upstream is "localhost:9000"', "such as 127.0.0.1:9000"),
+    ("upstream: 127.0.0.1:0", 3, 'upstream is "127.0.0.1:0"', "an address"),
+    ("upstream: '[::1]:0'", 3, 'upstream is "[::1]:0"', "an address"),
+    ("upstream: []", 3, "upstream is", "an address"),
+    ("upstream: { a: b }", 3, 'upstream is "a section"', "an address"),
+    ("upstream:\n    - 127.0.0.1:1\n    - '127.0.0.1'", 5, 'upstream is "127.0.0.1"', "a list"),
+    ("upstream: [" + "127.0.0.1:1," * 65 + "]", 3, "upstream is", "64 at most"),
+    ("answer: { status: 199 }", 3, 'answer.status is "199"', "200 to 599"),
+    ("answer: { status: 600 }", 3, 'answer.status is "600"', "200 to 599"),
+    ("answer: { status: forbidden }", 3, 'answer.status is "forbidden"', "200 to 599"),
+    ("answer: { status: 204, body: x }", 3, 'answer.body is "x"', "no body"),
+    ("answer: { type: text/plain, body: " + "x" * 65537 + " }", 3, "answer.body", "64 KiB"),
+    ('answer: { body: x, type: "a\\nb" }', 3, "answer.type is", "a media type"),
+    ("redirect: { status: 308 }", 2, 'redirect.to is ""', "http:// or https://"),
+    ("redirect: { to: /b, status: 304 }", 3, 'redirect.status is "304"', "301, 302, 303, 307"),
+    ("redirect: { to: b }", 3, 'redirect.to is "b"', "begins with /"),
+    ("redirect: { to: 'ftp://a/b' }", 3, 'redirect.to is "ftp://a/b"', "http:// or https://"),
+    ("redirect: { to: '//evil.test' }", 3, 'redirect.to is "//evil.test"', '"/evil.test"'),
+    ("redirect: { to: 'https://' }", 3, 'redirect.to is "https://"', "with a host"),
+    ("redirect: { to: 'https://a b/' }", 3, "redirect.to is", "with a host"),
+    ("redirect: { to: 'https://u@a/' }", 3, "redirect.to is", "with a host"),
+    ("redirect: { to: 'https://a:99999/' }", 3, "redirect.to is", "with a host"),
+    ("redirect: { to: 'https://a/?b=c' }", 3, 'redirect.to is "/?b=c"', "without a query"),
+    ("redirect: { to: '/a#b' }", 3, "redirect.to is", "is accepted"),
+    ("redirect: { to: /b }\n    strip: /a", 4, "strip is", "only with service or upstream"),
+    ("answer: { body: x }\n    rewrite: { path: /a }", 4, "rewrite.path is", "only with service"),
+    ("answer: { body: x }\n    request_headers: { remove: X-A }", 4, "request_headers.remove is",
+     "only with service or upstream"),
+    (UP + "strip: /a\n    rewrite: { prefix: /b }", 5, "rewrite.prefix is",
+     "one of strip, rewrite.prefix and rewrite.path"),
+    (UP + "rewrite: { prefix: b }", 4, 'rewrite.prefix is "b"', "begins with /"),
+    (UP + "rewrite: { path: /a/../b }", 4, "rewrite.path is", '"/b", write that'),
+    (UP + "rewrite: { suffix: /b }", 4, "rewrite.suffix is not known", "prefix and path"),
+    (UP + "host: a b", 4, 'host is "a b"', "client, upstream or a host"),
+    (UP + "request_headers: { set: { 'X A': b } }", 4, 'request_headers.set is "X A"', "the name"),
+    (UP + "request_headers: { set: { X-A: \"a\\r\\nb\" } }", 4, "request_headers.set is",
+     "without line breaks"),
+    (UP + "request_headers: { set: { X-A: a, x-a: b } }", 4, 'request_headers.set is "x-a"',
+     "once"),
+    (UP + "request_headers: { set: [X-A] }", 4, "request_headers.set is \"a list\"", "a section"),
+    (UP + "request_headers: { set: { X-A: { b: c } } }", 4, "request_headers.set", "their values"),
+    (UP + "request_headers: { change: { X-A: b } }", 4, "request_headers.change is not known",
+     "set, add and remove"),
+    (UP + "request_headers: { set: { X-A: " + "x" * 8200 + " } }", 4, "request_headers.set",
+     "8 KiB"),
+    (UP + "response_headers: { remove: [X-A, Connection] }", 4, '"Connection"', "does not write"),
+]] + [(route(f"{UP}{side}_headers: {{ {what} }}"), 4, f'"{name}"', "does not write itself")
+      for side, name in [("request", "Host"), ("request", "X-Forwarded-For"), ("request", "Via"),
+                         ("request", "Content-Length"), ("request", "transfer-encoding"),
+                         ("request", "Sarsen-Customer"), ("request", "traceparent"),
+                         ("request", "Connection"), ("request", "Upgrade"), ("request", "TE"),
+                         ("response", "Content-Length"), ("response", "Sarsen-Bom"),
+                         ("response", "sarsen_x"), ("response", "Date"), ("response", "Trailer")]
+      for what in [f"set: {{ {name}: x }}", f"add: {{ {name}: x }}", f"remove: [{name}]"]]
+BAD += [
+    ("routes:\n  - { service: a, match: { method: [GET, TRACE] } }\n", 2, '"TRACE"', "passed on"),
+    ("routes:\n  - { upstream: '127.0.0.1:1', match: { path: /a }, rewrite: { prefix: /b } }\n", 2,
+     "rewrite.prefix", "match.prefix"),
+    ("routes:\n  - { service: a, match: { header: 'X A' } }\n", 2, '"X A"', "the name of a header"),
 ]
 
 
@@ -111,6 +192,16 @@ GOOD = [
     "retire: { window: 5s }\ndrain: { grace: 0s }\n",
     "routes:\n  - { match: { host: '*.example.com', prefix: /graphql, method: POST,\n"
     "      header: X-A, value: b }, service: orders, strip: /graphql }\n",
+    route(UP + "host: 'a.test:80'\n    rewrite: { prefix: /b }\n    request_headers:\n"
+          "      set: { X-A: '', Authorization: b }\n      add: { X-B: [c, d] }\n"
+          "      remove: User-Agent"),
+    route("upstream: [127.0.0.1:1, '[::1]:2', 'unix:/run/x.sock']\n    host: upstream"),
+    route("answer: { body: x }\n    response_headers: { add: { Set-Cookie: [a=b, c=d] } }"),
+    route("answer: { status: 204 }"),
+    route("answer: { status: 403, body: '' }"),
+    route("redirect: { to: 'https://[::1]:8443/x', status: 302 }"),
+    "routes:\n  - { match: { method: [GET, HEAD, PROPFIND] },\n"
+    "      redirect: { to: 'https://a.test' } }\n",
     "%YAML 1.1\n---\ndata: x\n...\n",
 ]
 
@@ -156,11 +247,15 @@ def leaves(schema, prefix=""):
 
 def test_the_schema_names_the_same_keys(binary):
     schema = json.loads(config(binary, "schema"))
-    keys = [line.split("`")[1] for line in config(binary, "reference").splitlines()
-            if line.startswith("| `")]
-    routes = {"match.host", "match.path", "match.prefix", "match.method", "match.header",
-              "match.value", "service", "strip"}
-    assert sorted(leaves(schema)) == sorted(set(keys) - routes | {"routes"})
+    keys, route_keys = [
+        [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
+        for part in config(binary, "reference").split("A route, in the list")]
+    assert sorted(leaves(schema)) == sorted([*keys, "routes"])
+    routes = schema["properties"]["routes"]["items"]
+    assert routes["additionalProperties"] is False
+    assert sorted(leaves(routes)) == sorted(route_keys)
+    assert [one["required"] for one in routes["oneOf"]] == [
+        ["service"], ["upstream"], ["answer"], ["redirect"]]
 
 
 def test_wrong_usage(binary):
