@@ -32,7 +32,7 @@ void resources_share_descriptors(struct gateway_settings *gateway)
         all = limit.rlim_cur;
     uint64_t kept = RESERVE + all / 16;
     uint64_t rest = all > 2 * kept ? all - kept : all / 2;
-    unsigned clients = (unsigned)(rest * 2 / 3), upstreams = (unsigned)(rest / 5);
+    unsigned clients = (unsigned)(rest * 11 / 20), upstreams = (unsigned)(rest * 9 / 20);
     if (!gateway->client.max_connections || gateway->client.max_connections > clients)
         gateway->client.max_connections = clients;
     gateway->upstream.max_in_all = upstreams ? upstreams : 1;

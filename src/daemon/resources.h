@@ -7,8 +7,8 @@
  *
  * Every connection is a descriptor, so they are shared out before they run out: whoever opens one
  * for the store, the API or a listener finds it, however many clients come. Of the limit, 64 and a
- * sixteenth are kept for these; of the rest clients may hold two thirds, connections to instances
- * a fifth, and an eighth is left for the pipes that large bodies move through.
+ * sixteenth are kept for these. Of the rest clients may hold 55 %, for they do not all ask at the
+ * same time, and connections to instances 45 %.
  *
  * Threads:  any.
  */

@@ -155,6 +155,9 @@ static void connection_on_due(struct timer *timer)
     nsec input_at = input_deadline(connection), send_at = send_deadline(connection);
 
     if (send_at <= now || (input_at <= now && connection->input >= INPUT_DISCARD)) {
+        /* What the client does not take the kernel would keep for minutes. */
+        if (send_at <= now)
+            http_connection_reset_at_close(connection);
         http_connection_abort(connection);
         return;
     }

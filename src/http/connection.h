@@ -182,6 +182,8 @@ void http_connection_arm(struct connection *connection);
 void http_connection_leave_body(struct connection *connection);
 
 /* exchange.c */
+/* The peer gets a reset, and what the kernel still holds for it is dropped. */
+void http_connection_reset_at_close(struct connection *connection);
 /* Sends what waits, as far as it goes. */
 void http_exchange_push(struct exchange *self);
 /* The client takes nothing any more. */

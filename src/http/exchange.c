@@ -382,8 +382,7 @@ void http_finish(struct http_exchange *exchange)
     http_connection_wake(connection);
 }
 
-/* A body until close has no other sign of being cut than a reset. */
-static void connection_reset_at_close(struct connection *connection)
+void http_connection_reset_at_close(struct connection *connection)
 {
     struct linger reset = { .l_onoff = 1, .l_linger = 0 };
     IGNORE(setsockopt(connection->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
@@ -398,8 +397,8 @@ void http_break(struct http_exchange *exchange)
     self->is_finished = true;
     http_relay_end_exchange(self);
 
-    if (self->sending == SENDING_UNTIL_CLOSE)
-        connection_reset_at_close(connection);
+    if (self->sending == SENDING_UNTIL_CLOSE) /* a reset is the only sign of being cut */
+        http_connection_reset_at_close(connection);
     else if (!self->is_gone && outlet_flush(&self->out, connection->watch.fd, spares_of(self)))
         self->is_gone = true; /* and closed in any case */
     http_connection_close(connection);
