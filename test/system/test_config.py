@@ -214,6 +214,17 @@ def test_a_good_file_is_fine(binary, tmp_path, text):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{file} is fine\n", "")
 
 
+def test_the_examples_in_the_docs_are_fine(binary, tmp_path):
+    file = tmp_path / "sarsen.yaml"
+    for document in ("proxy.md", "server.md"):
+        text = (ROOT / "docs" / "operate" / document).read_text()
+        examples = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
+        assert examples
+        for example in examples:
+            file.write_text(example)
+            assert check(binary, file).stderr == ""
+
+
 def test_files_that_cannot_be_read(binary, tmp_path):
     assert "no such file" in check(binary, tmp_path / "absent.yaml").stderr
     assert "cannot be read" in check(binary, tmp_path).stderr
