@@ -26,7 +26,8 @@
 
 #define HTTP1_MAX_FIELDS 100u
 
-/* Well-known names, found once while parsing; the others are HTTP_OTHER. */
+/* Well-known names, found once while parsing; the others are HTTP_OTHER. From HTTP_ACCEPT on they
+ * mean nothing to us, but nearly every message has some of them. */
 #define HTTP_NAMES(X)                                                                              \
     X(HTTP_ACCEPT_ENCODING, "accept-encoding")                                                     \
     X(HTTP_AUTHORIZATION, "authorization")                                                         \
@@ -69,7 +70,18 @@
     X(HTTP_X_FORWARDED_FOR, "x-forwarded-for")                                                     \
     X(HTTP_X_FORWARDED_HOST, "x-forwarded-host")                                                   \
     X(HTTP_X_FORWARDED_PROTO, "x-forwarded-proto")                                                 \
-    X(HTTP_X_REQUEST_ID, "x-request-id")
+    X(HTTP_X_REQUEST_ID, "x-request-id")                                                           \
+    X(HTTP_ACCEPT, "accept")                                                                       \
+    X(HTTP_ACCEPT_LANGUAGE, "accept-language")                                                     \
+    X(HTTP_ACCEPT_RANGES, "accept-ranges")                                                         \
+    X(HTTP_AGE, "age")                                                                             \
+    X(HTTP_CONTENT_ENCODING, "content-encoding")                                                   \
+    X(HTTP_EXPIRES, "expires")                                                                     \
+    X(HTTP_IF_MODIFIED_SINCE, "if-modified-since")                                                 \
+    X(HTTP_LAST_MODIFIED, "last-modified")                                                         \
+    X(HTTP_REFERER, "referer")                                                                     \
+    X(HTTP_USER_AGENT, "user-agent")                                                               \
+    X(HTTP_VARY, "vary")
 
 enum http_name {
     HTTP_OTHER,
@@ -82,7 +94,7 @@ enum http_name {
 struct http_field {
     struct span name;  /* as received */
     struct span value; /* trimmed */
-    enum http_name id;
+    enum http_name id : 8;
     bool is_hop_by_hop;  /* by its name, or because Connection nominates it */
     bool has_underscore; /* CGI, Rack and WSGI cannot tell such a name from one with "-" */
     bool is_canonical;   /* its line is exactly name ":" SP value CRLF, as we would write it */
@@ -127,8 +139,8 @@ struct http_head {
     uint64_t content_length; /* with HTTP_BODY_LENGTH */
     unsigned n_fields;
     struct http_field fields[HTTP1_MAX_FIELDS];
-    uint16_t by_name[HTTP_N_NAMES]; /* position of the first field of that name + 1; 0 = absent */
-    size_t size;                    /* of the head in bytes, with its final empty line */
+    uint8_t by_name[HTTP_N_NAMES]; /* position of the first field of that name + 1; 0 = absent */
+    size_t size;                   /* of the head in bytes, with its final empty line */
 };
 
 struct http1_limits {

@@ -58,7 +58,7 @@ static int need_more(struct parser *parser)
 }
 
 /* What is wrong where a line should end, or that the end is not there yet. */
-static int refuse_end(struct parser *parser, const char *cr)
+RARE static int refuse_end(struct parser *parser, const char *cr)
 {
     if (cr == parser->end)
         return need_more(parser);
@@ -83,18 +83,40 @@ static inline int end_line(struct parser *parser, const char *cr)
     return HTTP1_OK;
 }
 
-/* The 8 bytes "HTTP/1.0" or "HTTP/1.1"; there are at least 8 at `at`. */
-static int parse_version(struct parser *parser, const char *at, unsigned *ret_minor)
+/* Reads the 8 bytes at `at`; false unless they are a version we speak. */
+static inline bool read_version(const char *at, unsigned *ret_minor)
 {
-    static const char prefix[] = { 'H', 'T', 'T', 'P', '/' };
-    bool has_form = memcmp(at, prefix, sizeof(prefix)) == 0 && at[6] == '.' &&
-                    (uint8_t)(at[5] - '0') < 10 && (uint8_t)(at[7] - '0') < 10;
+    *ret_minor = (unsigned)(at[7] - '0');
+    return memcmp(at, "HTTP/1.", 7) == 0 && *ret_minor <= 1;
+}
+
+/* What is wrong with the 8 bytes at `at`, if anything. */
+static int check_version(struct parser *parser, const char *at)
+{
+    unsigned minor;
+    if (read_version(at, &minor))
+        return HTTP1_OK;
+    bool has_form = memcmp(at, "HTTP/", 5) == 0 && at[6] == '.' && (uint8_t)(at[5] - '0') < 10 &&
+                    (uint8_t)(at[7] - '0') < 10;
     if (!has_form)
         return refuse(parser, 400, "the HTTP version is malformed");
-    if (at[5] != '1' || at[7] > '1')
-        return refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-    *ret_minor = (unsigned)(at[7] - '0');
-    return HTTP1_OK;
+    return refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+}
+
+/* What is wrong with a request line from its version on, or that it is not complete. */
+RARE static int refuse_version(struct parser *parser, const char *version)
+{
+    if (parser->end - version < 8)
+        return need_more(parser);
+    if ((size_t)(version + 10 - parser->line) > parser->max_line)
+        return refuse_size(parser);
+    int r = check_version(parser, version);
+    if (r)
+        return r;
+    const char *cr = version + 8;
+    if (cr < parser->end && *cr != '\r')
+        return refuse(parser, 400, "the request line does not end after its version");
+    return refuse_end(parser, cr);
 }
 
 static int parse_request_line(struct parser *parser, struct http_head *head)
@@ -115,18 +137,14 @@ static int parse_request_line(struct parser *parser, struct http_head *head)
         return refuse_at(parser, at, 400, "the request target holds a forbidden byte");
     head->target = (struct span){ target, (size_t)(at - target) };
 
-    const char *version = at + 1;
-    if (parser->end - version < 8)
-        return need_more(parser);
-    if ((size_t)(version + 10 - parser->line) > parser->max_line)
-        return refuse_size(parser);
-    int r = parse_version(parser, version, &head->minor_version);
-    if (r)
-        return r;
-    const char *cr = version + 8;
-    if (cr < parser->end && *cr != '\r')
-        return refuse(parser, 400, "the request line does not end after its version");
-    return end_line(parser, cr);
+    const char *version = at + 1, *next = version + 10;
+    bool is_whole = parser->end - version >= 10 && read_version(version, &head->minor_version) &&
+                    memcmp(version + 8, "\r\n", 2) == 0 &&
+                    (size_t)(next - parser->line) <= parser->max_line;
+    if (unlikely(!is_whole))
+        return refuse_version(parser, version);
+    parser->at = parser->line = next;
+    return HTTP1_OK;
 }
 
 static int parse_status_line(struct parser *parser, struct http_head *head)
@@ -136,9 +154,8 @@ static int parse_status_line(struct parser *parser, struct http_head *head)
         return need_more(parser);
     if (parser->max_line < 13)
         return refuse_size(parser);
-    int r = parse_version(parser, version, &head->minor_version);
-    if (r)
-        return r;
+    if (unlikely(!read_version(version, &head->minor_version)))
+        return check_version(parser, version);
 
     uint64_t status = 0;
     if (version[8] != ' ' || !span_to_uint((struct span){ code, 3 }, 599, &status) || status < 100)
@@ -174,32 +191,56 @@ static int refuse_name(struct parser *parser, const char *at)
     return refuse_at(parser, at, 400, text);
 }
 
-/* Reads the name at the start of a line when it is one of ours, or made of ordinary bytes, and
- * ends in the first vector: nearly always. Returns its size, 0 for what needs the longer way. */
-static inline size_t read_short_name(const char *name, const char *end, enum http_name *ret_id)
+/* Reads the name of a field in its first vector of bytes, when it is one of ours or made of letters,
+ * digits and "-". No control byte stands in a name that is then taken. */
+static inline bool read_name(const char *name, size_t *ret_size, enum http_name *ret_id)
 {
-    if (end - name < 16)
-        return 0;
-    bytes16 bytes = bytes16_load(name), lower = bytes16_lower(bytes);
-    unsigned colons = bytes16_bits((bytes16)(bytes == ':'));
-    unsigned size = colons ? (unsigned)__builtin_ctz(colons) : 0;
-    if (size == 0)
-        return 0;
+    bytes16 bytes = bytes16_load(name);
+    unsigned colons = bytes16_bits((bytes16)(bytes == ':')) & ~1u; /* a name is not empty */
+    if (unlikely(!colons))
+        return false;
 
-    /* All bits up to the colon; in the comparison with the colon itself, which is the size. */
-    unsigned places = (1u << size) - 1;
+    /* Setting bit 5 makes capitals small. No byte but a control turns into one of a name by it. */
+    unsigned size = (unsigned)__builtin_ctz(colons);
     enum http_name id = http1_name_guess(name, size);
-    unsigned equal = bytes16_bits((bytes16)(lower == bytes16_load(http1_name_lines[id])));
-    if ((~equal & (places << 1 | 1)) == 0) {
-        *ret_id = id;
-        return size;
-    }
+    bytes16 ours = bytes16_load(http1_name_lines[id]);
+    unsigned differences = ~bytes16_bits((bytes16)((bytes | 0x20) == ours));
+    *ret_size = size;
+    *ret_id = id;
+    if (likely((unsigned)__builtin_ctz(differences) > size))
+        return true;
     *ret_id = HTTP_OTHER;
-    return (~bytes16_in_name(bytes) & places) == 0 ? size : 0;
+    return (unsigned)__builtin_ctz(~bytes16_in_name(bytes)) == size;
 }
 
-/* As above for any name, in place. Answers as the parser's. */
-static int read_long_name(struct parser *parser, struct http_field *field)
+/* Takes a line that is as nearly all lines are: a short name of ordinary bytes, one space, a value
+ * of visible ASCII and spaces. Returns what follows it, or NULL for any other line, about which
+ * nothing is decided. At least 16 bytes can be read at the line, and 2 at every stop. */
+static inline const char *take_plain_field(const char *name, struct stops *stops,
+                                           struct http_field *field)
+{
+    const char *stop = stops_next(stops, name);
+    enum http_name id;
+    size_t size;
+    if (unlikely(!read_name(name, &size, &id)))
+        return NULL;
+    const char *value = name + size + 2;
+    bool is_plain = stop > value && value[-1] == ' ' && value[0] != ' ' && stop[-1] != ' ' &&
+                    memcmp(stop, "\r\n", 2) == 0;
+    if (unlikely(!is_plain))
+        return NULL;
+
+    field->name = (struct span){ name, size };
+    field->value = (struct span){ value, (size_t)(stop - value) };
+    field->id = id;
+    field->is_hop_by_hop = http1_hop_by_hop[id];
+    field->has_underscore = false;
+    field->is_canonical = true;
+    return stop + 2;
+}
+
+/* Takes any line, or says what is wrong with it. */
+RARE static int parse_field(struct parser *parser, struct http_field *field)
 {
     const char *name = parser->at;
     const char *colon = scan_token(name, parser->end);
@@ -208,70 +249,97 @@ static int read_long_name(struct parser *parser, struct http_field *field)
     if (*colon != ':' || colon == name)
         return refuse_name(parser, colon);
 
-    field->name = (struct span){ name, (size_t)(colon - name) };
-    field->id = http1_name_of_token(field->name);
-    field->has_underscore = memchr(name, '_', field->name.size) != NULL;
-    return HTTP1_OK;
-}
-
-static int parse_field(struct parser *parser, struct http_head *head, struct http1_seen *seen)
-{
-    if (unlikely(head->n_fields == parser->max_fields))
-        return refuse(parser, 431, "there are too many fields");
-    struct http_field *field = &head->fields[head->n_fields];
-    struct span name = { parser->at, 0 };
-    enum http_name id = HTTP_OTHER;
-    name.size = read_short_name(name.data, parser->end, &id);
-    field->has_underscore = false;
-    int r = HTTP1_OK;
-    if (unlikely(!name.size)) {
-        r = read_long_name(parser, field);
-        if (r)
-            return r;
-        name = field->name;
-        id = field->id;
-    }
-
-    const char *value = name.data + name.size + 1;
-    const char *stop = scan_value(name.data, value, parser->end);
-    while (value < stop && (uint8_t)*value <= ' ') /* a space or a tab, after that scan */
-        value++;
-    r = end_line(parser, stop);
-    if (unlikely(r))
+    const char *value = colon + 1;
+    const char *cr = scan_value(name, value, parser->end), *stop = cr;
+    int r = end_line(parser, cr);
+    if (r)
         return r;
-
-    bool has_one_space = value == name.data + name.size + 2 && value[-1] == ' ';
-    field->is_canonical = has_one_space && (value == stop || (uint8_t)stop[-1] > ' ');
-    while (stop > value && (uint8_t)stop[-1] <= ' ')
+    while (value < stop && byte_is_blank(*value))
+        value++;
+    while (stop > value && byte_is_blank(stop[-1]))
         stop--;
-    head->n_fields++;
-    field->name = name;
-    field->value = (struct span){ value, (size_t)(stop - value) };
-    field->id = id;
-    field->is_hop_by_hop = http1_is_hop_by_hop(id);
 
-    uint64_t bit = http1_bit(id);
-    if (!(seen->names & bit)) {
-        head->by_name[id] = (uint16_t)head->n_fields;
-    } else {
-        seen->repeated |= bit;
-    }
-    seen->names |= bit;
+    field->name = (struct span){ name, (size_t)(colon - name) };
+    field->value = (struct span){ value, (size_t)(stop - value) };
+    field->id = http1_name_of_token(field->name);
+    field->is_hop_by_hop = http1_hop_by_hop[field->id];
+    field->has_underscore = memchr(name, '_', field->name.size) != NULL;
+    field->is_canonical = value == colon + 2 && colon[1] == ' ' && stop == cr;
     return HTTP1_OK;
 }
 
-static int parse_fields(struct parser *parser, struct http_head *head, struct http1_seen *seen)
+/* Counts field number `n` in. */
+static inline void add_field(struct http_head *head, unsigned n, enum http_name id,
+                             uint64_t *repeated)
 {
-    parser->is_in_start_line = false;
-    head->n_fields = 0;
-    memset(head->by_name, 0, sizeof(head->by_name));
+    if (!head->by_name[id]) {
+        head->by_name[id] = (uint8_t)(n + 1);
+    } else {
+        *repeated |= http1_bit(id);
+    }
+}
 
-    while (parser->at < parser->end && *parser->at != '\r') {
-        int r = parse_field(parser, head, seen);
+/* The first plain line from `at` on that is too long, if there is one, or `end`. */
+RARE static const char *find_long_line(const struct http_field *field, const char *at,
+                                       const char *end, size_t max_line)
+{
+    for (; at < end; field++) {
+        struct span line = http_field_line(field);
+        if (line.size > max_line)
+            return at;
+        at += line.size;
+    }
+    return end;
+}
+
+/* Takes plain lines, as many as stand one after the other; their fields are number `n` and
+ * following. Returns the number of fields then. */
+static inline unsigned take_plain_fields(struct parser *parser, struct http_head *head, unsigned n,
+                                         uint64_t *repeated)
+{
+    if (parser->end - parser->at < 16)
+        return n;
+    const char *at = parser->at, *vectors_end = parser->end - 15, *next;
+    struct http_field *field = &head->fields[n], *first = field;
+    struct stops stops;
+    stops_init(&stops, at, parser->end - 2);
+    while (at < vectors_end && n < parser->max_fields) {
+        next = take_plain_field(at, &stops, field);
+        if (!next)
+            break;
+        at = next;
+        add_field(head, n++, field++->id, repeated);
+    }
+    /* Together they are hardly ever longer than one may be. From the line on that is too long, all
+     * are left to the longer way, which refuses it. */
+    if (unlikely((size_t)(at - parser->at) > parser->max_line))
+        at = find_long_line(first, parser->at, at, parser->max_line);
+    parser->at = parser->line = at;
+    return n;
+}
+
+static int parse_fields(struct parser *parser, struct http_head *head, uint64_t *ret_repeated)
+{
+    uint64_t repeated = 0;
+    unsigned n = 0;
+    memset(head->by_name, 0, sizeof(head->by_name));
+    parser->is_in_start_line = false;
+
+    for (;;) {
+        n = take_plain_fields(parser, head, n, &repeated);
+        if (parser->at == parser->end || *parser->at == '\r')
+            break;
+        if (n == parser->max_fields)
+            return refuse(parser, 431, "there are too many fields");
+        int r = parse_field(parser, &head->fields[n]);
         if (r)
             return r;
+        add_field(head, n, head->fields[n].id, &repeated);
+        n++;
     }
+    head->n_fields = n;
     head->by_name[HTTP_OTHER] = 0;
+    *ret_repeated = repeated;
     return end_line(parser, parser->at);
 }
 
@@ -299,7 +367,7 @@ int http1_parse_request(struct span bytes, const struct http1_limits *limits,
     if (!bytes.size)
         return HTTP1_MORE;
     struct parser parser = parser_of(bytes, limits, ret_error);
-    struct http1_seen seen = { 0 };
+    uint64_t repeated;
     int r;
 
     /* One empty line before the request is skipped (RFC 9112 section 2.2): old clients send it
@@ -315,14 +383,14 @@ int http1_parse_request(struct span bytes, const struct http1_limits *limits,
     const char *text = http1_read_target(ret_head);
     if (text)
         return refuse(&parser, 400, text);
-    r = parse_fields(&parser, ret_head, &seen);
+    r = parse_fields(&parser, ret_head, &repeated);
     if (r)
         return r;
 
     ret_head->size = (size_t)(parser.at - bytes.data);
     ret_head->status = 0;
     ret_head->reason = SPAN_NULL;
-    return http1_read_request(ret_head, &seen, ret_error);
+    return http1_read_request(ret_head, repeated, ret_error);
 }
 
 int http1_parse_response(struct span bytes, struct span method, const struct http1_limits *limits,
@@ -331,13 +399,13 @@ int http1_parse_response(struct span bytes, struct span method, const struct htt
     if (!bytes.size)
         return HTTP1_MORE;
     struct parser parser = parser_of(bytes, limits, ret_error);
-    struct http1_seen seen = { 0 };
+    uint64_t repeated;
     parser.is_response = true;
 
     int r = parse_status_line(&parser, ret_head);
     if (r)
         return r;
-    r = parse_fields(&parser, ret_head, &seen);
+    r = parse_fields(&parser, ret_head, &repeated);
     if (r)
         return r;
 
@@ -346,7 +414,7 @@ int http1_parse_response(struct span bytes, struct span method, const struct htt
         SPAN_NULL;
     ret_head->form = HTTP_TARGET_ORIGIN;
     ret_head->expects_continue = false;
-    return http1_read_response(ret_head, method, &seen, ret_error);
+    return http1_read_response(ret_head, method, repeated, ret_error);
 }
 
 int http1_parse_trailers(struct span bytes, const struct http1_limits *limits,
@@ -355,8 +423,8 @@ int http1_parse_trailers(struct span bytes, const struct http1_limits *limits,
     if (!bytes.size)
         return HTTP1_MORE;
     struct parser parser = parser_of(bytes, limits, ret_error);
-    struct http1_seen seen = { 0 };
-    int r = parse_fields(&parser, ret_head, &seen);
+    uint64_t repeated;
+    int r = parse_fields(&parser, ret_head, &repeated);
     if (r)
         return r;
     ret_head->size = (size_t)(parser.at - bytes.data);

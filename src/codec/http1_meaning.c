@@ -15,9 +15,20 @@ static int refuse(struct http1_error *error, unsigned status, const char *text)
     return HTTP1_BAD;
 }
 
+/* ":" and the number of a port, at `at` */
+static bool is_port(const char *at, const char *end, bool is_needed)
+{
+    if (*at++ != ':' || end - at > 5 || (at == end && is_needed))
+        return false;
+    unsigned port = 0;
+    while (at < end && *at >= '0' && *at <= '9')
+        port = port * 10 + (unsigned)(*at++ - '0');
+    return at == end && port <= 65535;
+}
+
 /* host[:port], RFC 3986 section 3.2.2 without the parts that no host of ours has and that parsers
  * disagree on: user information, escapes, sub-delimiters, IPvFuture. */
-static bool is_authority(struct span text, bool needs_port)
+RARE static bool is_authority(struct span text, bool needs_port)
 {
     const char *at = text.data, *end = text.data + text.size;
     if (text.size > 1 && *at == '[') {
@@ -29,19 +40,26 @@ static bool is_authority(struct span text, bool needs_port)
             return false;
         at++;
     } else {
-        at = scan_host(at, end);
+        at = scan_class(at, end, CLASS_HOST);
         if (at == text.data)
             return false;
     }
-    if (at == end)
-        return !needs_port;
+    return at == end ? !needs_port : is_port(at, end, needs_port);
+}
 
-    if (*at++ != ':' || end - at > 5 || (at == end && needs_port))
-        return false;
-    unsigned port = 0;
-    while (at < end && *at >= '0' && *at <= '9')
-        port = port * 10 + (unsigned)(*at++ - '0');
-    return at == end && port <= 65535;
+/* As is_authority() for the value of Host, before whose end at least 16 bytes of the head stand. A
+ * name or an IPv4 address, with or without a port, does not need the longer way. */
+static inline bool is_host(struct span text)
+{
+    const char *at = text.data, *end = text.data + text.size;
+    unsigned others = 0;
+    while (at < end && !others) {
+        const char *from = end - at >= 16 ? at : end - 16;
+        others = ~bytes16_in_host(bytes16_load(from)) & 0xffff & 0xffffu << (at - from);
+        at = from + (others ? __builtin_ctz(others) : 16);
+    }
+    bool is_plain = at > text.data && (at == end || is_port(at, end, false));
+    return likely(is_plain) || is_authority(text, false);
 }
 
 static const char *read_absolute(struct http_head *head)
@@ -68,13 +86,11 @@ static const char *read_absolute(struct http_head *head)
     return NULL;
 }
 
-const char *http1_read_target(struct http_head *head)
+RARE const char *http1_read_other_target(struct http_head *head)
 {
-    bool is_connect = span_equals(head->method, SPAN("CONNECT"));
     head->authority = SPAN_NULL;
     head->path_and_query = SPAN_NULL;
-
-    if (is_connect) {
+    if (span_equals(head->method, SPAN("CONNECT"))) {
         head->form = HTTP_TARGET_AUTHORITY;
         head->authority = head->target;
         return is_authority(head->target, true) ? NULL : "CONNECT takes host:port";
@@ -90,16 +106,15 @@ const char *http1_read_target(struct http_head *head)
     return read_absolute(head);
 }
 
-static int read_host(struct http_head *head, const struct http1_seen *seen,
-                     struct http1_error *error)
+static int read_host(struct http_head *head, uint64_t repeated, struct http1_error *error)
 {
-    if (seen->repeated & http1_bit(HTTP_HOST))
+    if (repeated & http1_bit(HTTP_HOST))
         return refuse(error, 400, "Host is repeated");
-    if (!(seen->names & http1_bit(HTTP_HOST)))
+    if (!head->by_name[HTTP_HOST])
         return head->minor_version == 0 ? HTTP1_OK : refuse(error, 400, "Host is missing");
 
     struct span host = http_head_value(head, HTTP_HOST);
-    if (!is_authority(host, false))
+    if (!is_host(host))
         return refuse(error, 400, "Host is malformed");
     if (head->form == HTTP_TARGET_ABSOLUTE && !span_equals_nocase(host, head->authority))
         return refuse(error, 400, "Host differs from the host of the request target");
@@ -127,16 +142,16 @@ static int read_option(struct http_head *head, struct span option, struct option
     enum http_name id = http1_name_of_token(option);
     if (id == HTTP_KEEP_ALIVE)
         options->has_keep_alive = true;
-    if (id != HTTP_OTHER && !http1_is_hop_by_hop(id))
-        return refuse(error, 400, "Connection names a field that is not its to name");
-    if (id != HTTP_OTHER)
+    if (http1_hop_by_hop[id])
         return HTTP1_OK;
+    if (http1_is_acted_on(id))
+        return refuse(error, 400, "Connection names a field that is not its to name");
 
     if (++options->n_nominated > MAX_NOMINATED)
         return refuse(error, 400, "Connection names too many fields");
     for (unsigned i = 0; i < head->n_fields; i++) {
         struct http_field *field = &head->fields[i];
-        if (field->id == HTTP_OTHER && span_equals_nocase(field->name, option))
+        if (field->id == id && span_equals_nocase(field->name, option))
             field->is_hop_by_hop = true;
     }
     return HTTP1_OK;
@@ -168,36 +183,41 @@ static int read_options(struct http_head *head, struct options *ret_options,
     return HTTP1_OK;
 }
 
-static int read_connection(struct http_head *head, const struct http1_seen *seen,
-                           struct http1_error *error)
+RARE static int read_long_connection(struct http_head *head, struct http1_error *error)
 {
     struct options options = { 0 };
-
-    if (seen->names & http1_bit(HTTP_CONNECTION)) {
-        /* What most clients and servers send alone is not taken apart. */
-        struct span value = http_head_value(head, HTTP_CONNECTION);
-        bool is_single = !(seen->repeated & http1_bit(HTTP_CONNECTION));
-        options.has_keep_alive = is_single && http1_value_is(value, SPAN("keep-alive"));
-        int r = options.has_keep_alive ? HTTP1_OK : read_options(head, &options, error);
-        if (r)
-            return r;
-    }
+    int r = read_options(head, &options, error);
     head->is_keep_alive =
         !options.has_close && (head->minor_version == 1 || options.has_keep_alive);
+    return r;
+}
+
+static inline int read_connection(struct http_head *head, uint64_t repeated,
+                                  struct http1_error *error)
+{
+    head->is_keep_alive = head->minor_version == 1;
+    if (!head->by_name[HTTP_CONNECTION])
+        return HTTP1_OK;
+
+    /* What most clients and servers send alone is not taken apart. */
+    bool is_single = !(repeated & http1_bit(HTTP_CONNECTION));
+    if (!is_single || !http1_value_is(http_head_value(head, HTTP_CONNECTION), SPAN("keep-alive")))
+        return read_long_connection(head, error);
+    head->is_keep_alive = true;
     return HTTP1_OK;
 }
 
 /* Only a single "chunked" is taken. Whether a coding is unknown (501) or the end of the body
  * cannot be found (400) is told apart for the client's sake; both close the connection. */
-static int read_transfer_encoding(struct http_head *head, const struct http1_seen *seen,
-                                  struct http1_error *error)
+RARE static int read_transfer_encoding(struct http_head *head, uint64_t repeated,
+                                       struct http1_error *error)
 {
     struct span value = http_head_value(head, HTTP_TRANSFER_ENCODING);
-    if (seen->names & http1_bit(HTTP_CONTENT_LENGTH))
+    if (head->by_name[HTTP_CONTENT_LENGTH])
         return refuse(error, 400, "Content-Length and Transfer-Encoding stand together");
     if (head->minor_version == 0)
         return refuse(error, 400, "HTTP/1.0 has no Transfer-Encoding");
-    if (seen->repeated & http1_bit(HTTP_TRANSFER_ENCODING))
+    if (repeated & http1_bit(HTTP_TRANSFER_ENCODING))
         return refuse(error, 400, "Transfer-Encoding is repeated");
     if (!http1_value_is(value, SPAN("chunked"))) {
         size_t comma = value.size;
@@ -213,18 +233,17 @@ static int read_transfer_encoding(struct http_head *head, const struct http1_see
 }
 
 /* RFC 9112 section 6.3, as far as request and response agree. */
-static int read_framing(struct http_head *head, const struct http1_seen *seen,
-                        struct http1_error *error)
+static int read_framing(struct http_head *head, uint64_t repeated, struct http1_error *error)
 {
     head->framing = HTTP_BODY_NONE;
     head->content_length = 0;
-    if (seen->names & http1_bit(HTTP_TRANSFER_ENCODING))
-        return read_transfer_encoding(head, seen, error);
-    if (!(seen->names & http1_bit(HTTP_CONTENT_LENGTH)))
+    if (head->by_name[HTTP_TRANSFER_ENCODING])
+        return read_transfer_encoding(head, repeated, error);
+    if (!head->by_name[HTTP_CONTENT_LENGTH])
         return HTTP1_OK;
 
     /* Equal lengths could be merged; nobody who means well sends two. */
-    if (seen->repeated & http1_bit(HTTP_CONTENT_LENGTH))
+    if (repeated & http1_bit(HTTP_CONTENT_LENGTH))
         return refuse(error, 400, "Content-Length is repeated");
     struct span value = http_head_value(head, HTTP_CONTENT_LENGTH);
     if (!span_to_uint(value, INT64_MAX, &head->content_length))
@@ -233,49 +252,48 @@ static int read_framing(struct http_head *head, const struct http1_seen *seen,
     return HTTP1_OK;
 }
 
-static void read_te(struct http_head *head, const struct http1_seen *seen)
+RARE static bool accepts_trailers(const struct http_head *head)
 {
-    head->accepts_trailers = false;
-    if (!(seen->names & http1_bit(HTTP_TE)))
-        return;
+    bool is_accepted = false;
     for (unsigned i = 0; i < head->n_fields; i++) {
         struct span list = head->fields[i].value, element;
         while (head->fields[i].id == HTTP_TE && next_element(&list, &element))
-            head->accepts_trailers |= http1_value_is(element, SPAN("trailers"));
+            is_accepted |= http1_value_is(element, SPAN("trailers"));
     }
+    return is_accepted;
 }
 
-int http1_read_request(struct http_head *head, const struct http1_seen *seen,
-                       struct http1_error *ret_error)
+RARE static int read_expect(struct http_head *head, uint64_t repeated, struct http1_error *error)
 {
-    int r = read_host(head, seen, ret_error);
-    if (r)
-        return r;
-    r = read_framing(head, seen, ret_error);
-    if (r)
-        return r;
-    r = read_connection(head, seen, ret_error);
-    if (r)
-        return r;
-    read_te(head, seen);
-
-    head->expects_continue = false;
-    if (seen->names & http1_bit(HTTP_EXPECT)) {
-        struct span expect = http_head_value(head, HTTP_EXPECT);
-        bool is_known = http1_value_is(expect, SPAN("100-continue"));
-        if (!is_known || (seen->repeated & http1_bit(HTTP_EXPECT)))
-            return refuse(ret_error, 417, "the only expectation met is 100-continue");
-        /* From HTTP/1.0 it must be ignored (RFC 9110 section 10.1.1). */
-        head->expects_continue = head->minor_version == 1;
-    }
+    struct span expect = http_head_value(head, HTTP_EXPECT);
+    if (!http1_value_is(expect, SPAN("100-continue")) || (repeated & http1_bit(HTTP_EXPECT)))
+        return refuse(error, 417, "the only expectation met is 100-continue");
+    /* From HTTP/1.0 it must be ignored (RFC 9110 section 10.1.1). */
+    head->expects_continue = head->minor_version == 1;
     return HTTP1_OK;
+}
+
+int http1_read_request(struct http_head *head, uint64_t repeated, struct http1_error *ret_error)
+{
+    int r = read_host(head, repeated, ret_error);
+    if (r)
+        return r;
+    r = read_framing(head, repeated, ret_error);
+    if (r)
+        return r;
+    r = read_connection(head, repeated, ret_error);
+    if (r)
+        return r;
+    head->accepts_trailers = head->by_name[HTTP_TE] && accepts_trailers(head);
+    head->expects_continue = false;
+    return head->by_name[HTTP_EXPECT] ? read_expect(head, repeated, ret_error) : HTTP1_OK;
 }
 
 /* 1xx, 204 and what answers HEAD, CONNECT or a condition have no body, whatever they say (RFC
  * 9112 section 6.3, 1 and 2). What 1xx and 204 must not even say is refused: an upstream that
  * says it may send it. */
 static int read_body_of_response(struct http_head *head, struct span method,
-                                 const struct http1_seen *seen, struct http1_error *error)
+                                 struct http1_error *error)
 {
     bool never_has_body = head->status < 200 || head->status == 204;
     if (never_has_body && (head->framing == HTTP_BODY_CHUNKED || head->content_length > 0))
@@ -286,8 +304,7 @@ static int read_body_of_response(struct http_head *head, struct span method,
         head->framing = HTTP_BODY_NONE;
         return HTTP1_OK;
     }
-    bool has_framing =
-        seen->names & (http1_bit(HTTP_CONTENT_LENGTH) | http1_bit(HTTP_TRANSFER_ENCODING));
+    bool has_framing = head->by_name[HTTP_CONTENT_LENGTH] || head->by_name[HTTP_TRANSFER_ENCODING];
     if (!has_framing) {
         head->framing = HTTP_BODY_UNTIL_CLOSE;
         head->is_keep_alive = false;
@@ -295,14 +312,14 @@ static int read_body_of_response(struct http_head *head, struct span method,
     return HTTP1_OK;
 }
 
-int http1_read_response(struct http_head *head, struct span method, const struct http1_seen *seen,
+int http1_read_response(struct http_head *head, struct span method, uint64_t repeated,
                         struct http1_error *ret_error)
 {
-    int r = read_framing(head, seen, ret_error);
+    int r = read_framing(head, repeated, ret_error);
     if (!r)
-        r = read_connection(head, seen, ret_error);
+        r = read_connection(head, repeated, ret_error);
     if (!r)
-        r = read_body_of_response(head, method, seen, ret_error);
+        r = read_body_of_response(head, method, ret_error);
     if (r) {
         ret_error->status = 502;
         return r;

@@ -15,21 +15,30 @@
 #include "base/span.h"
 #include "codec/http1.h"
 
-#define HTTP1_NAME_SLOTS 128u
-#define HTTP1_NAME_LINE 24u
+#define HTTP1_NAME_SIZES 20u /* no name of ours is longer than 19 */
+#define HTTP1_NAME_LINE 32u
 
-#define NAME_SLOT(size, first, last)                                                               \
-    (((unsigned)(size)*21 + (unsigned)(first)*9 + (unsigned)(last)) % HTTP1_NAME_SLOTS)
+/* The case of a letter is lost in the remainder. */
+#define NAME_SLOT(size, first, last) ((size)*32u + ((unsigned)(first)*2 + (unsigned)(last)) % 32)
 
-extern const uint8_t http1_name_slots[HTTP1_NAME_SLOTS];
+extern const uint8_t http1_name_slots[HTTP1_NAME_SIZES * 32];
 
 /* Each name in small letters with the colon behind it, padded with NUL. */
 extern const char http1_name_lines[HTTP_N_NAMES][HTTP1_NAME_LINE];
 
-/* The name it may be; `size` is not 0. */
+/* Names of fields that are for the next hop only. */
+extern const bool http1_hop_by_hop[HTTP_N_NAMES];
+
+/* Whether we act on fields of that name. */
+static inline bool http1_is_acted_on(enum http_name name)
+{
+    return name != HTTP_OTHER && name < HTTP_ACCEPT;
+}
+
+/* The name it may be; `size` is 1 to 19. */
 static inline enum http_name http1_name_guess(const char *name, size_t size)
 {
-    unsigned first = (uint8_t)name[0] | 0x20u, last = (uint8_t)name[size - 1] | 0x20u;
+    uint8_t first = (uint8_t)name[0], last = (uint8_t)name[size - 1];
     return (enum http_name)http1_name_slots[NAME_SLOT(size, first, last)];
 }
 

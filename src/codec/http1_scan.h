@@ -27,6 +27,7 @@
 extern const uint8_t codec_classes[256];
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef int8_t signed16 __attribute__((vector_size(16)));
 typedef uint64_t words2 __attribute__((vector_size(16)));
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
@@ -71,10 +72,17 @@ static inline bytes16 bytes16_lower(bytes16 bytes)
 }
 
 /* Letters, digits and "-": what nearly all names are made of. */
+static inline bytes16 bytes16_name(bytes16 bytes)
+{
+    /* Moved so that "z" and "9" become the highest of all signed numbers. */
+    signed16 letters = (signed16)((bytes | 0x20) + (0x7f - 'z')) > 0x7f - 26;
+    signed16 digits = (signed16)(bytes + (0x7f - '9')) > 0x7f - 10;
+    return (bytes16)(letters | digits) | (bytes16)(bytes == '-');
+}
+
 static inline unsigned bytes16_in_name(bytes16 bytes)
 {
-    bytes16 letters = (bytes16)((bytes | 0x20) - 'a' < 26);
-    return bytes16_bits(letters | (bytes16)(bytes - '0' < 10) | (bytes16)(bytes == '-'));
+    return bytes16_bits(bytes16_name(bytes));
 }
 
 /* Over the bytes of one class, by the table. */
@@ -133,17 +141,77 @@ static inline const char *scan_value(const char *start, const char *at, const ch
     return at;
 }
 
+/* Where in a block of 64 bytes something stands that no plain text holds: one bit for each byte,
+ * the first lowest. Whatever may end a field value is among it. */
+static inline uint64_t bytes64_stops(const char *at)
+{
+    uint64_t others = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        /* As signed numbers, controls and bytes beyond ASCII are below 0x20, and to add one makes
+         * DEL, the last of ASCII, the lowest of them all. */
+        signed16 bytes = (signed16)(bytes16_load(at + 16 * i) + 1);
+        others |= (uint64_t)bytes16_bits((bytes16)(bytes > 0x20)) << 16 * i;
+    }
+    return ~others;
+}
+
+/* Finds stops block by block, so that short lines share the work. */
+struct stops {
+    const char *end, *last_block; /* of the input; the block ends where it ends */
+    const char *block;
+    uint64_t bits; /* of `block` */
+};
+
+/* Less than 64 bytes make one block; NULs, which are stops, fill it up. */
+uint64_t stops_of_few(const char *at, size_t size);
+
+static inline void stops_load(struct stops *stops, const char *at)
+{
+    stops->block = at < stops->last_block ? at : stops->last_block;
+    stops->bits = bytes64_stops(stops->block);
+}
+
+static inline void stops_init(struct stops *stops, const char *start, const char *end)
+{
+    stops->end = end;
+    stops->block = stops->last_block = start;
+    if (unlikely(end - start < 64)) {
+        stops->bits = stops_of_few(start, (size_t)(end - start));
+        return;
+    }
+    stops->last_block = end - 64;
+    stops->bits = bytes64_stops(start);
+}
+
+/* The first stop at or behind `at`, or the end. From call to call, `at` never moves back. */
+static inline const char *stops_next(struct stops *stops, const char *at)
+{
+    for (;;) {
+        size_t offset = (size_t)(at - stops->block);
+        uint64_t bits = offset < 64 ? stops->bits >> offset : 0;
+        if (likely(bits))
+            return at + __builtin_ctzll(bits);
+        if (offset < 64)
+            at = stops->block + 64;
+        if (at >= stops->end)
+            return stops->end;
+        stops_load(stops, at);
+    }
+}
+
+/* What we take in a host name, nearly always. */
+static inline unsigned bytes16_in_host(bytes16 bytes)
+{
+    return bytes16_bits(bytes16_name(bytes) | (bytes16)(bytes == '.'));
+}
+
 /* Over what we take in a host name. */
 static inline const char *scan_host(const char *at, const char *end)
 {
-    for (const char *blocks = blocks_end(at, end); at < blocks; at += 16) {
-        bytes16 bytes = bytes16_load(at);
-        unsigned dots = bytes16_bits((bytes16)(bytes == '.'));
-        unsigned others = (bytes16_in_name(bytes) | dots) ^ 0xffff;
-        if (others) {
-            at += __builtin_ctz(others);
-            break;
-        }
+    for (; end - at >= 16; at += 16) {
+        unsigned others = bytes16_in_host(bytes16_load(at)) ^ 0xffff;
+        if (others)
+            return scan_class(at + __builtin_ctz(others), end, CLASS_HOST);
     }
     return scan_class(at, end, CLASS_HOST);
 }
@@ -151,9 +219,10 @@ static inline const char *scan_host(const char *at, const char *end)
 /* Over visible ASCII without "#", which no request target has (RFC 9112 section 3.2). */
 static inline const char *scan_target(const char *at, const char *end)
 {
-    for (const char *blocks = blocks_end(at, end); at < blocks; at += 16) {
+    for (; end - at >= 16; at += 16) {
         bytes16 bytes = bytes16_load(at);
-        unsigned hits = bytes16_bits((bytes16)(bytes - 0x21 > 0x5d) | (bytes16)(bytes == '#'));
+        bytes16 visible = (bytes16)((signed16)(bytes + 1) > 0x21); /* without DEL */
+        unsigned hits = bytes16_bits(visible & (bytes16)(bytes != '#')) ^ 0xffff;
         if (hits)
             return at + __builtin_ctz(hits);
     }

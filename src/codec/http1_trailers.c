@@ -3,8 +3,8 @@
 #include "codec/http1_meaning.h"
 #include "codec/http1_names.h"
 
-/* Whether a field may stand behind a body and be passed on (RFC 9110 section 6.5.1). Names with a
- * meaning to us are all forbidden there, except one; so are whole families of others. */
+/* Whether a field may stand behind a body and be passed on (RFC 9110 section 6.5.1). Names we
+ * know are all forbidden there, except one; so are whole families of others. */
 static bool is_trailer(const struct http_field *field)
 {
     static const struct span families[] = {
@@ -14,16 +14,12 @@ static bool is_trailer(const struct http_field *field)
         SPAN("x-forwarded-"),
     };
     static const struct span names[] = {
-        SPAN("age"),
         SPAN("authentication-info"),
-        SPAN("expires"),
         SPAN("if-range"),
-        SPAN("if-modified-since"),
         SPAN("if-unmodified-since"),
         SPAN("pragma"),
         SPAN("range"),
         SPAN("retry-after"),
-        SPAN("vary"),
         SPAN("warning"),
         SPAN("www-authenticate"),
         SPAN("x-real-ip"),
@@ -54,7 +50,7 @@ void http1_drop_forbidden_trailers(struct http_head *head)
             continue;
         head->fields[n_kept++] = field;
         if (field.id != HTTP_OTHER && !head->by_name[field.id])
-            head->by_name[field.id] = (uint16_t)n_kept;
+            head->by_name[field.id] = (uint8_t)n_kept;
     }
     head->n_fields = n_kept;
 }

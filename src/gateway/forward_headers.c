@@ -16,6 +16,9 @@
 #define REQUEST_ID_MAX 128u
 #define FORWARD_LIST_MAX 4096u /* of an X-Forwarded-For that is passed on */
 
+/* All of put_forwarded() but host and scheme. */
+#define FORWARDED_MAX (FORWARD_LIST_MAX + INET6_ADDRSTRLEN + 128u)
+
 /* --- writing --- */
 
 /* Where `size` bytes can be written; NULL, once and for all, when they do not fit. */
@@ -225,39 +228,40 @@ static char *add_forwarded_list(char *at, const struct http_head *head)
 }
 
 /* All lines of the list and the peer in one line: many applications read the first line only. */
-static void put_forwarded_for(const struct forward_context *context, struct http1_out *out)
+static char *add_forwarded_for(char *line, const struct forward_context *context)
 {
     bool goes_on = context->is_internal && context->head->by_name[HTTP_X_FORWARDED_FOR];
-    char *line = begin(out, sizeof("X-Forwarded-For: , \r\n") + INET6_ADDRSTRLEN +
-                                (goes_on ? FORWARD_LIST_MAX : 0));
-    if (!line)
-        return;
     char *list = add(line, SPAN("X-Forwarded-For: "));
     char *list_end = goes_on ? add_forwarded_list(list, context->head) : list;
     char *peer = list_end == list ? list : add(list_end, SPAN(", "));
     char *peer_end = add_peer(peer, context->peer);
     char *at = peer_end == peer ? list_end : peer_end;
-    if (at != list)
-        end(out, add(at, SPAN("\r\n")));
+    return at == list ? line : add(at, SPAN("\r\n"));
 }
 
 static void put_forwarded(const struct forward_context *context, struct http1_out *out)
 {
     const struct http_head *head = context->head;
-    put_forwarded_for(context, out);
-
-    bool is_told = context->is_internal;
-    struct span host = is_told ? http_head_value(head, HTTP_X_FORWARDED_HOST) : SPAN_NULL;
-    struct span scheme = is_told ? http_head_value(head, HTTP_X_FORWARDED_PROTO) : SPAN_NULL;
+    struct span host = SPAN_NULL, scheme = SPAN_NULL;
+    if (context->is_internal) {
+        host = http_head_value(head, HTTP_X_FORWARDED_HOST);
+        scheme = http_head_value(head, HTTP_X_FORWARDED_PROTO);
+    }
     if (!host.size)
         host = head->authority;
     if (!scheme.size)
         scheme = context->is_secure ? SPAN("https") : SPAN("http");
+
+    char *at = begin(out, FORWARDED_MAX + host.size + scheme.size);
+    if (!at)
+        return;
+    at = add_forwarded_for(at, context);
     if (host.size) /* a client of HTTP/1.0 need not name one */
-        put_line(out, SPAN("X-Forwarded-Host: "), host);
-    put_line(out, SPAN("X-Forwarded-Proto: "), scheme);
-    put_line(out, SPAN("Via: "),
-             head->minor_version ? SPAN("1.1 " FORWARD_VIA) : SPAN("1.0 " FORWARD_VIA));
+        at = add(add(add(at, SPAN("X-Forwarded-Host: ")), host), SPAN("\r\n"));
+    at = add(add(at, SPAN("X-Forwarded-Proto: ")), scheme);
+    at = add(at, SPAN("\r\nVia: 1."));
+    *at++ = (char)('0' + head->minor_version);
+    end(out, add(at, SPAN(" " FORWARD_VIA "\r\n")));
 }
 
 /* Exactly one, printable and of bounded size: it ends up in everybody's logs. */

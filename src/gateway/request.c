@@ -200,6 +200,9 @@ struct span request_cookie(struct request *request, bool is_page, struct span cu
                            struct set_cookie *memory)
 {
     const struct identity *identity = &request->identity;
+    if (!customer.data && !is_page && identity->source != IDENTITY_NEW_DEVICE)
+        return SPAN_NULL;
+
     const struct gateway_limits *limits = &request->epoch->view->limits;
     unix_msec wall = loop_wall(request->worker->loop);
     unix_msec ttl = (unix_msec)(limits->cookie_ttl / NSEC_PER_MSEC);

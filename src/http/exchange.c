@@ -186,8 +186,6 @@ static void exchange_put(struct exchange *self, struct span bytes)
 {
     struct outlet *out = &self->out;
     bool is_chunked = self->sending == SENDING_CHUNKED;
-    bool is_last =
-        !is_chunked && self->sent == self->content_length && self->sending == SENDING_LENGTH;
     if (is_chunked) {
         char text[24];
         struct http1_out head = { .data = text, .capacity = sizeof(text) };
@@ -195,7 +193,7 @@ static void exchange_put(struct exchange *self, struct span bytes)
         outlet_put(out, spares_of(self), (struct span){ head.data, head.size });
     }
     struct span tail = is_chunked ? SPAN("\r\n") : SPAN_NULL;
-    if (out->is_blocked || (!is_last && outlet_unsent(out) + bytes.size < SEND_NOW)) {
+    if (out->is_blocked || outlet_unsent(out) + bytes.size < SEND_NOW) {
         outlet_put(out, spares_of(self), bytes);
         outlet_put(out, spares_of(self), tail);
         task_defer(&self->connection->task, loop_of(self));

@@ -2,47 +2,95 @@
 
 #include "http/fifo.h"
 
-#include "base/error.h"
+#include <string.h>
+
 #include "base/mem.h"
 
 #define FIRST_CAPACITY 4096u
+#define LAST_CAPACITY (FIRST_CAPACITY << 2 * (SPARE_SIZES - 1))
+#define MAX_CAPACITY (1u << 30)
+
+static const unsigned max_spares[SPARE_SIZES] = { 64, 16, 8, 4 };
+
+struct spare {
+    struct spare *next;
+};
 
 void spares_fini(struct spares *spares)
 {
-    while (spares->n_bufs > 0)
-        buf_fini(&spares->bufs[--spares->n_bufs]);
-    spares->size = 0;
+    for (unsigned i = 0; i < SPARE_SIZES; i++) {
+        while (spares->first[i]) {
+            struct spare *spare = spares->first[i];
+            spares->first[i] = spare->next;
+            free(spare);
+        }
+        spares->n[i] = 0;
+    }
 }
 
-static void fifo_give_back(struct fifo *fifo, struct spares *spares)
+/* Which of the sizes holds that many bytes; SPARE_SIZES for none. */
+static unsigned size_for(size_t needed)
 {
-    size_t size = spares->size + fifo->buf.capacity;
-    if (spares->n_bufs < SPARES_MAX && size <= SPARES_SIZE_MAX && fifo->buf.data) {
-        buf_clear(&fifo->buf);
-        spares->size = size;
-        spares->bufs[spares->n_bufs++] = fifo->buf;
-        fifo->buf = (struct buf){ 0 };
+    unsigned i = 0;
+    while (i < SPARE_SIZES && needed > FIRST_CAPACITY << 2 * i)
+        i++;
+    return i;
+}
+
+static void give_back(struct spares *spares, char *data, uint32_t capacity)
+{
+    unsigned i = size_for(capacity);
+    if (!data)
+        return;
+    if (i == SPARE_SIZES || spares->n[i] == max_spares[i]) {
+        free(data);
+        return;
+    }
+    struct spare *spare = (struct spare *)(void *)data;
+    spare->next = spares->first[i];
+    spares->first[i] = spare;
+    spares->n[i]++;
+}
+
+static char *take(struct spares *spares, size_t needed, uint32_t *ret_capacity)
+{
+    unsigned i = size_for(needed);
+    if (i == SPARE_SIZES) {
+        size_t capacity = LAST_CAPACITY;
+        while (capacity < needed)
+            capacity *= 2;
+        if (capacity > MAX_CAPACITY)
+            mem_exhausted(needed);
+        *ret_capacity = (uint32_t)capacity;
+        return mem_resize(NULL, capacity, 1);
+    }
+    *ret_capacity = FIRST_CAPACITY << 2 * i;
+    struct spare *spare = spares->first[i];
+    if (!spare)
+        return mem_resize(NULL, *ret_capacity, 1);
+    spares->first[i] = spare->next;
+    spares->n[i]--;
+    return (char *)spare;
+}
+
+char *fifo_make_room(struct fifo *fifo, struct spares *spares, size_t size)
+{
+    size_t n_waiting = fifo_size(fifo);
+    /* Moving to the front costs a copy, so it is done only when at least as much is free there. */
+    if (fifo->offset >= n_waiting && fifo->data && fifo->capacity - n_waiting >= size) {
+        memcpy(fifo->data, fifo->data + fifo->offset, n_waiting);
     } else {
-        buf_fini(&fifo->buf);
+        uint32_t capacity;
+        char *data = take(spares, n_waiting + size, &capacity);
+        if (n_waiting > 0)
+            memcpy(data, fifo->data + fifo->offset, n_waiting);
+        give_back(spares, fifo->data, fifo->capacity);
+        fifo->data = data;
+        fifo->capacity = capacity;
     }
     fifo->offset = 0;
-}
-
-char *fifo_reserve(struct fifo *fifo, struct spares *spares, size_t size)
-{
-    if (!fifo->buf.data && spares->n_bufs > 0) {
-        fifo->buf = spares->bufs[--spares->n_bufs];
-        spares->size -= fifo->buf.capacity;
-    }
-    if (!fifo->buf.data && size < FIRST_CAPACITY)
-        size = FIRST_CAPACITY;
-    /* Moving to the front costs a copy, so it is done only when at least as much is free there. */
-    if (fifo->offset >= fifo_size(fifo) && fifo->offset > 0) {
-        buf_consume(&fifo->buf, fifo->offset);
-        fifo->offset = 0;
-    }
-    IGNORE(buf_reserve(&fifo->buf, size), "has no limit; its users have");
-    return fifo->buf.data + fifo->buf.size;
+    fifo->end = (uint32_t)n_waiting;
+    return fifo->data + n_waiting;
 }
 
 void fifo_append(struct fifo *fifo, struct spares *spares, struct span bytes)
@@ -53,9 +101,8 @@ void fifo_append(struct fifo *fifo, struct spares *spares, struct span bytes)
     fifo_grow(fifo, bytes.size);
 }
 
-void fifo_consume(struct fifo *fifo, struct spares *spares, size_t size)
+void fifo_clear(struct fifo *fifo, struct spares *spares)
 {
-    fifo->offset += size;
-    if (fifo_size(fifo) == 0)
-        fifo_give_back(fifo, spares);
+    give_back(spares, fifo->data, fifo->capacity);
+    *fifo = (struct fifo){ 0 };
 }

@@ -7,51 +7,70 @@
  * there are any.
  *
  * An empty fifo holds no memory; it takes a buffer from the spares of its loop and puts it back
- * when it is empty again, so idle connections cost none and warm ones do not allocate.
+ * when it is empty again, so idle connections cost none and warm ones do not allocate. Buffers
+ * come in a few sizes, each with its own spares, for a large one must not be lent to somebody who
+ * waits for the rest of a short line.
  *
  * Owns:     its buffer while it has one. Borrows: the spares.
  * Threads:  none of its own.
  * Cost:     append and consume O(bytes).
  */
 
-#include "base/buf.h"
+#include <stdint.h>
 
-#define SPARES_MAX 64u
-#define SPARES_SIZE_MAX 1048576u
+#include "base/compiler.h"
+#include "base/span.h"
+
+#define SPARE_SIZES 4u /* 4, 16, 64 and 256 KiB; what is larger is rare and not kept */
+
+struct spare;
 
 struct spares {
-    struct buf bufs[SPARES_MAX];
-    unsigned n_bufs;
-    size_t size; /* of all of them */
+    struct spare *first[SPARE_SIZES];
+    unsigned n[SPARE_SIZES];
 };
 
 void spares_fini(struct spares *spares);
 
 struct fifo {
-    struct buf buf;
-    size_t offset; /* of the first byte that waits */
+    char *data; /* NULL while it is empty */
+    uint32_t offset, end, capacity;
 };
 
 static inline size_t fifo_size(const struct fifo *fifo)
 {
-    return fifo->buf.size - fifo->offset;
+    return fifo->end - fifo->offset;
 }
 
 static inline struct span fifo_span(const struct fifo *fifo)
 {
-    return fifo->buf.data ? (struct span){ fifo->buf.data + fifo->offset, fifo_size(fifo) }
-                          : SPAN_NULL;
+    return fifo->data ? (struct span){ fifo->data + fifo->offset, fifo_size(fifo) } : SPAN_NULL;
 }
 
+char *fifo_make_room(struct fifo *fifo, struct spares *spares, size_t size);
+
 /* Where `size` more bytes can be written; fifo_grow() says how many were. */
-char *fifo_reserve(struct fifo *fifo, struct spares *spares, size_t size);
+static inline char *fifo_reserve(struct fifo *fifo, struct spares *spares, size_t size)
+{
+    if (likely(fifo->capacity - fifo->end >= size) && fifo->data)
+        return fifo->data + fifo->end;
+    return fifo_make_room(fifo, spares, size);
+}
 
 static inline void fifo_grow(struct fifo *fifo, size_t size)
 {
-    fifo->buf.size += size;
+    fifo->end += (uint32_t)size;
 }
 
 void fifo_append(struct fifo *fifo, struct spares *spares, struct span bytes);
 
+/* Drops all. */
+void fifo_clear(struct fifo *fifo, struct spares *spares);
+
 /* Drops the first `size` bytes; the memory goes back when none are left. */
-void fifo_consume(struct fifo *fifo, struct spares *spares, size_t size);
+static inline void fifo_consume(struct fifo *fifo, struct spares *spares, size_t size)
+{
+    fifo->offset += (uint32_t)size;
+    if (fifo->offset == fifo->end)
+        fifo_clear(fifo, spares);
+}

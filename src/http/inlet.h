@@ -56,5 +56,5 @@ void inlet_settle(struct inlet *inlet, struct spares *spares, struct span bytes,
 
 static inline void inlet_fini(struct inlet *inlet, struct spares *spares)
 {
-    fifo_consume(&inlet->kept, spares, fifo_size(&inlet->kept));
+    fifo_clear(&inlet->kept, spares);
 }

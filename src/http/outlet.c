@@ -11,46 +11,64 @@
 
 #define SENDFILE_SIZE (1u << 30) /* the kernel takes what the socket has room for */
 
-/* What sendmsg() took, 0 when it would block; negative when the peer is gone. */
-static ssize_t send_parts(int fd, struct span parts[3])
+/* struct iovec serves both directions and so has no const. */
+static struct iovec part(struct span bytes)
 {
-    struct iovec iov[3];
-    size_t n_iov = 0;
-    for (size_t i = 0; i < 3; i++) {
-        if (parts[i].size == 0)
-            continue;
-        /* struct iovec serves both directions and so has no const. */
-        union {
-            const void *from;
-            void *to;
-        } base = { parts[i].data };
-        iov[n_iov++] = (struct iovec){ base.to, parts[i].size };
-    }
-    struct msghdr message = { .msg_iov = iov, .msg_iovlen = n_iov };
-    ssize_t n;
-    do {
-        n = n_iov == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                       : sendmsg(fd, &message, MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
+    union {
+        const void *from;
+        void *to;
+    } base = { bytes.data };
+    return (struct iovec){ base.to, bytes.size };
+}
+
+/* What the kernel took, 0 when it would block; negative when the peer is gone. */
+static ssize_t taken(ssize_t n)
+{
     return n < 0 && errno == EAGAIN ? 0 : n;
 }
 
-int outlet_send(struct outlet *outlet, int fd, struct spares *spares, struct span bytes,
-                struct span tail)
+static ssize_t send_one(int fd, struct span bytes)
+{
+    ssize_t n;
+    do {
+        n = send(fd, bytes.data, bytes.size, MSG_NOSIGNAL);
+    } while (unlikely(n < 0) && errno == EINTR);
+    return taken(n);
+}
+
+static ssize_t send_parts(int fd, struct span first, struct span second, struct span third)
+{
+    struct iovec iov[3] = { part(first), part(second), part(third) };
+    struct msghdr message = { .msg_iov = iov, .msg_iovlen = 3 };
+    ssize_t n;
+    do {
+        n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    } while (unlikely(n < 0) && errno == EINTR);
+    return taken(n);
+}
+
+static int flush_kept(struct outlet *outlet, int fd, struct spares *spares)
+{
+    size_t size = fifo_size(&outlet->kept);
+    ssize_t n = send_one(fd, fifo_span(&outlet->kept));
+    if (unlikely(n < 0))
+        return OUTLET_GONE;
+    outlet->is_blocked = (size_t)n < size;
+    fifo_consume(&outlet->kept, spares, (size_t)n);
+    return 0;
+}
+
+/* By reference behind what waits: what is large is not copied, unless it has to stay. */
+static int send_large(struct outlet *outlet, int fd, struct spares *spares, struct span bytes,
+                      struct span tail)
 {
     size_t n_kept = fifo_size(&outlet->kept), n_all = n_kept + bytes.size + tail.size;
-    size_t sent = 0;
-    assert(!outlet->has_file || n_all == n_kept);
-    if (n_all == 0)
-        return 0;
-    if (!outlet->is_blocked) {
-        struct span parts[3] = { n_kept ? fifo_span(&outlet->kept) : SPAN_NULL, bytes, tail };
-        ssize_t n = send_parts(fd, parts);
-        if (n < 0)
-            return OUTLET_GONE;
-        sent = (size_t)n;
-        outlet->is_blocked = sent < n_all;
-    }
+    ssize_t n = n_kept + tail.size == 0 ? send_one(fd, bytes)
+                                        : send_parts(fd, fifo_span(&outlet->kept), bytes, tail);
+    if (n < 0)
+        return OUTLET_GONE;
+    size_t sent = (size_t)n;
+    outlet->is_blocked = sent < n_all;
 
     size_t from_kept = sent < n_kept ? sent : n_kept;
     if (n_kept > 0)
@@ -59,6 +77,17 @@ int outlet_send(struct outlet *outlet, int fd, struct spares *spares, struct spa
     outlet_put(outlet, spares, span_from(bytes, sent));
     outlet_put(outlet, spares, span_from(tail, sent > bytes.size ? sent - bytes.size : 0));
     return 0;
+}
+
+int outlet_send(struct outlet *outlet, int fd, struct spares *spares, struct span bytes,
+                struct span tail)
+{
+    assert(!outlet->has_file);
+    if (!outlet->is_blocked && bytes.size >= OUTLET_LARGE)
+        return send_large(outlet, fd, spares, bytes, tail);
+    outlet_put(outlet, spares, bytes);
+    outlet_put(outlet, spares, tail);
+    return outlet_flush(outlet, fd, spares);
 }
 
 void outlet_put_file(struct outlet *outlet, int file_fd, uint64_t offset, uint64_t size)
@@ -102,16 +131,18 @@ int outlet_flush(struct outlet *outlet, int fd, struct spares *spares)
 {
     if (outlet->is_blocked)
         return 0;
-    int r = outlet_send(outlet, fd, spares, SPAN_NULL, SPAN_NULL);
-    if (r)
-        return r;
-    if (!outlet->has_file || outlet->is_blocked)
+    if (fifo_size(&outlet->kept) > 0) {
+        int r = flush_kept(outlet, fd, spares);
+        if (r)
+            return r;
+    }
+    if (likely(!outlet->has_file) || outlet->is_blocked)
         return 0;
     return outlet_flush_file(outlet, fd);
 }
 
 void outlet_fini(struct outlet *outlet, struct spares *spares)
 {
-    fifo_consume(&outlet->kept, spares, fifo_size(&outlet->kept));
+    fifo_clear(&outlet->kept, spares);
     outlet_close_file(outlet);
 }

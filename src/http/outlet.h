@@ -17,11 +17,13 @@
 
 #include "http/fifo.h"
 
+#define OUTLET_LARGE 16384u /* from here on a reference is cheaper than a copy */
+
 struct outlet {
     struct fifo kept;
+    int file_fd;
     bool is_blocked; /* the kernel said "not now"; the owner clears it at EPOLLOUT */
     bool has_file;
-    int file_fd;
     uint64_t file_offset, file_left;
 };
 
@@ -41,7 +43,7 @@ static inline void outlet_put(struct outlet *outlet, struct spares *spares, stru
     fifo_append(&outlet->kept, spares, bytes);
 }
 
-/* Sends what waits and then `bytes` and `tail`, and keeps what does not go. Answers:
+/* Sends what waits, then `bytes` and `tail`, and keeps what does not go. Answers:
  * OUTLET_GONE. */
 int outlet_send(struct outlet *outlet, int fd, struct spares *spares, struct span bytes,
                 struct span tail) MUST_CHECK;

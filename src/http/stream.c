@@ -81,7 +81,7 @@ void http_stream_close(struct http_stream *stream)
     task_cancel(&stream->task);
     inlet_fini(&stream->in, &pool->spares);
     outlet_fini(&stream->out, &pool->spares);
-    fifo_consume(&stream->trailers, &pool->spares, fifo_size(&stream->trailers));
+    fifo_clear(&stream->trailers, &pool->spares);
     http_upstream_drop(stream);
     list_add_last(&pool->dead, &stream->link);
     task_defer(&pool->reaper, pool->loop);
@@ -241,7 +241,7 @@ static bool read_trailers(struct http_stream *stream, struct fifo *lines)
     for (unsigned i = 0; i < head->n_fields; i++)
         http1_put_parsed(&out, &head->fields[i]);
     fifo_grow(lines, out.size);
-    fifo_consume(&stream->trailers, &pool->spares, section.size);
+    fifo_clear(&stream->trailers, &pool->spares);
     return true;
 }
 
@@ -256,7 +256,7 @@ static void stream_complete(struct http_stream *stream, bool has_more)
     }
     call->trailers = fifo_span(&lines);
     stream_end(stream, has_more);
-    fifo_consume(&lines, &pool->spares, fifo_size(&lines)); /* the call may be gone */
+    fifo_clear(&lines, &pool->spares); /* the call may be gone */
 }
 
 static void begin_body(struct http_stream *stream)

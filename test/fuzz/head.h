@@ -20,7 +20,7 @@ static inline void check_fields(const struct http_head *head, struct span bytes)
     PROPERTY(head->size <= bytes.size && head->size >= 4);
     PROPERTY(memcmp(bytes.data + head->size - 4, "\r\n\r\n", 4) == 0);
     PROPERTY(head->n_fields <= HTTP1_MAX_FIELDS);
-    uint16_t first[HTTP_N_NAMES] = { 0 };
+    uint8_t first[HTTP_N_NAMES] = { 0 };
     for (unsigned i = 0; i < head->n_fields; i++) {
         const struct http_field *field = &head->fields[i];
         PROPERTY(is_inside(field->name, bytes) && is_inside(field->value, bytes));
@@ -34,7 +34,7 @@ static inline void check_fields(const struct http_head *head, struct span bytes)
             PROPERTY(memcmp(field->value.data - 2, ": ", 2) == 0 && is_inside(line, bytes) &&
                      memcmp(line.data + line.size - 2, "\r\n", 2) == 0);
         if (!first[field->id])
-            first[field->id] = (uint16_t)(i + 1);
+            first[field->id] = (uint8_t)(i + 1);
     }
     first[HTTP_OTHER] = 0;
     PROPERTY(memcmp(first, head->by_name, sizeof(first)) == 0);

@@ -201,6 +201,11 @@ TEST(limits)
     bytes = SPAN("GET / HTTP/1.1\r\nHost: h\r\nx: 0123456789abcdef0123456789\r\n\r\n");
     CHECK_STR(with_limits(bytes, 8192, 33), "GET / host h, 1.1 keep, none");
     CHECK_STR(with_limits(bytes, 8192, 30), "431 a field line is too long");
+    /* The first line that is too long is the fault, also among others and before a wrong one. */
+    bytes = SPAN("GET / HTTP/1.1\r\nHost: h\r\na: 1\r\nb: 0123456789abcdef0123456789\r\nc: 1\r\n"
+                 "d : 1\r\n\r\n");
+    CHECK_STR(with_limits(bytes, 8192, 31), "400 white space stands before a colon");
+    CHECK_STR(with_limits(bytes, 8192, 30), "431 a field line is too long");
     bytes = SPAN("GET / HTTP/1.1\r\nHost: h\r\n0123456789abcdef0123456789");
     CHECK_STR(with_limits(bytes, 8192, 26), "more");
     CHECK_STR(with_limits(bytes, 8192, 25), "431 a field line is too long");

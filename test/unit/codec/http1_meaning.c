@@ -230,9 +230,10 @@ TEST(hop_by_hop)
     struct verdict verdict = { 0 };
     parse(SPAN("GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\nX-B: 3\r\nKeep-Alive: 1\r\n"
                "TE: trailers\r\nUpgrade: u\r\nTrailer: t\r\nProxy-Authorization: p\r\n"
-               "Connection: X-a, X-C\r\nContent-Type: c\r\nX-C: 4\r\n\r\n"),
+               "Connection: X-a, X-C, referer\r\nContent-Type: c\r\nX-C: 4\r\n"
+               "Referer: 5\r\nUser-Agent: 6\r\n\r\n"),
           NULL, &wide, &verdict);
-    static const bool want[] = { 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1 };
+    static const bool want[] = { 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0 };
     CHECK_INT(verdict.answer, HTTP1_OK);
     CHECK_INT(verdict.head.n_fields, sizeof(want));
     for (size_t i = 0; i < sizeof(want); i++)
