@@ -7,9 +7,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "http/head.h"
 #include "http/stream.h"
-
-#define HEAD_OVERHEAD 128u /* request line without its spans, framing */
 
 const struct http_pool_settings http_pool_settings_default = {
     .limits = { .head = 65536, .line = 16384 },
@@ -157,37 +156,32 @@ static struct http_stream *stream_for(struct http_pool *pool, const struct addre
     return stream;
 }
 
+/* These have a body as a rule, so its absence is said (RFC 9110 section 8.6). */
+static bool has_body_as_a_rule(struct span method)
+{
+    return method.data[0] == 'P' &&
+           (span_is(method, "POST") || span_is(method, "PUT") || span_is(method, "PATCH"));
+}
+
 static bool put_request(struct http_stream *stream, const struct http_message *request)
 {
-    size_t size = HEAD_OVERHEAD + request->method.size + request->target.size + request->lines.size;
-    for (unsigned i = 0; i < request->n_fields; i++)
-        size += request->fields[i].name.size + request->fields[i].value.size + 4;
-
-    struct fifo *kept = &stream->out.kept;
-    struct http1_out out = { .data = fifo_reserve(kept, &stream->pool->spares, size),
-                             .capacity = size };
+    struct http1_out out = head_begin(&stream->out, &stream->pool->spares, request);
     http1_put_request_line(&out, request->method, request->target);
-    http1_put(&out, request->lines);
-    for (unsigned i = 0; i < request->n_fields; i++)
-        http1_put_field(&out, request->fields[i].name, request->fields[i].value);
+    if (out.is_full)
+        return false;
+    head_put_fields(&out, request);
+    if (out.is_full)
+        return false;
 
     switch (request->body) {
     case HTTP_SEND_NONE:
-        /* These have a body as a rule, so its absence is said (RFC 9110 section 8.6). */
-        if (span_is(request->method, "POST") || span_is(request->method, "PUT") ||
-            span_is(request->method, "PATCH"))
-            http1_put(&out, SPAN("content-length: 0\r\n"));
+        if (has_body_as_a_rule(request->method))
+            head_put(&out, SPAN("content-length: 0\r\n"));
         break;
-    case HTTP_SEND_LENGTH:
-        http1_put_field_uint(&out, SPAN("content-length"), request->content_length);
-        break;
-    case HTTP_SEND_UNKNOWN: http1_put(&out, SPAN("transfer-encoding: chunked\r\n")); break;
+    case HTTP_SEND_LENGTH: head_put_length(&out, request->content_length); break;
+    case HTTP_SEND_UNKNOWN: head_put(&out, SPAN("transfer-encoding: chunked\r\n")); break;
     }
-    http1_put_end(&out);
-    if (out.is_full)
-        return false;
-    fifo_grow(kept, out.size);
-    return true;
+    return head_end(&out, &stream->out);
 }
 
 void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
@@ -195,7 +189,7 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
 {
     struct http_stream *stream = stream_for(pool, to);
     call->stream = stream;
-    call->is_head_request = span_equals(request->method, SPAN("HEAD"));
+    call->is_head_request = http_is_head(request->method);
 
     call->trailers = SPAN_NULL;
     stream->call = call;

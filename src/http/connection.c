@@ -47,13 +47,16 @@ static nsec body_deadline(const struct exchange *exchange, const struct http_set
     return earlier(at, exchange->body_since + allowed);
 }
 
+/* Whether it is the client who keeps the answer waiting. */
+static bool is_sending(const struct exchange *exchange)
+{
+    return outlet_unsent(&exchange->out) > 0 || (exchange->relay_from && exchange->out.is_blocked);
+}
+
 static nsec send_deadline(const struct connection *connection)
 {
     const struct exchange *exchange = connection->exchange;
-    if (!exchange)
-        return NSEC_NEVER;
-    bool is_held = exchange->relay_from && exchange->out.is_blocked;
-    if (outlet_unsent(&exchange->out) == 0 && !is_held)
+    if (!exchange || !is_sending(exchange))
         return NSEC_NEVER;
     return exchange->sent_at + connection->server->settings.stall_timeout;
 }
@@ -78,6 +81,9 @@ static nsec input_deadline(const struct connection *connection)
 
 void http_connection_arm(struct connection *connection)
 {
+    const struct exchange *exchange = connection->exchange;
+    if (connection->input == INPUT_DONE && exchange && !is_sending(exchange))
+        return;
     nsec at = earlier(input_deadline(connection), send_deadline(connection));
     if (at == NSEC_NEVER)
         return;
@@ -209,7 +215,7 @@ static void begin_exchange(struct connection *connection)
 
     exchange->public.head = head;
     exchange->is_http_1_0 = head->minor_version == 0;
-    exchange->is_head_request = span_equals(head->method, SPAN("HEAD"));
+    exchange->is_head_request = http_is_head(head->method);
     connection->n_requests++;
     exchange->keeps_alive =
         head->is_keep_alive && connection->n_requests < server->settings.max_requests;

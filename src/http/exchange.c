@@ -12,11 +12,11 @@
 
 #include "base/mem.h"
 #include "http/connection.h"
+#include "http/head.h"
 #include "http/relay.h"
 
 #define SEND_NOW 16384u      /* from here on sending by reference is cheaper than copying */
 #define READ_FILE_MAX 16384u /* up to here a copy of the file is cheaper than a second send */
-#define HEAD_OVERHEAD 256u   /* status line, framing, Date */
 
 static struct spares *spares_of(struct exchange *self)
 {
@@ -74,13 +74,11 @@ void http_interim(struct http_exchange *exchange, unsigned status, struct span l
         self->needs_continue = false;
         self->body_since = self->received_at = self->paused_at = now; /* its time starts here */
     }
-    struct fifo *kept = &self->out.kept;
-    size_t size = HEAD_OVERHEAD + lines.size;
-    struct http1_out out = { .data = fifo_reserve(kept, spares_of(self), size), .capacity = size };
+    struct http_message message = { .lines = lines };
+    struct http1_out out = head_begin(&self->out, spares_of(self), &message);
     http1_put_status_line(&out, status);
-    http1_put(&out, lines);
-    http1_put_end(&out);
-    fifo_grow(kept, out.size);
+    head_put(&out, lines);
+    IGNORE(!head_end(&out, &self->out), "nothing in it can be refused");
     self->sent_at = now;
     task_defer(&self->connection->task, loop_of(self));
     http_connection_arm(self->connection);
@@ -116,40 +114,39 @@ static void put_framing(struct http1_out *out, const struct exchange *self,
         /* To HEAD it says what GET would; a maker that says NONE does not know. */
         if (self->is_head_request && response->body == HTTP_SEND_LENGTH &&
             response->status != 204 && response->status != 304)
-            http1_put_field_uint(out, SPAN("content-length"), self->content_length);
+            head_put_length(out, self->content_length);
         break;
-    case SENDING_LENGTH:
-        http1_put_field_uint(out, SPAN("content-length"), self->content_length);
-        break;
-    case SENDING_CHUNKED: http1_put(out, SPAN("transfer-encoding: chunked\r\n")); break;
+    case SENDING_LENGTH: head_put_length(out, self->content_length); break;
+    case SENDING_CHUNKED: head_put(out, SPAN("transfer-encoding: chunked\r\n")); break;
     case SENDING_UNTIL_CLOSE: break;
     }
     if (!self->keeps_alive)
-        http1_put(out, SPAN("connection: close\r\n"));
+        head_put(out, SPAN("connection: close\r\n"));
     else if (self->is_http_1_0)
-        http1_put(out, SPAN("connection: keep-alive\r\n"));
+        head_put(out, SPAN("connection: keep-alive\r\n"));
+}
+
+static void put_date(struct http1_out *out, struct http_server *server)
+{
+    head_put(out, SPAN("date: "));
+    head_put(out, http_server_date(server));
+    head_put(out, SPAN("\r\n"));
 }
 
 static bool put_head(struct exchange *self, const struct http_message *response)
 {
-    size_t size = HEAD_OVERHEAD + response->lines.size;
-    for (unsigned i = 0; i < response->n_fields; i++)
-        size += response->fields[i].name.size + response->fields[i].value.size + 4;
-
-    struct fifo *kept = &self->out.kept;
-    struct http1_out out = { .data = fifo_reserve(kept, spares_of(self), size), .capacity = size };
-    http1_put_status_line(&out, response->status);
-    http1_put(&out, response->lines);
-    for (unsigned i = 0; i < response->n_fields; i++)
-        http1_put_field(&out, response->fields[i].name, response->fields[i].value);
-    put_framing(&out, self, response);
-    if (!response->has_date)
-        http1_put_field(&out, SPAN("date"), http_server_date(self->connection->server));
-    http1_put_end(&out);
+    struct http1_out out = head_begin(&self->out, spares_of(self), response);
+    if (likely(response->status == 200))
+        head_put(&out, SPAN("HTTP/1.1 200 OK\r\n"));
+    else
+        http1_put_status_line(&out, response->status);
+    head_put_fields(&out, response);
     if (out.is_full)
         return false;
-    fifo_grow(kept, out.size);
-    return true;
+    put_framing(&out, self, response);
+    if (!response->has_date)
+        put_date(&out, self->connection->server);
+    return head_end(&out, &self->out);
 }
 
 /* A field that is not legal, from whatever source, must not get out: say so and close. */

@@ -2,19 +2,12 @@
 
 #include "http/fifo.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 
-#define FIRST_CAPACITY 4096u
-#define LAST_CAPACITY (FIRST_CAPACITY << 2 * (SPARE_SIZES - 1))
+#define LAST_CAPACITY (SPARE_SIZE << 2 * (SPARE_SIZES - 1))
 #define MAX_CAPACITY (1u << 30)
 
-static const unsigned max_spares[SPARE_SIZES] = { 64, 16, 8, 4 };
-
-struct spare {
-    struct spare *next;
-};
+static const unsigned max_spares[SPARE_SIZES] = { SPARES_MAX, 16, 8, 4 };
 
 void spares_fini(struct spares *spares)
 {
@@ -32,16 +25,16 @@ void spares_fini(struct spares *spares)
 static unsigned size_for(size_t needed)
 {
     unsigned i = 0;
-    while (i < SPARE_SIZES && needed > FIRST_CAPACITY << 2 * i)
+    while (i < SPARE_SIZES && needed > SPARE_SIZE << 2 * i)
         i++;
     return i;
 }
 
 static void give_back(struct spares *spares, char *data, uint32_t capacity)
 {
-    unsigned i = size_for(capacity);
     if (!data)
         return;
+    unsigned i = size_for(capacity);
     if (i == SPARE_SIZES || spares->n[i] == max_spares[i]) {
         free(data);
         return;
@@ -64,7 +57,7 @@ static char *take(struct spares *spares, size_t needed, uint32_t *ret_capacity)
         *ret_capacity = (uint32_t)capacity;
         return mem_resize(NULL, capacity, 1);
     }
-    *ret_capacity = FIRST_CAPACITY << 2 * i;
+    *ret_capacity = SPARE_SIZE << 2 * i;
     struct spare *spare = spares->first[i];
     if (!spare)
         return mem_resize(NULL, *ret_capacity, 1);
@@ -93,15 +86,7 @@ char *fifo_make_room(struct fifo *fifo, struct spares *spares, size_t size)
     return fifo->data + n_waiting;
 }
 
-void fifo_append(struct fifo *fifo, struct spares *spares, struct span bytes)
-{
-    if (bytes.size == 0)
-        return;
-    memcpy(fifo_reserve(fifo, spares, bytes.size), bytes.data, bytes.size);
-    fifo_grow(fifo, bytes.size);
-}
-
-void fifo_clear(struct fifo *fifo, struct spares *spares)
+void fifo_give_back(struct fifo *fifo, struct spares *spares)
 {
     give_back(spares, fifo->data, fifo->capacity);
     *fifo = (struct fifo){ 0 };

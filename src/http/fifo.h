@@ -17,13 +17,19 @@
  */
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "base/span.h"
 
 #define SPARE_SIZES 4u /* 4, 16, 64 and 256 KiB; what is larger is rare and not kept */
 
-struct spare;
+#define SPARE_SIZE 4096u
+#define SPARES_MAX 64u /* of the smallest size */
+
+struct spare {
+    struct spare *next;
+};
 
 struct spares {
     struct spare *first[SPARE_SIZES];
@@ -49,12 +55,19 @@ static inline struct span fifo_span(const struct fifo *fifo)
 
 char *fifo_make_room(struct fifo *fifo, struct spares *spares, size_t size);
 
-/* Where `size` more bytes can be written; fifo_grow() says how many were. */
+/* Where `size` more bytes can be written; fifo_grow() says how many were. A message that leaves at
+ * once passes through here and through fifo_clear(), so the ordinary case of both is inline. */
 static inline char *fifo_reserve(struct fifo *fifo, struct spares *spares, size_t size)
 {
-    if (likely(fifo->capacity - fifo->end >= size) && fifo->data)
+    if (fifo->data && fifo->capacity - fifo->end >= size)
         return fifo->data + fifo->end;
-    return fifo_make_room(fifo, spares, size);
+    struct spare *spare = spares->first[0];
+    if (unlikely(fifo->data || size > SPARE_SIZE || !spare))
+        return fifo_make_room(fifo, spares, size);
+    spares->first[0] = spare->next;
+    spares->n[0]--;
+    *fifo = (struct fifo){ .data = (char *)spare, .capacity = SPARE_SIZE };
+    return fifo->data;
 }
 
 static inline void fifo_grow(struct fifo *fifo, size_t size)
@@ -62,10 +75,31 @@ static inline void fifo_grow(struct fifo *fifo, size_t size)
     fifo->end += (uint32_t)size;
 }
 
-void fifo_append(struct fifo *fifo, struct spares *spares, struct span bytes);
+static inline void fifo_append(struct fifo *fifo, struct spares *spares, struct span bytes)
+{
+    if (bytes.size == 0)
+        return;
+    memcpy(fifo_reserve(fifo, spares, bytes.size), bytes.data, bytes.size);
+    fifo_grow(fifo, bytes.size);
+}
+
+void fifo_give_back(struct fifo *fifo, struct spares *spares);
 
 /* Drops all. */
-void fifo_clear(struct fifo *fifo, struct spares *spares);
+static inline void fifo_clear(struct fifo *fifo, struct spares *spares)
+{
+    if (!fifo->data)
+        return;
+    if (unlikely(fifo->capacity != SPARE_SIZE || spares->n[0] == SPARES_MAX)) {
+        fifo_give_back(fifo, spares);
+        return;
+    }
+    struct spare *spare = (struct spare *)(void *)fifo->data;
+    spare->next = spares->first[0];
+    spares->first[0] = spare;
+    spares->n[0]++;
+    *fifo = (struct fifo){ 0 };
+}
 
 /* Drops the first `size` bytes; the memory goes back when none are left. */
 static inline void fifo_consume(struct fifo *fifo, struct spares *spares, size_t size)

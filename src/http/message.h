@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/span.h"
 #include "codec/http1.h"
@@ -40,3 +41,9 @@ struct http_message {
     enum http_body_kind body;
     uint64_t content_length;
 };
+
+/* Compared as one word; a request asks for it once or twice. */
+static inline bool http_is_head(struct span method)
+{
+    return method.size == 4 && memcmp(method.data, "HEAD", 4) == 0;
+}

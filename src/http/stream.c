@@ -60,10 +60,16 @@ static nsec stream_deadline(const struct http_stream *stream)
 
 void http_stream_arm(struct http_stream *stream)
 {
+    /* Deadlines are noted as they come, and a timer that is due sooner looks again. */
+    nsec soon = stream->timer.node.at;
+    bool is_running = timer_is_running(&stream->timer);
+    if (is_running && stream->state == STREAM_IDLE &&
+        soon <= stream->since + stream->pool->settings.idle_timeout)
+        return;
     nsec at = stream_deadline(stream);
     if (at == NSEC_NEVER || stream->is_closed)
         return;
-    if (!timer_is_running(&stream->timer) || at < stream->timer.node.at)
+    if (!is_running || at < soon)
         timer_start(&stream->timer, stream->pool->loop, at);
 }
 
