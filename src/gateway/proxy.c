@@ -129,10 +129,16 @@ static void on_abort(struct http_exchange *exchange)
 
 /* --- the request's body, towards the service --- */
 
+static bool is_body_congested(const struct request *request)
+{
+    uint64_t max = request->epoch->view->limits.client.max_buffered;
+    return http_call_unsent(&request->call) > (max < HTTP_SEND_MARK ? max : HTTP_SEND_MARK);
+}
+
 static void send_body(struct request *request, struct span bytes)
 {
     http_call_send(&request->call, bytes);
-    if (request->is_body_paused || http_call_unsent(&request->call) <= HTTP_SEND_MARK)
+    if (request->is_body_paused || !is_body_congested(request))
         return;
     request->is_body_paused = true;
     http_pause(request->exchange);
@@ -291,7 +297,7 @@ static void call_endpoint(struct request *request)
     if (request->has_body && request->has_body_ended)
         http_call_finish(&request->call);
     /* What an earlier call had no room for, this one may have taken. */
-    if (http_call_unsent(&request->call) <= HTTP_SEND_MARK)
+    if (!is_body_congested(request))
         resume_body(request);
 }
 
@@ -513,6 +519,27 @@ static void on_fault(struct http_call *call, enum http_fault fault)
     request_leave(request);
 }
 
+/* It has taken longer than it may in all, whoever is to blame. */
+static void on_total_over(struct timer *timer)
+{
+    struct request *request = container_of(timer, struct request, total);
+    request_enter(request);
+    if (request->is_calling) {
+        request->is_calling = false;
+        http_call_cancel(&request->call);
+    }
+    if (request->is_answering) {
+        end_broken(request);
+    } else {
+        count(request, true);
+        if (request->is_holding)
+            answer_problem(request, 408, "the request body comes too slowly");
+        else
+            answer_timeout(request);
+    }
+    request_leave(request);
+}
+
 static const struct http_call_ops call_ops = {
     .on_response = on_response,
     .on_end = on_response_end,
@@ -621,6 +648,11 @@ static void begin(struct request *request, const struct route_path *path)
         count(request, true);
         answer_timeout(request);
         return;
+    }
+    nsec limit = request->epoch->view->limits.request_timeout;
+    if (unlikely(limit)) {
+        request->total.on_due = on_total_over;
+        timer_start(&request->total, request->worker->loop, now + limit);
     }
     make_target(request, path);
     const struct http_head *head = request->exchange->head;

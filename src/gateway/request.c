@@ -75,6 +75,8 @@ void request_leave(struct request *request)
 
 void request_over(struct request *request)
 {
+    if (unlikely(timer_is_running(&request->total)))
+        timer_stop(&request->total);
     request->exchange = NULL;
     request->is_over = true;
     if (request->depth == 0)

@@ -58,10 +58,11 @@ struct request {
     struct http_call call;
     struct span target;
     nsec started, deadline;
-    bool has_deadline; /* the caller named one */
-    bool is_holding;   /* waits for the body before anybody is asked */
-    bool is_calling;   /* the call is under way */
-    bool is_answering; /* the response's head has gone to the client */
+    struct timer total; /* to the end of the answer, where there is a limit */
+    bool has_deadline;  /* the caller named one */
+    bool is_holding;    /* waits for the body before anybody is asked */
+    bool is_calling;    /* the call is under way */
+    bool is_answering;  /* the response's head has gone to the client */
     bool has_body, has_body_ended;
     bool is_body_paused;
     bool is_replayable;         /* `body` is all of the request's body so far */

@@ -310,6 +310,40 @@ def test_an_answer_that_stops(played):
         assert other.answer()[1] == b"now"
 
 
+def test_a_request_that_takes_too_long_in_all(played):
+    """However busy all sides are: before the answer it is a 504, in the middle of one the end."""
+    daemon, upstream = played("  request_timeout: 500ms\n")
+    with Wire.connect(daemon.edge) as client:
+        client.get(daemon.path)
+        service, _ = upstream.request()
+        head, body = client.answer()
+        assert head.status == 504 and b"did not answer in time" in body
+        assert service.rest() == b""
+
+        client.send(f"POST {daemon.path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n12345")
+        head, body = client.answer()
+        assert head.status == 408 and b"too slowly" in body
+    with Wire.connect(daemon.edge) as client:
+        client.get(daemon.path)
+        service, _ = upstream.request()
+        service.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert client.head().status == 200
+        with pytest.raises((EOFError, ConnectionError)):
+            for _ in range(1000):
+                service.send(chunked(b"tick")[:-5])
+                assert client.chunk() == b"tick"
+                threading.Event().wait(0.02)
+    with Wire.connect(daemon.edge) as client:
+        began = time.monotonic()
+        client.get(daemon.path)
+        service, _ = upstream.request()
+        while time.monotonic() - began < 1:  # each request has a time of its own
+            service.send(reply("200 OK", b"now"))
+            assert client.answer()[1] == b"now"
+            client.get(daemon.path)
+            service.head()
+
+
 @pytest.mark.parametrize("head", [
     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: {0:a>600}\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + "X: {0:a>400}\r\n" * 6 + "\r\n",
