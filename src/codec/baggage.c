@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/utf8.h"
 #include "codec/escape.h"
+#include "codec/http1_out.h"
 #include "codec/http1_scan.h"
 
 static const struct span prefix = SPAN("sarsen.");
@@ -39,9 +40,16 @@ static struct members members_of(const struct http_head *head)
     return (struct members){ head, first ? first - 1 : head->n_fields, SPAN_NULL };
 }
 
+/* Values of fields hold no control bytes, so setting bit 5 makes nothing else look like ours. */
 static bool is_ours(struct span member)
 {
-    return span_equals_nocase(span_first(member, prefix.size), prefix);
+    const uint64_t small = 0x2020202020202020u, of_prefix = UINT64_MAX >> 8;
+    uint64_t start, ours;
+    if (member.size < sizeof(start))
+        return span_equals_nocase(member, prefix);
+    memcpy(&start, member.data, sizeof(start));
+    memcpy(&ours, "sarsen.", sizeof(ours));
+    return ((start | small) & of_prefix) == ours;
 }
 
 /* baggage-octet without the escape itself. */
@@ -51,12 +59,24 @@ static bool is_octet(char byte)
            byte != '\\' && byte != '%';
 }
 
+/* Whether nothing is an escape or needs one: ids of BOMs never do, and those of customers hardly
+ * ever. */
+static bool is_plain(struct span value)
+{
+    const char *end = value.data + value.size;
+    return value.size && scan_host(value.data, end) == end;
+}
+
 /* Decodes into `memory`. What it stands for must be text that may go on: UTF-8 without control
  * bytes, which would end a line in a header or a log. */
 static bool decode(struct span value, char *memory, size_t capacity, size_t *ret_size)
 {
     struct utf8 utf8 = { 0 };
     size_t size = 0;
+    if (value.size <= capacity && is_plain(value)) {
+        memcpy(memory, value.data, *ret_size = value.size);
+        return true;
+    }
     for (size_t i = 0; i < value.size; i++) {
         int byte = (uint8_t)value.data[i];
         if (byte == '%') {
@@ -118,60 +138,40 @@ void baggage_read(const struct http_head *head, struct baggage *ret_baggage)
     }
 }
 
-/* Whether nothing needs an escape: ids of BOMs never do, and those of customers hardly ever. */
-static bool is_plain(struct span value)
-{
-    const char *end = value.data + value.size;
-    return scan_host(value.data, end) == end;
-}
+/* A member of ours, and what it takes when it is written. */
+struct own_member {
+    struct span key, value; /* the key with its "=" */
+    bool is_plain;
+    size_t size;
+};
 
-static size_t encoded_size(struct span value)
+static struct own_member own_member_of(struct span key, struct span value)
 {
-    size_t size = 0;
-    if (is_plain(value))
-        return value.size;
+    struct own_member member = { key, value, is_plain(value), value.size ? key.size : 0 };
     for (size_t i = 0; i < value.size; i++)
-        size += is_octet(value.data[i]) ? 1 : 3;
-    return size;
+        member.size += member.is_plain || is_octet(value.data[i]) ? 1 : 3;
+    return member;
 }
 
-static void put_encoded(struct http1_out *out, struct span value)
+static char *write_encoded(char *at, struct span value)
 {
-    size_t start = 0;
-    if (is_plain(value)) {
-        http1_put(out, value);
-        return;
-    }
     for (size_t i = 0; i < value.size; i++) {
-        if (is_octet(value.data[i]))
-            continue;
-        char escape[3];
-        http1_put(out, (struct span){ value.data + start, i - start });
-        escape_write((uint8_t)value.data[i], escape);
-        http1_put(out, (struct span){ escape, sizeof(escape) });
-        start = i + 1;
+        if (is_octet(value.data[i])) {
+            *at++ = value.data[i];
+        } else {
+            escape_write((uint8_t)value.data[i], at);
+            at += 3;
+        }
     }
-    http1_put(out, span_from(value, start));
+    return at;
 }
-
-void baggage_put(struct http1_out *out, const struct http_head *head, const struct baggage *ours)
+/* The members that are not ours, byte for byte, as long as all together stay within the limit. */
+RARE static void put_others(struct http1_out *out, const struct http_head *head,
+                            size_t size_of_ours)
 {
-    const struct {
-        struct span key, value;
-    } members_of_ours[] = {
-        { SPAN("sarsen.bom="), ours->bom },
-        { SPAN("sarsen.customer="), ours->customer },
-        { SPAN("sarsen.lane="), ours->lane },
-    };
-    const size_t n_ours = sizeof(members_of_ours) / sizeof(members_of_ours[0]);
-    size_t size = 0;
-    for (size_t i = 0; i < n_ours; i++) {
-        if (members_of_ours[i].value.size)
-            size += 1 + members_of_ours[i].key.size + encoded_size(members_of_ours[i].value);
-    }
-
     struct members members = members_of(head);
     struct span member;
+    size_t size = size_of_ours;
     const char *separator = "";
     while (members_next(&members, &member)) {
         if (is_ours(member) || size + 1 + member.size > BAGGAGE_MAX_BYTES)
@@ -181,47 +181,75 @@ void baggage_put(struct http1_out *out, const struct http_head *head, const stru
         http1_put(out, member);
         separator = ",";
     }
-    for (size_t i = 0; i < n_ours; i++) {
-        if (!members_of_ours[i].value.size)
+}
+
+void baggage_put(struct http1_out *out, const struct http_head *head, const struct baggage *ours)
+{
+    const struct own_member members[] = {
+        own_member_of(SPAN("sarsen.bom="), ours->bom),
+        own_member_of(SPAN("sarsen.customer="), ours->customer),
+        own_member_of(SPAN("sarsen.lane="), ours->lane),
+    };
+    size_t size = 0, start = out->size;
+    for (size_t i = 0; i < 3; i++)
+        size += members[i].size ? 1 + members[i].size : 0;
+    if (head->by_name[HTTP_BAGGAGE])
+        put_others(out, head, size);
+
+    /* Each comes with a comma, but for the first of all. */
+    bool needs_comma = out->size > start;
+    char *at = size ? out_reserve(out, size - !needs_comma) : NULL;
+    for (size_t i = 0; at && i < 3; i++) {
+        if (!members[i].size)
             continue;
-        http1_put(out, span_of(separator));
-        http1_put(out, members_of_ours[i].key);
-        put_encoded(out, members_of_ours[i].value);
-        separator = ",";
+        if (needs_comma)
+            *at++ = ',';
+        needs_comma = true;
+        at = out_copy(at, members[i].key);
+        at = members[i].is_plain ? out_copy(at, members[i].value)
+                                 : write_encoded(at, members[i].value);
     }
 }
 
-/* Lower-case digits only (Trace Context section 3.2.2.1), and not all of them zero. */
-static bool is_hex(struct span text, bool may_be_zero)
+/* Four vectors, of which the last begins where the text ends with it. */
+static uint64_t traceparent_bits(const bytes16 hits[4])
 {
-    bool has_digit = may_be_zero;
-    for (size_t i = 0; i < text.size; i++) {
-        char byte = text.data[i];
-        if (!(byte >= '0' && byte <= '9') && !(byte >= 'a' && byte <= 'f'))
-            return false;
-        has_digit |= byte != '0';
-    }
-    return has_digit;
+    return bytes16_bits(hits[0]) | (uint64_t)bytes16_bits(hits[1]) << 16 |
+           (uint64_t)bytes16_bits(hits[2]) << 32 | (uint64_t)bytes16_bits(hits[3]) << 39;
 }
 
-static struct span part(struct span value, size_t start, size_t size)
-{
-    return span_first(span_from(value, start), size);
-}
-
+/* Fields of hexadecimal digits, in small letters (Trace Context section 3.2.2.1), with "-" between
+ * them. */
 bool traceparent_is_valid(struct span value)
 {
-    if (value.size < TRACEPARENT_SIZE || value.data[2] != '-' || value.data[35] != '-' ||
-        value.data[52] != '-')
+    const uint64_t all = ((uint64_t)1 << TRACEPARENT_SIZE) - 1;
+    const uint64_t dashes = (uint64_t)1 << 2 | (uint64_t)1 << 35 | (uint64_t)1 << 52;
+    const uint64_t trace_id = (((uint64_t)1 << 32) - 1) << 3;
+    const uint64_t parent_id = (((uint64_t)1 << 16) - 1) << 36;
+    static const uint8_t starts[4] = { 0, 16, 32, TRACEPARENT_SIZE - 16 };
+    bytes16 is_hex[4], is_dash[4], is_zero[4];
+
+    if (value.size < TRACEPARENT_SIZE)
         return false;
+    for (unsigned i = 0; i < 4; i++) {
+        bytes16 bytes = bytes16_load(value.data + starts[i]);
+        is_hex[i] = bytes16_in_row(bytes, '9', 10) | bytes16_in_row(bytes, 'f', 6);
+        is_dash[i] = (bytes16)(bytes == '-');
+        is_zero[i] = (bytes16)(bytes == '0');
+    }
+    if (traceparent_bits(is_hex) != (all ^ dashes) || traceparent_bits(is_dash) != dashes)
+        return false;
+    /* An id of zeros is none. */
+    uint64_t others = ~traceparent_bits(is_zero);
+    if (!(others & trace_id) || !(others & parent_id))
+        return false;
+
     struct span version = span_first(value, 2);
-    bool is_version_0 = span_equals(version, SPAN("00"));
+    if (value.size == TRACEPARENT_SIZE)
+        return !span_equals(version, SPAN("ff"));
     /* Later versions may be longer, behind one more "-". */
-    if (value.size > TRACEPARENT_SIZE && (is_version_0 || value.data[TRACEPARENT_SIZE] != '-'))
-        return false;
-    return is_hex(version, true) && !span_equals(version, SPAN("ff")) &&
-           is_hex(part(value, 3, 32), false) && is_hex(part(value, 36, 16), false) &&
-           is_hex(part(value, 53, 2), true);
+    return !span_equals(version, SPAN("ff")) && !span_equals(version, SPAN("00")) &&
+           value.data[TRACEPARENT_SIZE] == '-';
 }
 
 void traceparent_format(const uint8_t random[24], char ret_text[TRACEPARENT_SIZE + 1])

@@ -10,6 +10,9 @@
 static bool next_pair(struct http_cookie_cursor *cursor, const struct http_head *head,
                       struct span *ret_pair)
 {
+    unsigned first = head->by_name[HTTP_COOKIE];
+    if (cursor->next_field == 0)
+        cursor->next_field = first ? first - 1 : head->n_fields;
     while (!cursor->rest.data) {
         while (cursor->next_field < head->n_fields &&
                head->fields[cursor->next_field].id != HTTP_COOKIE)
@@ -22,13 +25,33 @@ static bool next_pair(struct http_cookie_cursor *cursor, const struct http_head 
     return true;
 }
 
+static const char *skip_blanks(const char *at, const char *end)
+{
+    while (at < end && byte_is_blank(*at))
+        at++;
+    return at;
+}
+
+/* What stands behind "name=" in a pair; SPAN_NULL when the pair has another name, or none. */
+static struct span value_of_pair(struct span pair, struct span name)
+{
+    const char *end = pair.data + pair.size, *at = skip_blanks(pair.data, end);
+    if ((size_t)(end - at) <= name.size || *at != name.data[0] ||
+        memcmp(at, name.data, name.size) != 0)
+        return SPAN_NULL;
+    at = skip_blanks(at + name.size, end);
+    if (at == end || *at != '=')
+        return SPAN_NULL;
+    return (struct span){ at + 1, (size_t)(end - at - 1) };
+}
+
 struct span http_cookie_next(struct http_cookie_cursor *cursor, const struct http_head *head,
                              struct span name)
 {
-    struct span value;
-    while (next_pair(cursor, head, &value)) {
-        struct span key = span_trim(span_cut(&value, '='));
-        if (!value.data || !span_equals(key, name))
+    struct span pair;
+    while (next_pair(cursor, head, &pair)) {
+        struct span value = value_of_pair(pair, name);
+        if (!value.data)
             continue;
         value = span_trim(value);
         if (value.size >= 2 && value.data[0] == '"' && value.data[value.size - 1] == '"')

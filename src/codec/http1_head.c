@@ -170,7 +170,7 @@ static int parse_status_line(struct parser *parser, struct http_head *head)
     } else if (*reason != '\r') {
         return refuse(parser, 502, "the status is malformed");
     }
-    const char *stop = scan_value(version, reason, parser->end);
+    const char *stop = scan_value(reason, parser->end);
     head->reason = (struct span){ reason, (size_t)(stop - reason) };
     return end_line(parser, stop);
 }
@@ -250,7 +250,7 @@ RARE static int parse_field(struct parser *parser, struct http_field *field)
         return refuse_name(parser, colon);
 
     const char *value = colon + 1;
-    const char *cr = scan_value(name, value, parser->end), *stop = cr;
+    const char *cr = scan_value(value, parser->end), *stop = cr;
     int r = end_line(parser, cr);
     if (r)
         return r;

@@ -26,40 +26,30 @@ static bool is_port(const char *at, const char *end, bool is_needed)
     return at == end && port <= 65535;
 }
 
-/* host[:port], RFC 3986 section 3.2.2 without the parts that no host of ours has and that parsers
- * disagree on: user information, escapes, sub-delimiters, IPvFuture. */
-RARE static bool is_authority(struct span text, bool needs_port)
+/* Behind an IPv6 address in brackets, or `at` where there is none. */
+RARE static const char *skip_address(const char *at, const char *end)
 {
-    const char *at = text.data, *end = text.data + text.size;
-    if (text.size > 1 && *at == '[') {
-        const char *close = memchr(at, ']', text.size);
-        const char *digits = ++at;
-        while (close && at < close && (strchr("0123456789abcdefABCDEF:.", *at)))
-            at++;
-        if (!close || at != close || close - digits < 2 || close - digits > 45)
-            return false;
-        at++;
-    } else {
-        at = scan_class(at, end, CLASS_HOST);
-        if (at == text.data)
-            return false;
+    const char *digits = at + 1, *close = memchr(digits, ']', (size_t)(end - digits));
+    if (!close || close - digits < 2 || close - digits > 45)
+        return at;
+    for (const char *digit = digits; digit < close; digit++) {
+        if (!strchr("0123456789abcdefABCDEF:.", *digit))
+            return at;
     }
-    return at == end ? !needs_port : is_port(at, end, needs_port);
+    return close + 1;
 }
 
-/* As is_authority() for the value of Host, before whose end at least 16 bytes of the head stand. A
- * name or an IPv4 address, with or without a port, does not need the longer way. */
-static inline bool is_host(struct span text)
+/* host[:port], RFC 3986 section 3.2.2 without the parts that no host of ours has and that parsers
+ * disagree on: user information, escapes, sub-delimiters, IPvFuture. */
+static bool is_authority(struct span text, bool needs_port)
 {
-    const char *at = text.data, *end = text.data + text.size;
-    unsigned others = 0;
-    while (at < end && !others) {
-        const char *from = end - at >= 16 ? at : end - 16;
-        others = ~bytes16_in_host(bytes16_load(from)) & 0xffff & 0xffffu << (at - from);
-        at = from + (others ? __builtin_ctz(others) : 16);
-    }
-    bool is_plain = at > text.data && (at == end || is_port(at, end, false));
-    return likely(is_plain) || is_authority(text, false);
+    const char *start = text.data, *end = start + text.size;
+    if (!text.size)
+        return false;
+    const char *at = *start == '[' ? skip_address(start, end) : scan_host(start, end);
+    if (at == start)
+        return false;
+    return at == end ? !needs_port : is_port(at, end, needs_port);
 }
 
 static const char *read_absolute(struct http_head *head)
@@ -114,7 +104,7 @@ static int read_host(struct http_head *head, uint64_t repeated, struct http1_err
         return head->minor_version == 0 ? HTTP1_OK : refuse(error, 400, "Host is missing");
 
     struct span host = http_head_value(head, HTTP_HOST);
-    if (!is_host(host))
+    if (!is_authority(host, false))
         return refuse(error, 400, "Host is malformed");
     if (head->form == HTTP_TARGET_ABSOLUTE && !span_equals_nocase(host, head->authority))
         return refuse(error, 400, "Host differs from the host of the request target");

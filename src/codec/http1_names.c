@@ -191,7 +191,7 @@ bool http_is_field_value(struct span span)
     if (!span.size)
         return true;
     const char *end = span.data + span.size;
-    return scan_value(span.data, span.data, end) == end && !byte_is_blank(span.data[0]) &&
+    return scan_value(span.data, end) == end && !byte_is_blank(span.data[0]) &&
            !byte_is_blank(end[-1]);
 }
 

@@ -3,8 +3,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * How the codecs look at many bytes at once: sixteen in a vector while there are sixteen, one by
- * one after. Each scan returns the first byte that does not belong, or `end`.
+ * How the codecs look at many bytes at once: sixteen in a vector, with zeros behind the last ones.
+ * Each scan returns the first byte that does not belong, or `end`.
  *
  * Private to codec. The vectors are the compilers' own type and need no instruction set beyond
  * what the target has anyway (SSE2, NEON).
@@ -49,6 +49,35 @@ static inline bytes16 bytes16_load(const char *at)
     return bytes;
 }
 
+/* Less than sixteen bytes, with zeros behind them. The words that are read overlap instead of
+ * passing the end. */
+static inline bytes16 bytes16_load_few(const char *at, size_t size)
+{
+    uint64_t low = 0, high = 0;
+    if (size >= 8) {
+        memcpy(&low, at, 8);
+        memcpy(&high, at + size - 8, 8);
+        high = high >> 1 >> (127 - 8 * size);
+    } else if (size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, at, 4);
+        memcpy(&last, at + size - 4, 4);
+        low = first | (uint64_t)last << 8 * (size - 4);
+    } else if (size) {
+        uint64_t first = (uint8_t)at[0], middle = (uint8_t)at[size / 2];
+        uint64_t last = (uint8_t)at[size - 1];
+        low = first | middle << 8 * (size / 2) | last << 8 * (size - 1);
+    }
+    words2 words = { low, high };
+    return (bytes16)words;
+}
+
+static inline bytes16 bytes16_load_upto(const char *at, const char *end)
+{
+    size_t size = (size_t)(end - at);
+    return likely(size >= 16) ? bytes16_load(at) : bytes16_load_few(at, size);
+}
+
 /* A comparison's result as bits, the first byte lowest. */
 static inline unsigned bytes16_bits(bytes16 hits)
 {
@@ -71,13 +100,22 @@ static inline bytes16 bytes16_lower(bytes16 bytes)
     return bytes | ((bytes16)(bytes > 0x40) & 0x20);
 }
 
+/* The bytes of a row of `n` that ends with `last`: moved so that this is the highest of all signed
+ * numbers. */
+static inline bytes16 bytes16_in_row(bytes16 bytes, uint8_t last, uint8_t n)
+{
+    return (bytes16)((signed16)(bytes + (uint8_t)(0x7f - last)) > (int8_t)(0x7f - n));
+}
+
+static inline bytes16 bytes16_letter(bytes16 bytes)
+{
+    return bytes16_in_row(bytes | 0x20, 'z', 26);
+}
+
 /* Letters, digits and "-": what nearly all names are made of. */
 static inline bytes16 bytes16_name(bytes16 bytes)
 {
-    /* Moved so that "z" and "9" become the highest of all signed numbers. */
-    signed16 letters = (signed16)((bytes | 0x20) + (0x7f - 'z')) > 0x7f - 26;
-    signed16 digits = (signed16)(bytes + (0x7f - '9')) > 0x7f - 10;
-    return (bytes16)(letters | digits) | (bytes16)(bytes == '-');
+    return bytes16_letter(bytes) | bytes16_in_row(bytes, '9', 10) | (bytes16)(bytes == '-');
 }
 
 static inline unsigned bytes16_in_name(bytes16 bytes)
@@ -96,49 +134,30 @@ static inline const char *scan_class(const char *at, const char *end, uint8_t cl
 /* Over a token; by the table from the first byte on that is rare in one. */
 static inline const char *scan_token(const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        bytes16 bytes = bytes16_load(at);
-        unsigned others = bytes16_in_name(bytes) ^ 0xffff;
-        if (others) {
-            at += __builtin_ctz(others);
-            break;
-        }
-        at += 16;
+    for (; at < end; at += 16) {
+        unsigned others = ~bytes16_in_name(bytes16_load_upto(at, end)) & 0xffff;
+        if (others)
+            return scan_class(at + __builtin_ctz(others), end, CLASS_TOKEN);
     }
-    return scan_class(at, end, CLASS_TOKEN);
+    return end;
 }
 
-/* The part of the bytes that vectors fill. */
-static inline const char *blocks_end(const char *at, const char *end)
+/* Over what a field value may hold: HTAB, SP, VCHAR and obs-text (RFC 9110 section 5.5). */
+static inline const char *scan_value(const char *at, const char *end)
 {
-    return at + ((size_t)(end - at) & ~(size_t)15);
-}
-
-static inline unsigned bytes16_controls(const char *at)
-{
-    bytes16 bytes = bytes16_load(at);
-    return bytes16_bits((bytes16)(bytes < 0x20) | (bytes16)(bytes == 0x7f));
-}
-
-/* Over what a field value may hold: HTAB, SP, VCHAR and obs-text (RFC 9110 section 5.5). The bytes
- * from `start` on can be read, so the last vector may begin before `at`. */
-static inline const char *scan_value(const char *start, const char *at, const char *end)
-{
-    while (end - start >= 16 && at < end) {
-        unsigned hits = 0;
-        for (const char *blocks = blocks_end(at, end); at < blocks && !hits;)
-            at += (hits = bytes16_controls(at)) ? __builtin_ctz(hits) : 16;
-        if (!hits && at < end) {
-            hits = bytes16_controls(end - 16) >> (16 - (end - at));
-            at = hits ? at + __builtin_ctz(hits) : end;
+    while (at < end) {
+        bytes16 bytes = bytes16_load_upto(at, end);
+        unsigned controls = bytes16_bits((bytes16)(bytes < 0x20) | (bytes16)(bytes == 0x7f));
+        if (!controls) {
+            at += 16;
+            continue;
         }
-        if (!hits || *at != '\t')
+        at += __builtin_ctz(controls);
+        if (at == end || *at != '\t')
             return at;
         at++;
     }
-    while (at < end && ((uint8_t)*at >= 0x20 || *at == '\t') && *at != 0x7f)
-        at++;
-    return at;
+    return end;
 }
 
 /* Where in a block of 64 bytes something stands that no plain text holds: one bit for each byte,
@@ -199,7 +218,7 @@ static inline const char *stops_next(struct stops *stops, const char *at)
     }
 }
 
-/* What we take in a host name, nearly always. */
+/* What host names are made of, nearly always. */
 static inline unsigned bytes16_in_host(bytes16 bytes)
 {
     return bytes16_bits(bytes16_name(bytes) | (bytes16)(bytes == '.'));
@@ -208,25 +227,23 @@ static inline unsigned bytes16_in_host(bytes16 bytes)
 /* Over what we take in a host name. */
 static inline const char *scan_host(const char *at, const char *end)
 {
-    for (; end - at >= 16; at += 16) {
-        unsigned others = bytes16_in_host(bytes16_load(at)) ^ 0xffff;
+    for (; at < end; at += 16) {
+        unsigned others = ~bytes16_in_host(bytes16_load_upto(at, end)) & 0xffff;
         if (others)
             return scan_class(at + __builtin_ctz(others), end, CLASS_HOST);
     }
-    return scan_class(at, end, CLASS_HOST);
+    return end;
 }
 
 /* Over visible ASCII without "#", which no request target has (RFC 9112 section 3.2). */
 static inline const char *scan_target(const char *at, const char *end)
 {
-    for (; end - at >= 16; at += 16) {
-        bytes16 bytes = bytes16_load(at);
+    for (; at < end; at += 16) {
+        bytes16 bytes = bytes16_load_upto(at, end);
         bytes16 visible = (bytes16)((signed16)(bytes + 1) > 0x21); /* without DEL */
-        unsigned hits = bytes16_bits(visible & (bytes16)(bytes != '#')) ^ 0xffff;
-        if (hits)
-            return at + __builtin_ctz(hits);
+        unsigned others = ~bytes16_bits(visible & (bytes16)(bytes != '#')) & 0xffff;
+        if (others)
+            return at + __builtin_ctz(others);
     }
-    while (at < end && (uint8_t)(*at - 0x21) <= 0x5d && *at != '#')
-        at++;
-    return at;
+    return end;
 }

@@ -1,36 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <string.h>
-
-#include "codec/http1.h"
+#include "codec/http1_out.h"
 #include "codec/http1_scan.h"
 
 #define UINT_TEXT_MAX 20u
 
-/* Room for `size` bytes, or NULL. Once something was left out nothing may follow it. */
-static char *reserve(struct http1_out *out, size_t size)
-{
-    if (out->is_full || size > out->capacity - out->size) {
-        out->is_full = true;
-        return NULL;
-    }
-    char *at = out->data + out->size;
-    out->size += size;
-    return at;
-}
-
-static char *copy(char *at, struct span bytes)
-{
-    if (bytes.size)
-        memcpy(at, bytes.data, bytes.size);
-    return at + bytes.size;
-}
-
 void http1_put(struct http1_out *out, struct span bytes)
 {
-    char *at = reserve(out, bytes.size);
+    char *at = out_reserve(out, bytes.size);
     if (at)
-        copy(at, bytes);
+        out_copy(at, bytes);
 }
 
 void http1_put_request_line(struct http1_out *out, struct span method, struct span target)
@@ -41,40 +20,44 @@ void http1_put_request_line(struct http1_out *out, struct span method, struct sp
         out->is_full = true;
         return;
     }
-    char *at = reserve(out, method.size + 1 + target.size + version.size);
+    char *at = out_reserve(out, method.size + 1 + target.size + version.size);
     if (!at)
         return;
-    at = copy(at, method);
+    at = out_copy(at, method);
     *at++ = ' ';
-    at = copy(at, target);
-    copy(at, version);
+    at = out_copy(at, target);
+    out_copy(at, version);
 }
 
 void http1_put_status_line(struct http1_out *out, unsigned status)
 {
+    if (likely(status == 200)) {
+        http1_put(out, SPAN("HTTP/1.1 200 OK\r\n"));
+        return;
+    }
     struct span reason = span_of(http_status_reason(status));
     char code[] = "HTTP/1.1 000 ";
     code[9] = (char)('0' + status / 100 % 10);
     code[10] = (char)('0' + status / 10 % 10);
     code[11] = (char)('0' + status % 10);
 
-    char *at = reserve(out, sizeof(code) - 1 + reason.size + 2);
+    char *at = out_reserve(out, sizeof(code) - 1 + reason.size + 2);
     if (!at)
         return;
-    at = copy(at, (struct span){ code, sizeof(code) - 1 });
-    at = copy(at, reason);
-    copy(at, SPAN("\r\n"));
+    at = out_copy(at, (struct span){ code, sizeof(code) - 1 });
+    at = out_copy(at, reason);
+    out_copy(at, SPAN("\r\n"));
 }
 
 static void put_line(struct http1_out *out, struct span name, struct span value)
 {
-    char *at = reserve(out, name.size + 2 + value.size + 2);
+    char *at = out_reserve(out, name.size + 2 + value.size + 2);
     if (!at)
         return;
-    at = copy(at, name);
-    at = copy(at, SPAN(": "));
-    at = copy(at, value);
-    copy(at, SPAN("\r\n"));
+    at = out_copy(at, name);
+    at = out_copy(at, SPAN(": "));
+    at = out_copy(at, value);
+    out_copy(at, SPAN("\r\n"));
 }
 
 void http1_put_field(struct http1_out *out, struct span name, struct span value)
@@ -96,7 +79,7 @@ void http1_put_parsed(struct http1_out *out, const struct http_field *field)
 }
 
 /* Writes backwards from `end` and returns the start. */
-static char *digits_before(char *end, uint64_t value, unsigned base)
+static inline char *digits_before(char *end, uint64_t value, unsigned base)
 {
     do {
         *--end = "0123456789abcdef"[value % base];
@@ -109,7 +92,11 @@ void http1_put_field_uint(struct http1_out *out, struct span name, uint64_t valu
 {
     char text[UINT_TEXT_MAX], *end = text + sizeof(text);
     char *start = digits_before(end, value, 10);
-    http1_put_field(out, name, (struct span){ start, (size_t)(end - start) });
+    if (!http_is_token(name)) {
+        out->is_full = true;
+        return;
+    }
+    put_line(out, name, (struct span){ start, (size_t)(end - start) });
 }
 
 void http1_put_end(struct http1_out *out)
@@ -120,7 +107,7 @@ void http1_put_end(struct http1_out *out)
 void http1_put_chunk_head(struct http1_out *out, uint64_t size)
 {
     char text[UINT_TEXT_MAX], *end = text + sizeof(text) - 2;
-    copy(end, SPAN("\r\n"));
+    out_copy(end, SPAN("\r\n"));
     char *start = digits_before(end, size, 16);
     http1_put(out, (struct span){ start, (size_t)(end + 2 - start) });
 }

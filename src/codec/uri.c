@@ -17,33 +17,29 @@ static int refuse(const char *reason, const char **ret_reason)
     return URI_BAD;
 }
 
-/* Whether the path holds nothing but plain bytes, and no slash before another or before a dot:
- * then there is nothing to do. May say no to a canonical path, never yes to another. */
-static bool is_plainly_canonical(struct span path)
+/* Where the path ends, at "?" or the end of the text, when it holds nothing but plain bytes and no
+ * slash before another or before a dot: then there is nothing to do. NULL of all others, and of some
+ * canonical ones. */
+static const char *end_of_plain_path(struct span text)
 {
-    const char *at = path.data, *end = path.data + path.size;
+    const char *at = text.data, *end = text.data + text.size;
     unsigned after_slash = 0;
-    for (const char *blocks = blocks_end(at, end); at < blocks; at += 16) {
-        bytes16 bytes = bytes16_load(at);
+    for (;;) {
+        bytes16 bytes = bytes16_load_upto(at, end);
+        /* "-", ".", "/" and the digits stand in one row. */
+        bytes16 plain =
+            bytes16_letter(bytes) | bytes16_in_row(bytes, '9', 13) | (bytes16)(bytes == '_');
+        unsigned n_plain = (unsigned)__builtin_ctz(~bytes16_bits(plain));
+
         unsigned slashes = bytes16_bits((bytes16)(bytes == '/'));
-        unsigned dots = bytes16_bits((bytes16)(bytes == '.'));
-        unsigned lines = bytes16_bits((bytes16)(bytes == '_'));
-        unsigned names = bytes16_in_name(bytes);
-        if ((names | slashes | dots | lines) != 0xffff)
-            return false;
-        if ((slashes << 1 | after_slash) & (slashes | dots))
-            return false;
+        unsigned slashes_and_dots = bytes16_bits((bytes16)((bytes | 1) == '/'));
+        if ((slashes << 1 | after_slash) & slashes_and_dots & ((1u << n_plain) - 1))
+            return NULL;
         after_slash = slashes >> 15;
+        at += n_plain;
+        if (n_plain < 16)
+            return at == end || *at == '?' ? at : NULL;
     }
-    for (; at < end; at++) {
-        bool is_slash = *at == '/';
-        if (!is_slash && !byte_is(*at, CLASS_PCHAR))
-            return false;
-        if (after_slash && (is_slash || *at == '.'))
-            return false;
-        after_slash = is_slash;
-    }
-    return true;
 }
 
 struct output {
@@ -128,27 +124,43 @@ static const char *normalise(struct span path, struct output *output)
     return NULL;
 }
 
+RARE static int normalise_path(struct span path, char *memory, size_t capacity,
+                               struct span *ret_path, const char **ret_reason)
+{
+    struct output output = { .size = 0 };
+    output.data = memory;
+    if (path.size > capacity)
+        return URI_FULL;
+    const char *reason = normalise(path, &output);
+    if (reason)
+        return refuse(reason, ret_reason);
+    struct span made = { output.data, output.size };
+    *ret_path = span_equals(made, path) ? path : made;
+    return URI_OK;
+}
+
 int uri_normalise(struct span path_and_query, char *memory, size_t capacity, struct span *ret_path,
                   struct span *ret_query, const char **ret_reason)
 {
-    struct span query = path_and_query;
-    struct span path = span_cut(&query, '?');
+    bool has_path = path_and_query.size && path_and_query.data[0] == '/';
+    const char *path_end = has_path ? end_of_plain_path(path_and_query) : NULL;
+    struct span path, query = path_and_query;
+    if (likely(path_end != NULL)) {
+        size_t size = (size_t)(path_end - path_and_query.data);
+        path = (struct span){ path_and_query.data, size };
+        query =
+            size == query.size ? SPAN_NULL : (struct span){ path_end + 1, query.size - size - 1 };
+    } else {
+        path = span_cut(&query, '?');
+    }
     if (query.data && scan_target(query.data, query.data + query.size) != query.data + query.size)
         return refuse("the query holds a forbidden byte", ret_reason);
-    if (!path.size || path.data[0] != '/')
+    if (!has_path)
         return refuse("the path does not start with a slash", ret_reason);
-
-    if (!is_plainly_canonical(path)) {
-        struct output output = { .size = 0 };
-        output.data = memory;
-        if (path.size > capacity)
-            return URI_FULL;
-        const char *reason = normalise(path, &output);
-        if (reason)
-            return refuse(reason, ret_reason);
-        struct span made = { output.data, output.size };
-        if (!span_equals(made, path))
-            path = made;
+    if (!path_end) {
+        int r = normalise_path(path, memory, capacity, &path, ret_reason);
+        if (r)
+            return r;
     }
     *ret_path = path;
     *ret_query = query;
