@@ -141,7 +141,7 @@ static int check_match(const struct check *check)
     struct span host = span_of(route->host);
     if (span_starts_with(host, SPAN("*.")))
         host = span_from(host, 2);
-    if (route->host && !host_is_valid(host))
+    if (route->host && (!host_is_valid(host) || host.size > 253))
         return refuse_value(check, "match.host", span_of(route->host));
     if (route->header_name && !http_is_token(span_of(route->header_name)))
         return refuse_value(check, "match.header", span_of(route->header_name));
@@ -164,8 +164,8 @@ static int check_answer(const struct check *check)
     bool has_body = route->answer_body && route->answer_body[0];
     if (has_body && strlen(route->answer_body) > BODY_MAX_BYTES)
         return refuse(check, "answer.body", SPAN("longer"), "64 KiB at most");
-    bool is_empty = route->answer_status == 204 || route->answer_status == 205 ||
-                    route->answer_status == 304;
+    bool is_empty =
+        route->answer_status == 204 || route->answer_status == 205 || route->answer_status == 304;
     if (has_body && is_empty)
         return refuse(check, "answer.body", span_of(route->answer_body),
                       "no body with a status that has none");
@@ -369,8 +369,12 @@ static int check_kind(const struct check *check)
 /* An answer of our own is sent on to nobody. */
 static int check_passed_on(const struct check *check)
 {
-    static const char *const keys[] = { "strip", "rewrite.prefix", "rewrite.path", "host",
-                                        "request_headers.set", "request_headers.add",
+    static const char *const keys[] = { "strip",
+                                        "rewrite.prefix",
+                                        "rewrite.path",
+                                        "host",
+                                        "request_headers.set",
+                                        "request_headers.add",
                                         "request_headers.remove" };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (route_line_of(check->read, keys[i]))

@@ -3,10 +3,12 @@
 /*
  * Paths and prefixes of the routes are laid out as a tree whose edges are segments: "/a/b" is two
  * steps from the root, "/a/" is "a" and then the empty segment, "/" is the empty one alone. A node
- * lists, in their order, the routes whose prefix ends there and those whose whole path does. A
- * request walks down its own segments until there is no such edge, so that neither the number of
- * routes nor the length of its path costs it anything. Of all routes it passes the first in the
- * file's order is taken.
+ * lists, in their order, the routes whose prefix ends there and those whose whole path does. There
+ * is a tree for each host, one for each "*.host", and one for routes that name none.
+ *
+ * A request walks down its own segments in the trees of its host until there is no such edge, so
+ * that neither the number of routes nor the length of its path costs it anything. Of all routes it
+ * passes the first in the file's order is taken.
  */
 
 #include "gateway/route.h"
@@ -17,9 +19,9 @@
 #include "base/mem.h"
 #include "version/version.h"
 
+#define HOST_MAX 256u /* longer than any host that a route can name */
+
 struct route {
-    struct span host;  /* empty: any */
-    bool is_any_label; /* host is ".example.com", one label stands before it */
     const struct span *methods;
     unsigned n_methods;
     struct span header_name, header_value;
@@ -35,6 +37,11 @@ struct route_list {
     uint32_t first, last;
 };
 
+/* The first node is the root of routes that name no host; the roots of hosts have these in place of
+ * a parent. */
+#define PARENT_HOST UINT32_MAX
+#define PARENT_ANY_LABEL (UINT32_MAX - 1)
+
 struct node {
     struct route_list below, exact; /* by prefix, by path */
     uint32_t parent;
@@ -47,7 +54,7 @@ struct route_table {
     bool has_hosts; /* some route looks at the host */
     struct arena arena;
     struct route *routes;
-    struct node *nodes; /* the root is the first */
+    struct node *nodes;
     uint32_t n_nodes;
     uint32_t *slots; /* of nodes by parent and segment; open addressing, 0 is free */
     uint32_t slot_mask;
@@ -80,13 +87,14 @@ static uint32_t child_of(struct route_table *table, uint32_t parent, struct span
                                          .exact = { NO_ROUTE, NO_ROUTE },
                                          .parent = parent,
                                          .segment = segment };
-    table->nodes[parent].has_children = true;
+    if (parent < PARENT_ANY_LABEL)
+        table->nodes[parent].has_children = true;
     return *slot;
 }
 
-static struct node *node_of(struct route_table *table, struct span path)
+static struct node *node_of(struct route_table *table, uint32_t root, struct span path)
 {
-    uint32_t at = 0;
+    uint32_t at = root;
     struct span rest = { path.data + 1, path.size - 1 };
     while (rest.data)
         at = child_of(table, at, span_cut(&rest, '/'));
@@ -116,7 +124,7 @@ static void make_tree(struct route_table *table, const struct gateway_route *rou
 {
     size_t n_nodes = 1;
     for (unsigned i = 0; i < table->n_routes; i++)
-        n_nodes += count_segments(routes[i].path) + count_segments(routes[i].prefix);
+        n_nodes += 1 + count_segments(routes[i].path) + count_segments(routes[i].prefix);
     uint32_t n_slots = 4;
     while (n_slots < 2 * n_nodes)
         n_slots *= 2;
@@ -143,23 +151,34 @@ static struct span keep_prefix(struct route_table *table, const char *text)
     return prefix;
 }
 
+static uint32_t root_of(struct route_table *table, const char *host)
+{
+    struct span kept = keep(table, host);
+    if (!kept.size)
+        return 0;
+    table->has_hosts = true;
+    if (span_starts_with(kept, SPAN("*.")))
+        return child_of(table, PARENT_ANY_LABEL, span_from(kept, 1));
+    return child_of(table, PARENT_HOST, kept);
+}
+
 static void place(struct route_table *table, const struct gateway_route *from, uint32_t route)
 {
-    struct node *node = &table->nodes[0];
+    uint32_t root = root_of(table, from->host);
+    struct node *node = &table->nodes[root];
     if (from->path) {
-        list_route(table, &node_of(table, keep(table, from->path))->exact, route);
+        list_route(table, &node_of(table, root, keep(table, from->path))->exact, route);
         return;
     }
     struct span prefix = keep_prefix(table, from->prefix);
     if (prefix.size)
-        node = node_of(table, prefix);
+        node = node_of(table, root, prefix);
     list_route(table, &node->below, route);
 }
 
 static void keep_conditions(struct route_table *table, const struct gateway_route *from,
                             struct route *route)
 {
-    route->host = keep(table, from->host);
     route->header_name = keep(table, from->header_name);
     route->header_value = keep(table, from->header_value);
     struct span *methods = arena_new_array(&table->arena, struct span, from->methods.n + 1);
@@ -167,11 +186,6 @@ static void keep_conditions(struct route_table *table, const struct gateway_rout
         methods[i] = keep(table, from->methods.texts[i]);
     route->methods = methods;
     route->n_methods = from->methods.n;
-    if (span_starts_with(route->host, SPAN("*."))) {
-        route->host = span_from(route->host, 1);
-        route->is_any_label = true;
-    }
-    table->has_hosts |= route->host.size != 0;
 }
 
 /* "https://example.com" alone is the root of that host. */
@@ -372,16 +386,6 @@ static struct span without_port(struct span authority)
     return authority;
 }
 
-static bool host_matches(const struct route *route, struct span host)
-{
-    if (!route->is_any_label)
-        return span_equals_nocase(route->host, host);
-    if (host.size <= route->host.size)
-        return false;
-    size_t label = host.size - route->host.size;
-    return span_find(host, '.') == label && span_equals_nocase(span_from(host, label), route->host);
-}
-
 static bool method_matches(const struct route *route, struct span method)
 {
     for (unsigned i = 0; i < route->n_methods; i++) {
@@ -404,38 +408,30 @@ static bool header_matches(const struct route *route, const struct http_head *he
     return false;
 }
 
-/* What the routes are matched against, beside the path. */
-struct asked {
-    const struct http_head *head;
-    struct span host;
-};
-
-static bool conditions_match(const struct route *route, const struct asked *asked)
+static bool conditions_match(const struct route *route, const struct http_head *head)
 {
-    if (route->n_methods && !method_matches(route, asked->head->method))
+    if (route->n_methods && !method_matches(route, head->method))
         return false;
-    if (route->host.size && !host_matches(route, asked->host))
-        return false;
-    return !route->header_name.size || header_matches(route, asked->head);
+    return !route->header_name.size || header_matches(route, head);
 }
 
 /* The first of the list that matches and comes before `best`, or `best`. */
 static uint32_t first_of(const struct route_table *table, const struct route_list *list,
-                         const struct asked *asked, uint32_t best)
+                         const struct http_head *head, uint32_t best)
 {
     for (uint32_t i = list->first; i < best; i = table->routes[i].next) {
-        if (conditions_match(&table->routes[i], asked))
+        if (conditions_match(&table->routes[i], head))
             return i;
     }
     return best;
 }
 
-uint32_t route_match(const struct route_table *table, const struct http_head *head,
-                     struct span path)
+/* The first route of one tree that matches and comes before `best`, or `best`. */
+static uint32_t walk(const struct route_table *table, uint32_t root, const struct http_head *head,
+                     struct span path, uint32_t best)
 {
-    struct asked asked = { head, table->has_hosts ? without_port(head->authority) : SPAN_NULL };
-    const struct node *node = &table->nodes[0];
-    uint32_t best = first_of(table, &node->below, &asked, NO_ROUTE);
+    const struct node *node = &table->nodes[root];
+    best = first_of(table, &node->below, head, best);
     struct span rest = { path.data + 1, path.size - 1 };
     while (node->has_children && rest.data) {
         struct span segment = span_cut(&rest, '/');
@@ -443,9 +439,37 @@ uint32_t route_match(const struct route_table *table, const struct http_head *he
         if (!below)
             return best;
         node = &table->nodes[below];
-        best = first_of(table, &node->below, &asked, best);
+        best = first_of(table, &node->below, head, best);
         if (!rest.data)
-            best = first_of(table, &node->exact, &asked, best);
+            best = first_of(table, &node->exact, head, best);
     }
     return best;
+}
+
+/* The same in the trees of the request's host. */
+static uint32_t walk_host(const struct route_table *table, const struct http_head *head,
+                          struct span path, uint32_t best)
+{
+    char memory[HOST_MAX];
+    struct span host = without_port(head->authority);
+    if (!host.size || host.size > sizeof(memory))
+        return best;
+    for (size_t i = 0; i < host.size; i++) {
+        char byte = host.data[i];
+        memory[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+    }
+    host.data = memory;
+    uint32_t root = *slot_of(table, PARENT_HOST, host);
+    if (root)
+        best = walk(table, root, head, path, best);
+    size_t dot = span_find(host, '.');
+    root = dot && dot < host.size ? *slot_of(table, PARENT_ANY_LABEL, span_from(host, dot)) : 0;
+    return root ? walk(table, root, head, path, best) : best;
+}
+
+uint32_t route_match(const struct route_table *table, const struct http_head *head,
+                     struct span path)
+{
+    uint32_t best = walk(table, 0, head, path, NO_ROUTE);
+    return table->has_hosts ? walk_host(table, head, path, best) : best;
 }

@@ -162,6 +162,17 @@ TEST(static_endpoints_that_went_are_named)
     route_table_unref(second);
 }
 
+/* What a host in a route means, said the slow way. */
+static bool host_fits(const char *wanted, const char *asked)
+{
+    char host[64];
+    snprintf(host, sizeof(host), "%.*s", (int)strcspn(asked, ":"), asked);
+    if (!wanted || strcasecmp(wanted, host) == 0)
+        return true;
+    const char *dot = strchr(host, '.');
+    return wanted[0] == '*' && dot && dot != host && strcasecmp(wanted + 1, dot) == 0;
+}
+
 /* The order of the file decides, however the table finds out. */
 TEST(many_routes_match_as_one_after_the_other_would)
 {
@@ -174,6 +185,10 @@ TEST(many_routes_match_as_one_after_the_other_would)
     };
     static struct gateway_route many[N];
     static const char *const get[] = { "GET" };
+    static const char *const hosts[] = { NULL,     NULL,       NULL,       "a.test",
+                                         "*.test", "x.a.test", "*.a.test", "b.test" };
+    static const char *const asked[] = { "a.test", "B.Test:80", "x.A.test", "test", ".test" };
+    const char *host = "";
     uint64_t state = 1;
     for (unsigned round = 0; round < 50; round++) {
         unsigned n = round % 2 ? N : 5;
@@ -183,14 +198,16 @@ TEST(many_routes_match_as_one_after_the_other_would)
             many[i] = (struct gateway_route){ .service = "x" };
             if (state >> 40 & 7)
                 *(state >> 41 & 1 ? &many[i].path : &many[i].prefix) = path;
+            many[i].host = hosts[state >> 50 & 7];
             if (state >> 45 & 1)
                 many[i].methods = (struct gateway_texts){ get, 1 };
         }
         struct route_table *table = route_table_new(many, n, NULL);
-        for (unsigned p = 0; p < n_paths * 2; p++) {
+        for (unsigned p = 0; p < n_paths * 2 * 5; p++) {
             char text[128];
-            const char *path = paths[p / 2], *method = p % 2 ? "GET" : "POST";
-            snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: x\r\n\r\n", method, path);
+            const char *path = paths[p / 2 % n_paths], *method = p % 2 ? "GET" : "POST";
+            host = asked[p / 2 / n_paths];
+            snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, path, host);
             struct http_head head;
             parse_request(text, &head);
             uint32_t expected = NO_ROUTE;
@@ -201,6 +218,8 @@ TEST(many_routes_match_as_one_after_the_other_would)
                 if (many[i].path && strcmp(many[i].path, path) != 0)
                     continue;
                 if (many[i].prefix && !path_is_below(span_of(path), prefix))
+                    continue;
+                if (!host_fits(many[i].host, host))
                     continue;
                 if (many[i].methods.n && strcmp(method, "GET") != 0)
                     continue;
