@@ -3,6 +3,7 @@
 import itertools
 import os
 import pathlib
+import sys
 
 import pytest
 from support.daemon import Daemon
@@ -10,6 +11,7 @@ from support.service import Service
 from support.wire import Played, Upstream
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "test"))  # the conformance table
 
 
 @pytest.fixture(scope="session")
