@@ -578,6 +578,11 @@ int control_reload(struct control *control, const struct settings *settings,
     return 0;
 }
 
+void control_reopen_logs(struct control *control)
+{
+    gateway_reopen_access(control->rooms.gateway);
+}
+
 /* --- stopping --- */
 
 static void on_last_usage(void *owner)

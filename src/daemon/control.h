@@ -42,6 +42,9 @@ int control_start(struct loop *loop, const struct settings *settings,
 int control_reload(struct control *control, const struct settings *settings,
                    struct problem *problem) MUST_CHECK;
 
+/* Opens log files anew, after they were renamed. control_reload() does it, too. */
+void control_reopen_logs(struct control *control);
+
 /* Stops accepting, lets requests under way end, writes the last usage, then calls on_done. */
 void control_stop(struct control *control, void (*on_done)(void *owner), void *owner);
 

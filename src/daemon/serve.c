@@ -228,12 +228,17 @@ static int load(const struct server *server, struct settings **ret_settings,
     return r;
 }
 
+/* Whoever renamed a log file sends SIGHUP too, and is served whatever becomes of the settings. */
 static void reload(struct server *server)
 {
     struct problem problem = { 0 };
     CLEANUP(settings_freep) struct settings *settings = NULL;
-    if (!server->config || !server->is_ready)
+    if (!server->is_ready)
         return;
+    if (!server->config) {
+        control_reopen_logs(server->control);
+        return;
+    }
     int r = load(server, &settings, &problem);
     if (!r)
         r = control_reload(server->control, settings, &problem);
@@ -241,6 +246,7 @@ static void reload(struct server *server)
         print_problem(server->config, &problem);
         log_error("daemon", "the config file was refused; the old one stays", "file",
                   server->config);
+        control_reopen_logs(server->control);
         return;
     }
     settings_free(server->old_settings);

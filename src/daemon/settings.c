@@ -115,6 +115,29 @@ static bool add_listener(struct settings *settings, const struct setting *settin
     return true;
 }
 
+/* A file is written with a slash, so that a word that is none of ours does not become one. */
+static bool set_access(struct settings *settings, struct gateway_access *at, struct span text)
+{
+    static const struct span syslog = SPAN("syslog:");
+    struct gateway_access access = { .kind = ACCESS_OFF };
+    if (span_is(text, "syslog"))
+        text = SPAN("syslog:unix:/dev/log");
+    if (span_starts_with(text, syslog)) {
+        access.kind = ACCESS_SYSLOG;
+        if (address_parse(span_from(text, syslog.size), &access.address))
+            return false;
+    } else if (span_is(text, "stdout")) {
+        access.kind = ACCESS_STDOUT;
+    } else if (!span_is(text, "off")) {
+        access.kind = ACCESS_FILE;
+        access.path = arena_span_dup(&settings->arena, text).data;
+        if (span_find(text, '/') == text.size)
+            return false;
+    }
+    *at = access;
+    return true;
+}
+
 static bool set_value(struct settings *settings, const struct setting *setting, struct span text)
 {
     void *at = (char *)settings + setting->at;
@@ -135,6 +158,7 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
             return false;
         *(const char **)at = arena_span_dup(&settings->arena, text).data;
         return true;
+    case KIND_ACCESS: return set_access(settings, at, text);
     case KIND_LISTENERS: return add_listener(settings, setting, text);
     }
     return false;

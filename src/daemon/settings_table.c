@@ -103,6 +103,14 @@ const struct setting settings_table[] = {
       "1m to 400d", "how long the signed cookie is good for" },
     { "gateway.cookie.secure", KIND_BOOL, AT(gateway.is_cookie_secure), "false", 0, 0,
       "true, false", "send the cookie over TLS only; for when TLS ends in front of the gateway" },
+    { "gateway.access_log", KIND_ACCESS, AT(gateway.access), "off", 0, 0,
+      "off, the path of a file with a \"/\" in it, stdout, syslog, syslog:unix:/path or "
+      "syslog:address:port",
+      "where a JSON line goes for every request that has ended; a file is opened anew on SIGHUP. "
+      "See access-log.md" },
+    { "gateway.access_redact", KIND_TEXT, AT(gateway.access_redact), "", 0, 0,
+      "names with commas between them, such as iban, card_number",
+      "query parameters that hold secrets, besides those that are known to" },
     { "retire.window", KIND_DURATION, AT(retire_window), "45d", NSEC_PER_SEC, DAYS(3650),
       "1s to 3650d", "how long a contract must be unused before it can be taken offline" },
     { "usage.keep", KIND_DURATION, AT(usage_keep), "400d", DAYS(1), DAYS(3650), "1d to 3650d",

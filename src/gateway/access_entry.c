@@ -422,8 +422,7 @@ size_t access_entry_format(struct access_format *format, const struct access_red
     put_referer(&line, redaction, entry->referer);
     if (entry->fault)
         put_string(&line, STRING_FAULT, span_of(entry->fault));
-    if (entry->reason)
-        put_string(&line, STRING_REASON, span_of(entry->reason));
+    put_string(&line, STRING_REASON, span_first(entry->reason, span_find(entry->reason, '\n')));
     if (line.cut)
         put_cut(&line);
     put(&line, SPAN("}\n"));

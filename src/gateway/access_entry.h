@@ -48,7 +48,7 @@ struct access_entry {
     struct span trace_id, request_id;
     struct span user_agent, referer;
     const char *fault;  /* why the gateway itself answered, or did not; NULL: it did not have to */
-    const char *reason; /* the parser's sentence when it refused; or NULL */
+    struct span reason; /* the same in a sentence, where there is one; without its newline */
 };
 
 /* What one thread keeps from line to line. */

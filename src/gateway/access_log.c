@@ -12,6 +12,7 @@
 
 #include "gateway/access_log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -151,10 +152,9 @@ static enum access_written drain_ring(struct access_log *log, struct access_ring
     struct span parts[2];
     size_t left = access_ring_peek(ring, parts);
     while (left > 0) {
-        size_t size = left;
-        enum access_written r = ACCESS_WRITTEN;
-        if (log->target)
-            r = access_target_write(log->target, parts, clock_wall(log->clock), &size);
+        size_t size;
+        enum access_written r =
+            access_target_write(log->target, parts, clock_wall(log->clock), &size);
         if (r == ACCESS_TOO_BIG)
             atomic_fetch_add_explicit(&log->n_lost, 1, memory_order_relaxed);
         else if (r != ACCESS_WRITTEN)
@@ -169,11 +169,11 @@ static enum access_written drain_ring(struct access_log *log, struct access_ring
 }
 
 /* Every ring once, from the one that was left in the middle; *ret_any tells whether there was
- * anything. */
+ * anything. Without a target, what comes waits for the next one. */
 static enum access_written drain(struct access_log *log, bool *ret_any)
 {
     *ret_any = false;
-    for (unsigned i = 0; i <= log->n_writers; i++) {
+    for (unsigned i = 0; log->target && i <= log->n_writers; i++) {
         struct access_ring *ring = ring_at(log, log->at);
         struct span parts[2];
         if (ring->data && access_ring_peek(ring, parts)) {
@@ -263,7 +263,7 @@ static void tell_dropped(struct access_log *log)
 static bool has_lines(struct access_log *log)
 {
     struct span parts[2];
-    for (unsigned i = 0; i <= log->n_writers; i++) {
+    for (unsigned i = 0; log->target && i <= log->n_writers; i++) {
         const struct access_ring *ring = ring_at(log, i);
         if (ring->data && access_ring_peek(ring, parts))
             return true;
@@ -354,31 +354,33 @@ static void change_free(struct change *change)
     free(change);
 }
 
-/* Rings are made before a worker can hear of the target. */
-static int start(struct access_log *log)
+int access_log_start(struct access_log *log)
 {
-    log->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (log->has_thread)
+        return 0;
+    if (log->wake_fd < 0)
+        log->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (log->wake_fd < 0)
         return err_origin(-errno);
-    access_ring_init(&log->own, OWN_RING_SIZE);
-    for (unsigned i = 0; i < log->n_writers; i++)
-        access_ring_init(&log->writers[i].ring, RING_SIZE);
+    for (unsigned i = 0; i <= log->n_writers; i++) {
+        struct access_ring *ring = ring_at(log, i);
+        if (!ring->data)
+            access_ring_init(ring, i == log->n_writers ? OWN_RING_SIZE : RING_SIZE);
+    }
     int r = err_origin(-pthread_create(&log->thread, NULL, thread_main, log));
     log->has_thread = r == 0;
     return r;
 }
 
-int access_log_set(struct access_log *log, struct access_target *target)
+void access_log_set(struct access_log *log, struct access_target *target)
 {
-    if (!log->has_thread) {
-        log->target = target;
-        return target ? err_trace(start(log)) : 0;
-    }
+    assert(log->has_thread || !target);
+    if (!log->has_thread)
+        return;
     struct change *change = mem_new(struct change);
     change->target = target;
     change_free(atomic_exchange(&log->change, change));
     wake(log);
-    return 0;
 }
 
 struct access_log *access_log_free(struct access_log *log, nsec grace)
@@ -392,9 +394,8 @@ struct access_log *access_log_free(struct access_log *log, nsec grace)
     }
     change_free(atomic_load(&log->change));
     access_target_close(log->target);
-    access_ring_fini(&log->own);
-    for (unsigned i = 0; i < log->n_writers; i++)
-        access_ring_fini(&log->writers[i].ring);
+    for (unsigned i = 0; i <= log->n_writers; i++)
+        access_ring_fini(ring_at(log, i));
     if (log->wake_fd >= 0)
         close(log->wake_fd);
     free(log);

@@ -35,9 +35,11 @@ struct access_writer;
 
 struct access_log *access_log_new(unsigned n_writers, struct clock *clock);
 
-/* From now on lines go there; NULL: nowhere. Takes the target. The thread starts with the first
- * one; a fault is that it cannot. */
-int access_log_set(struct access_log *log, struct access_target *target) MUST_CHECK;
+/* Makes the rings and starts the thread; idempotent. A log that is never asked for costs neither. */
+int access_log_start(struct access_log *log) MUST_CHECK;
+
+/* From now on lines go there; NULL: nowhere. Takes the target. After access_log_start(). */
+void access_log_set(struct access_log *log, struct access_target *target);
 
 /* Writes what the rings hold for at most `grace`, and ends. The workers have ended before. */
 struct access_log *access_log_free(struct access_log *log, nsec grace);
@@ -49,7 +51,7 @@ uint64_t access_log_dropped(const struct access_log *log);
 
 struct access_writer *access_log_writer(struct access_log *log, unsigned number);
 
-/* The line goes to the thread at the end of the loop's turn. Only after a target has been set. */
+/* The line goes to the thread at the end of the loop's turn. After access_log_start(). */
 void access_log_put(struct access_writer *writer, struct loop *loop,
                     const struct access_redaction *redaction, const struct access_entry *entry);
 

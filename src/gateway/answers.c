@@ -59,6 +59,8 @@ static struct span build_version(const struct request *request)
 
 void answer_problem(struct request *request, unsigned status, const char *detail)
 {
+    request->fault = "refused";
+    request->fault_text = detail;
     struct problem_answer problem;
     begin(&problem, status, span_of(detail));
     finish(&problem, request);
@@ -66,6 +68,7 @@ void answer_problem(struct request *request, unsigned status, const char *detail
 
 void answer_no_service(struct request *request, struct span service)
 {
+    request->fault = "no_service";
     CLEANUP(buf_fini) struct buf text = { .limit = 512 };
     buf_printf(&text, "no service \"%.*s\" has registered", SPAN_ARG(span_first(service, 64)));
     struct problem_answer problem;
@@ -76,6 +79,7 @@ void answer_no_service(struct request *request, struct span service)
 
 void answer_route_without_service(struct request *request, struct span service)
 {
+    request->fault = "no_service";
     CLEANUP(buf_fini) struct buf text = { .limit = 512 };
     buf_printf(&text, "a route leads to the service \"%.*s\", which has not registered yet",
                SPAN_ARG(span_first(service, 64)));
@@ -87,6 +91,7 @@ void answer_route_without_service(struct request *request, struct span service)
 
 void answer_no_contract(struct request *request, uint32_t major)
 {
+    request->fault = "no_contract";
     CLEANUP(buf_fini) struct buf text = { .limit = 512 };
     buf_printf(&text, "no build of %.*s provides the contract %.*s@%u",
                SPAN_ARG(service_name(request)), SPAN_ARG(service_name(request)), major);
@@ -98,6 +103,7 @@ void answer_no_contract(struct request *request, uint32_t major)
 
 void answer_no_default(struct request *request)
 {
+    request->fault = "no_contract";
     CLEANUP(buf_fini) struct buf text = { .limit = 512 };
     buf_printf(&text, "%.*s has no contract yet: no build of it has registered",
                SPAN_ARG(service_name(request)));
@@ -109,6 +115,7 @@ void answer_no_default(struct request *request)
 
 void answer_offline(struct request *request)
 {
+    request->fault = "offline";
     const struct snapshot_contract *contract =
         snapshot_contract_at(snapshot_of(request), request->contract);
     CLEANUP(buf_fini) struct buf text = { .limit = 512 };
@@ -159,6 +166,7 @@ static void describe_waiting(struct buf *text, const struct request *request)
 
 void answer_unavailable(struct request *request)
 {
+    request->fault = "no_instance";
     CLEANUP(buf_fini) struct buf text = { .limit = 2048 };
     struct span build = build_version(request);
     if (build.size) {
@@ -224,6 +232,8 @@ void answer_unreachable(struct request *request, bool is_busy)
         what = is_busy ? "has no free connection" : "refused the connection";
     if (request->service == NO_INDEX && !is_busy && request->n_endpoints > 1)
         what = "refused the connection, as all others of the route did";
+    if (!request->fault)
+        request->fault = "connect"; /* nobody was asked: all refused a moment ago */
     answer_fault(request, 503, what);
 }
 
@@ -234,11 +244,14 @@ void answer_bad_gateway(struct request *request, const char *detail)
 
 void answer_timeout(struct request *request)
 {
+    if (!request->fault)
+        request->fault = "timeout"; /* before anybody was asked */
     answer_fault(request, 504, "did not answer in time");
 }
 
 void answer_read_only(struct request *request)
 {
+    request->fault = "refused";
     struct problem_answer problem;
     begin(&problem, 405, SPAN("only GET and HEAD are answered here"));
     answer_put(&problem.answer, SPAN("Allow"), SPAN("GET, HEAD"));

@@ -50,7 +50,8 @@ void field_rules_compile(const struct gateway_field_rules *settings, struct aren
     for (unsigned i = 0; i < settings->remove.n; i++)
         take_out(rules, names, arena_span_dup(arena, span_of(settings->remove.texts[i])));
 
-    struct http_out_field *fields = arena_new_array(arena, struct http_out_field, set->n + add->n + 1);
+    struct http_out_field *fields =
+        arena_new_array(arena, struct http_out_field, set->n + add->n + 1);
     rules->fields = fields;
     put_in(rules, fields, arena, set);
     put_in(rules, fields, arena, add);

@@ -282,6 +282,16 @@ static struct span trace_id(struct span traceparent)
     return span_first(span_from(traceparent, 3), 32);
 }
 
+static void tell_ids(const struct forward_context *context, struct span own, struct span trace,
+                     struct span request)
+{
+    struct forward_ids *ids = context->ret_ids;
+    memcpy(ids->own, own.data, sizeof(ids->own));
+    struct span kept = { ids->own, sizeof(ids->own) };
+    ids->trace = trace.data == own.data ? kept : trace;
+    ids->request = request.data == own.data ? kept : request;
+}
+
 /* A trace that comes in goes on as it is; one that starts here also names the request. What an
  * edge client calls its request is not believed: it would choose the line that others find.
  * Returns the names that go on as they came. */
@@ -307,9 +317,13 @@ static uint64_t put_trace(const struct forward_context *context, struct http1_ou
     }
     if (!goes_on)
         put_line(out, SPAN("traceparent: "), own);
+    struct span id = trace_id(goes_on && context->is_internal ? trace : own);
     if (!has_id)
-        put_line(out, SPAN("X-Request-Id: "),
-                 trace_id(goes_on && context->is_internal ? trace : own));
+        put_line(out, SPAN("X-Request-Id: "), id);
+    if (unlikely(context->ret_ids)) {
+        tell_ids(context, trace_id(own), trace_id(goes_on ? trace : own),
+                 has_id ? http_head_value(head, HTTP_X_REQUEST_ID) : id);
+    }
     return passed;
 }
 

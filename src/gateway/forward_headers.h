@@ -31,6 +31,12 @@
 
 #define FORWARD_VIA "sarsen" /* the name under which we stand in Via */
 
+/* What a request is called, for the access log. */
+struct forward_ids {
+    struct span trace, request; /* into the head, or into `own` */
+    char own[32];
+};
+
 struct forward_context {
     const struct http_head *head;
     const struct address *peer;
@@ -41,6 +47,7 @@ struct forward_context {
     uint64_t deadline_ms;            /* left for the answer; 0 = the caller named none */
     struct span host;                /* what Host shall be; empty: the client's */
     const struct field_rules *rules; /* what the route changes; NULL: nothing */
+    struct forward_ids *ret_ids;     /* NULL: nobody asks */
 };
 
 /* The request's lines as they go to the service. */

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/access_log.h"
 #include "gateway/view.h"
 #include "gateway/worker.h"
 #include "http/census.h"
@@ -51,6 +52,8 @@ struct gateway {
     struct endpoints *endpoints;
     char *blobs;
     struct http_census *census; /* of all workers */
+    struct access_log *access;
+    char *access_path, *access_redact; /* what the settings point to */
     enum http_pressure pressure;
     struct worker *workers[WORKERS_MAX];
     unsigned n_workers, n_running;
@@ -442,12 +445,63 @@ static unsigned count_cores(void)
     return n > 0 ? (unsigned)n : 1;
 }
 
+/* --- the access log --- */
+
+/* What was not written by then is lost, and that is told. */
+#define ACCESS_GRACE (2 * NSEC_PER_SEC)
+
+static void access_target_closep(struct access_target **target)
+{
+    access_target_close(*target);
+}
+
+static int open_access(struct gateway *gateway, const struct gateway_access *settings,
+                       struct access_target **ret_target, struct problem *problem)
+{
+    if (settings->kind == ACCESS_OFF)
+        return 0;
+    int r = access_log_start(gateway->access);
+    if (r)
+        return err_trace(r);
+    r = access_target_open(settings, ret_target, problem);
+    return r > 0 ? GATEWAY_ACCESS : err_trace(r);
+}
+
+void gateway_reopen_access(struct gateway *gateway)
+{
+    struct problem problem = { 0 };
+    struct access_target *target = NULL;
+    if (open_access(gateway, &gateway->settings.access, &target, &problem))
+        log_error("gateway", "the access log cannot be opened anew; the old one goes on", "reason",
+                  problem.text);
+    else if (target)
+        access_log_set(gateway->access, target);
+}
+
+uint64_t gateway_access_dropped(const struct gateway *gateway)
+{
+    return access_log_dropped(gateway->access);
+}
+
+static void keep_access(struct gateway *gateway, const struct gateway_settings *settings)
+{
+    free(gateway->access_path);
+    free(gateway->access_redact);
+    gateway->access_path = settings->access.path ? mem_strdup(settings->access.path) : NULL;
+    gateway->access_redact = settings->access_redact ? mem_strdup(settings->access_redact) : NULL;
+    gateway->settings.access.path = gateway->access_path;
+    gateway->settings.access_redact = gateway->access_redact;
+}
+
+/* --- settings --- */
+
 static void keep_settings(struct gateway *gateway, const struct gateway_settings *settings)
 {
     free(gateway->blobs);
     gateway->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
     gateway->settings = *settings;
     gateway->settings.blobs = gateway->blobs;
+    keep_access(gateway, settings);
     gateway->settings.client.census = gateway->settings.upstream.census = gateway->census;
     gateway->settings.routes = NULL;
     struct route_table *before = gateway->routes;
@@ -504,10 +558,18 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
         .pool = gateway->settings.upstream,
         .keys = *keys,
     };
-    for (; gateway->n_workers < n_workers; gateway->n_workers++)
+    gateway->access = access_log_new(n_workers, loop_clock(loop));
+    for (; gateway->n_workers < n_workers; gateway->n_workers++) {
+        context.access = access_log_writer(gateway->access, gateway->n_workers);
         gateway->workers[gateway->n_workers] = worker_new(&context);
+    }
 
-    int r = open_listeners(gateway, settings, problem);
+    struct access_target *target = NULL;
+    int r = open_access(gateway, &settings->access, &target, problem);
+    if (r)
+        return r;
+    access_log_set(gateway->access, target);
+    r = open_listeners(gateway, settings, problem);
     if (r)
         return r;
     r = start_workers(gateway);
@@ -549,6 +611,10 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
 {
     struct listener *next[GATEWAY_LISTENERS_MAX] = { 0 };
     bool is_new[GATEWAY_LISTENERS_MAX] = { 0 };
+    CLEANUP(access_target_closep) struct access_target *target = NULL;
+    int answer = open_access(gateway, &settings->access, &target, problem);
+    if (answer)
+        return answer;
     for (unsigned i = 0; i < settings->n_listeners; i++) {
         next[i] = find_listener(gateway, &settings->listeners[i]);
         if (next[i])
@@ -577,6 +643,7 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
         if (is_new[i])
             listener_start(gateway, next[i]);
     }
+    access_log_set(gateway->access, steal(target));
     publish(gateway);
     return 0;
 }
@@ -601,6 +668,9 @@ struct gateway *gateway_free(struct gateway *gateway)
     endpoints_unref(gateway->endpoints);
     route_table_unref(gateway->routes);
     http_census_free(gateway->census);
+    access_log_free(gateway->access, ACCESS_GRACE);
+    free(gateway->access_path);
+    free(gateway->access_redact);
     free(gateway->blobs);
     free(gateway);
     return NULL;

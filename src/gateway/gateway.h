@@ -34,6 +34,7 @@ struct gateway;
 enum gateway_answer {
     GATEWAY_OK,
     GATEWAY_LISTEN, /* a listener's address cannot be had; the problem says which and why */
+    GATEWAY_ACCESS, /* the access log cannot be opened; the same */
 };
 
 /* What workers tell the control loop; called there. */
@@ -52,7 +53,7 @@ struct cookie_keys {
 };
 
 /* Opens the listeners and starts the workers; until the first snapshot is published they answer
- * 503. Answers: GATEWAY_LISTEN. */
+ * 503. Answers: GATEWAY_LISTEN, GATEWAY_ACCESS. */
 int gateway_start(struct loop *loop, const struct gateway_settings *settings,
                   const struct cookie_keys *keys, const struct gateway_hooks *hooks,
                   struct gateway **ret_gateway, struct problem *problem) MUST_CHECK;
@@ -63,8 +64,8 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
                      struct version_snapshot *snapshot);
 
 /* New routes, limits and listeners; those that stay keep their sockets and connections, to which
- * the new limits apply. n_workers is that of the start. Answers: GATEWAY_LISTEN, and then nothing
- * has changed. */
+ * the new limits apply. The access log is opened anew. n_workers is that of the start. Answers:
+ * GATEWAY_LISTEN, GATEWAY_ACCESS, and then nothing has changed. */
 int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
                    struct problem *problem) MUST_CHECK;
 
@@ -82,6 +83,12 @@ struct gateway_load gateway_load(const struct gateway *gateway);
 /* Asks every worker for its usage; on_usage is called for each that has some, then `on_done`. Used
  * once a second and before a retirement is judged. */
 void gateway_collect_usage(struct gateway *gateway, void (*on_done)(void *owner), void *owner);
+
+/* Opens the access log anew, after its file was renamed. Where that fails the old one goes on. */
+void gateway_reopen_access(struct gateway *gateway);
+
+/* Lines that the access log has dropped so far. */
+uint64_t gateway_access_dropped(const struct gateway *gateway);
 
 /* Where a listener really listens (port 0 resolved); index as in the settings. */
 const struct address *gateway_listener_address(const struct gateway *gateway, unsigned index);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "gateway/answers.h"
 #include "gateway/forward_headers.h"
+#include "gateway/request_log.h"
 
 #define DEADLINE_MAX_MS 86400000u /* a day */
 
@@ -100,6 +101,7 @@ static void end_whole(struct request *request)
     static const struct http_exchange_ops ops_none = { 0 };
     count(request, request->is_error);
     struct http_exchange *exchange = request->exchange;
+    request_log(request, request->status, http_sent(exchange));
     exchange->ops = &ops_none;
     http_finish(exchange);
     request_over(request);
@@ -110,6 +112,7 @@ static void end_broken(struct request *request)
     static const struct http_exchange_ops ops_none = { 0 };
     count(request, true);
     struct http_exchange *exchange = request->exchange;
+    request_log(request, request->status, http_sent(exchange));
     exchange->ops = &ops_none;
     http_break(exchange);
     request_over(request);
@@ -120,6 +123,7 @@ static void on_abort(struct http_exchange *exchange)
     struct request *request = exchange->owner;
     /* The client went away: that is no error of the service. */
     count(request, request->is_error);
+    request_log_abort(request);
     if (request->is_calling) {
         request->is_calling = false;
         http_call_cancel(&request->call);
@@ -271,6 +275,7 @@ static void call_endpoint(struct request *request)
         .is_secure = request->epoch->view->limits.is_cookie_secure,
         .ours = &ours,
         .random = &worker->traces,
+        .ret_ids = worker->redaction ? &request->ids : NULL,
         .deadline_ms = milliseconds_left(request),
         .host = request->route ? host_of(request, host) : SPAN_NULL,
         .rules = request->route ? &request->route->request : NULL,
@@ -286,6 +291,7 @@ static void call_endpoint(struct request *request)
         .content_length = head->content_length,
     };
     request->build = endpoint->build;
+    request->n_attempts++;
     request->is_calling = true;
     request->call =
         (struct http_call){ .ops = &call_ops,
@@ -435,6 +441,9 @@ static void on_response(struct http_call *call, const struct http_head *head)
     request->is_answering = true;
     request->is_replayable = false;
     request->is_error = head->status >= 500;
+    request->status = head->status;
+    request->answered_at = loop_now(request->worker->loop);
+    request->fault = NULL;
     respond(request, head);
     http_relay(request->exchange, call);
     request_leave(request);
@@ -489,6 +498,20 @@ static bool try_again(struct request *request, enum http_fault fault)
     return call_next(request);
 }
 
+static const char *fault_name(enum http_fault fault)
+{
+    switch (fault) {
+    case HTTP_FAULT_CONNECT: return "connect";
+    case HTTP_FAULT_CONNECT_TIMEOUT: return "connect_timeout";
+    case HTTP_FAULT_BUSY: return "busy";
+    case HTTP_FAULT_STALE: return "stale";
+    case HTTP_FAULT_BROKEN: return "broken";
+    case HTTP_FAULT_INVALID: return "invalid";
+    case HTTP_FAULT_TIMEOUT: break;
+    }
+    return "timeout";
+}
+
 static void answer_fault(struct request *request, enum http_fault fault)
 {
     count(request, true);
@@ -511,6 +534,7 @@ static void on_fault(struct http_call *call, enum http_fault fault)
     struct request *request = container_of(call, struct request, call);
     request_enter(request);
     request->is_calling = false;
+    request->fault = fault_name(fault);
     if (request->is_answering) {
         end_broken(request);
     } else if (!try_again(request, fault)) {

@@ -10,6 +10,7 @@
 #include "gateway/app.h"
 #include "gateway/forward_headers.h"
 #include "gateway/proxy.h"
+#include "gateway/request_log.h"
 #include "gateway/resolve.h"
 #include "gateway/static.h"
 
@@ -97,6 +98,11 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->identity.memo = NULL;
     request->is_holding = request->is_calling = request->is_answering = false;
     request->is_error = false;
+    request->status = request->n_attempts = 0;
+    request->answered_at = 0;
+    request->fault = request->fault_text = NULL;
+    request->ids.trace = request->ids.request = SPAN_NULL;
+    request->path = request->query = SPAN_NULL;
     request->is_body_paused = request->has_body = request->has_body_ended = false;
     request->was_stale = request->was_broken = request->is_counted = false;
     buf_clear(&request->body);
@@ -283,6 +289,7 @@ void request_reply(struct request *request, unsigned status, const struct http_o
                    unsigned n_fields, struct span body)
 {
     struct http_exchange *exchange = request->exchange;
+    request_log(request, status, body.size);
     exchange->ops = &ops_none;
     http_reply(exchange, status, fields, n_fields, body);
     request_over(request);
@@ -305,6 +312,7 @@ void request_answer_file(struct request *request, struct answer *answer, int fd,
         .body = HTTP_SEND_LENGTH,
         .content_length = size,
     };
+    request_log(request, answer->status, size);
     exchange->ops = &ops_none;
     http_respond(exchange, &message);
     http_send_file(exchange, fd, 0, size);

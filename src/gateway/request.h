@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "gateway/balancers/round_robin.h"
+#include "gateway/forward_headers.h"
 #include "gateway/identity.h"
 #include "gateway/worker.h"
 
@@ -69,6 +70,15 @@ struct request {
     bool was_stale, was_broken; /* sent again after a fault of that kind */
     bool is_error;              /* what answered was a 5xx */
     bool is_counted;            /* as a use, while it runs */
+
+    /* For the access log. */
+    unsigned status;     /* that the service answered with; 0 */
+    unsigned n_attempts; /* instances asked */
+    nsec answered_at;    /* when the head of the answer came; 0 */
+    const char *fault;   /* why the service's answer is not what the client got; NULL */
+    const char *fault_text;
+    struct forward_ids ids;
+
     struct buf body;
 };
 

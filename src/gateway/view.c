@@ -241,6 +241,10 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
         .is_cookie_secure = settings->is_cookie_secure,
     };
     view->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
+    if (settings->access.kind != ACCESS_OFF) {
+        view->redaction = mem_new(struct access_redaction);
+        access_redaction_init(view->redaction, span_of(settings->access_redact));
+    }
     unsigned n_routes = route_table_size(routes);
     view->route_services = mem_new_array(uint32_t, n_routes + 1);
     for (unsigned i = 0; i < n_routes; i++)
@@ -255,6 +259,9 @@ struct view *view_free(struct view *view)
         return NULL;
     route_table_unref(view->routes);
     endpoints_unref(view->endpoints);
+    if (view->redaction)
+        access_redaction_fini(view->redaction);
+    free(view->redaction);
     free(view->route_services);
     free(view->blobs);
     free(view);

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "gateway/access_redact.h"
 #include "gateway/endpoint.h"
 #include "gateway/route.h"
 #include "gateway/settings.h"
@@ -64,6 +65,7 @@ struct view {
     struct endpoints *endpoints;
     const struct version_snapshot *snapshot; /* of the endpoints */
     struct gateway_limits limits;
+    struct access_redaction *redaction; /* of the access log; NULL: there is none */
     char *blobs;
     uint32_t *route_services; /* by route: service of the snapshot, or NO_INDEX, as
                                 of routes that lead to none */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/proxy.h"
+#include "gateway/request_log.h"
 
 /* --- epochs --- */
 
@@ -136,6 +137,7 @@ static void take_view(struct worker *worker, struct note_view *note)
     if (before && before->view->routes != routes)
         gone = route_table_gone(routes, &n_gone);
     worker->epoch = epoch_new(worker, note);
+    worker->redaction = note->view->redaction;
     take_limits(worker, &note->view->limits);
     mailbox_post(worker->context.control, &note->taken.letter);
     epoch_release(before);
@@ -151,6 +153,7 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     listener->worker = worker;
     listener->is_internal = note->is_internal;
     listener->handler.on_request = request_start;
+    listener->handler.on_refused = request_log_refused;
     listener->server = http_server_new(worker->loop, &listener->handler, &note->settings);
     http_server_set_pressure(listener->server, worker->pressure);
     if (http_listen(listener->server, note->fd, note->slot))
@@ -301,8 +304,10 @@ static void *worker_main(void *arg)
     task_cancel(&worker->end_task);
     close_listeners(worker);
     worker->pool = http_pool_free(worker->pool);
+    worker->redaction = NULL;
     epoch_release(steal(worker->epoch));
     requests_free(worker);
+    access_log_end(worker->context.access);
     worker->has_ended = true;
     /* The last thing this thread does: the control loop joins it. */
     struct note *note = mem_new(struct note);

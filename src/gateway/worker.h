@@ -24,6 +24,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "gateway/access_log.h"
 #include "gateway/cookie_cache.h"
 #include "gateway/gateway.h"
 #include "gateway/view.h"
@@ -128,6 +129,7 @@ struct worker_context {
     struct mailbox *control; /* posted to only */
     struct http_pool_settings pool;
     struct cookie_keys keys;
+    struct access_writer *access; /* this worker's end of the access log */
 };
 
 struct worker {
@@ -139,6 +141,7 @@ struct worker {
     struct epoch *epoch; /* NULL until the first view */
     struct worker_listener listeners[LISTENER_SLOTS];
     enum http_pressure pressure;
+    const struct access_redaction *redaction; /* of the epoch's view; NULL: no access log */
     struct usage_table *usage;
     struct cookie_cache *cookies;
     struct list running; /* requests that are proxied now */

@@ -123,9 +123,14 @@ void http_connection_leave_body(struct connection *connection)
 /* Answers for the handler, which does not see this request, or has been told that it is over. */
 static void connection_refuse(struct connection *connection, unsigned status, const char *text)
 {
+    struct http_handler *handler = connection->server->handler;
     struct exchange *exchange = connection->exchange;
     if (!exchange)
         exchange = http_exchange_new(connection);
+    bool is_known = exchange->public.refusal.status; /* the handler has been told */
+    exchange->public.refusal = (struct http_refusal){ status, text };
+    if (!is_known && handler->on_refused)
+        handler->on_refused(handler, &exchange->public);
     connection->scanned = connection->line_at = 0;
     exchange->public.ops = NULL;
     exchange->keeps_alive = false;
@@ -149,6 +154,7 @@ static void connection_break_body(struct connection *connection, unsigned status
         return;
     }
     exchange->is_finished = true;
+    exchange->public.refusal = (struct http_refusal){ status, text };
     if (exchange->public.ops && exchange->public.ops->on_abort)
         exchange->public.ops->on_abort(&exchange->public);
     connection_refuse(connection, status, text);
@@ -213,7 +219,6 @@ static void begin_exchange(struct connection *connection)
     const struct http_head *head = &exchange->head;
     nsec now = loop_now(server->loop);
 
-    exchange->public.head = head;
     exchange->is_http_1_0 = head->minor_version == 0;
     exchange->is_head_request = http_is_head(head->method);
     connection->n_requests++;
@@ -273,6 +278,7 @@ static size_t use_head(struct connection *connection, struct span bytes)
     }
     connection->scanned = connection->line_at = 0;
     size_t size = exchange->head.size;
+    exchange->public.head = &exchange->head;
     if (exchange->head.form == HTTP_TARGET_AUTHORITY)
         connection_refuse(connection, 501, "CONNECT is not done here\n");
     else

@@ -64,6 +64,10 @@ struct http_handler {
     /* A request head is complete. The handler sets exchange->ops and its own `owner`, and answers
      * now or later. */
     void (*on_request)(struct http_handler *handler, struct http_exchange *exchange);
+    /* A request that the handler never saw was answered for it, as exchange->refusal says: what
+     * came was no head, or nothing more is taken. For logs: the exchange has a peer, and a head
+     * where there was one; it is only to be looked at. May be NULL. */
+    void (*on_refused)(struct http_handler *handler, const struct http_exchange *exchange);
 };
 
 struct http_exchange_ops {
@@ -75,12 +79,19 @@ struct http_exchange_ops {
     void (*on_abort)(struct http_exchange *exchange);
 };
 
+/* What is answered in the handler's place. */
+struct http_refusal {
+    unsigned status; /* 0: nothing */
+    const char *text;
+};
+
 struct http_exchange {
     const struct http_exchange_ops *ops; /* every slot may be NULL */
     void *owner;                         /* the handler's object */
     const struct http_head *head;        /* valid until the exchange ends, with all it points to */
     const struct address *peer;
-    unsigned listener; /* the number given to http_listen() */
+    unsigned listener;           /* the number given to http_listen() */
+    struct http_refusal refusal; /* in on_abort, when not the client but its request ended it */
 };
 
 struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,

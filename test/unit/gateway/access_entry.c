@@ -87,7 +87,7 @@ TEST(everything_has_its_place)
         .user_agent = SPAN("curl/7.88.1"),
         .referer = SPAN("https://me:pw@shop.test/cart?code=1#frag"),
         .fault = "broken",
-        .reason = "a sentence",
+        .reason = SPAN("a sentence\n"),
     };
     CHECK_STR(format(&entry),
               "{\"time\":\"2026-11-20T08:00:00.250Z\",\"listener\":\"internal\","

@@ -47,6 +47,14 @@ static struct access_target *target_at(const char *path)
     return target;
 }
 
+static struct access_log *log_of(unsigned n_writers)
+{
+    struct access_log *log = access_log_new(n_writers, clock_system());
+    CHECK_INT(access_log_start(log), 0);
+    CHECK_INT(access_log_start(log), 0);
+    return log;
+}
+
 static char *text_at(const char *path)
 {
     struct buf bytes = { 0 };
@@ -77,8 +85,8 @@ static void put(struct access_log *log, unsigned writer, struct loop *loop, unsi
 TEST(lines_are_written_in_order_at_the_latest_at_the_end)
 {
     struct loop *loop = loop_new(clock_system());
-    struct access_log *log = access_log_new(2, clock_system());
-    CHECK_INT(access_log_set(log, target_at(path_of("log"))), 0);
+    struct access_log *log = log_of(2);
+    access_log_set(log, target_at(path_of("log")));
     for (unsigned i = 0; i < 1000; i++) {
         put(log, i % 2, loop, i);
         if (i % 7 == 0)
@@ -107,9 +115,9 @@ TEST(lines_are_written_in_order_at_the_latest_at_the_end)
 TEST(a_line_does_not_wait_for_the_next)
 {
     struct loop *loop = loop_new(clock_system());
-    struct access_log *log = access_log_new(1, clock_system());
+    struct access_log *log = log_of(1);
     const char *path = path_of("log");
-    CHECK_INT(access_log_set(log, target_at(path)), 0);
+    access_log_set(log, target_at(path));
     for (unsigned i = 0; i < 5; i++) {
         put(log, 0, loop, i);
         CHECK_INT(loop_turn(loop, 0), 0);
@@ -133,8 +141,8 @@ TEST(a_file_is_made_for_its_owner_and_appended_to)
     struct loop *loop = loop_new(clock_system());
     umask(0);
     for (unsigned i = 0; i < 3; i++) {
-        struct access_log *log = access_log_new(1, clock_system());
-        CHECK_INT(access_log_set(log, target_at(path)), 0);
+        struct access_log *log = log_of(1);
+        access_log_set(log, target_at(path));
         put(log, 0, loop, i);
         access_log_end(access_log_writer(log, 0));
         access_log_free(log, GRACE);
@@ -155,8 +163,8 @@ TEST(a_blocked_target_costs_lines_and_no_time)
     const char *path = path_of("fifo");
     CHECK_INT(mkfifo(path, 0600), 0);
     struct loop *loop = loop_new(clock_system());
-    struct access_log *log = access_log_new(1, clock_system());
-    CHECK_INT(access_log_set(log, target_at(path)), 0);
+    struct access_log *log = log_of(1);
+    access_log_set(log, target_at(path));
     unsigned n_put = 0;
     while (access_log_dropped(log) < 100) {
         for (unsigned i = 0; i < 100; i++)
@@ -197,8 +205,8 @@ TEST(a_blocked_target_does_not_keep_the_end)
     const char *path = path_of("fifo");
     CHECK_INT(mkfifo(path, 0600), 0);
     struct loop *loop = loop_new(clock_system());
-    struct access_log *log = access_log_new(1, clock_system());
-    CHECK_INT(access_log_set(log, target_at(path)), 0);
+    struct access_log *log = log_of(1);
+    access_log_set(log, target_at(path));
     for (unsigned i = 0; i < 5000; i++)
         put(log, 0, loop, i);
     access_log_end(access_log_writer(log, 0));
@@ -235,9 +243,9 @@ static void *put_busily(void *arg)
 /* Rotation as logrotate does it, in the midst of what two workers write. */
 TEST(a_file_that_is_renamed_and_opened_anew_loses_nothing)
 {
-    struct access_log *log = access_log_new(2, clock_system());
+    struct access_log *log = log_of(2);
     const char *path = path_of("log");
-    CHECK_INT(access_log_set(log, target_at(path)), 0);
+    access_log_set(log, target_at(path));
     struct busy busy[2] = { { log, 0, 0, 0 }, { log, 1, 0, 0 } };
     pthread_t threads[2];
     for (unsigned i = 0; i < 2; i++)
@@ -249,7 +257,7 @@ TEST(a_file_that_is_renamed_and_opened_anew_loses_nothing)
         while (busy[0].n_put < n * LINES_PER_FILE + 10)
             sched_yield();
         CHECK_INT(rename(path, path_of(old)), 0);
-        CHECK_INT(access_log_set(log, target_at(path)), 0);
+        access_log_set(log, target_at(path));
     }
     for (unsigned i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
@@ -277,14 +285,14 @@ TEST(a_new_target_begins_with_a_whole_line)
     const char *fifo = path_of("fifo"), *path = path_of("log");
     CHECK_INT(mkfifo(fifo, 0600), 0);
     struct loop *loop = loop_new(clock_system());
-    struct access_log *log = access_log_new(1, clock_system());
-    CHECK_INT(access_log_set(log, target_at(fifo)), 0);
+    struct access_log *log = log_of(1);
+    access_log_set(log, target_at(fifo));
     /* More than the FIFO takes, less than the ring does. */
     for (unsigned i = 0; i < 3000; i++)
         put(log, 0, loop, i);
     access_log_end(access_log_writer(log, 0));
     CHECK_INT(access_log_dropped(log), 0);
-    CHECK_INT(access_log_set(log, target_at(path)), 0);
+    access_log_set(log, target_at(path));
     access_log_free(log, 10 * GRACE);
 
     CLEANUP(mem_freep) char *text = text_at(path);
@@ -300,12 +308,12 @@ TEST(a_new_target_begins_with_a_whole_line)
 TEST(without_a_target_lines_go_nowhere)
 {
     struct loop *loop = loop_new(clock_system());
-    struct access_log *log = access_log_new(1, clock_system());
-    CHECK_INT(access_log_set(log, NULL), 0);
-    CHECK_INT(access_log_set(log, target_at(path_of("log"))), 0);
-    CHECK_INT(access_log_set(log, NULL), 0);
-    CHECK_INT(access_log_set(log, target_at(path_of("log"))), 0);
-    CHECK_INT(access_log_set(log, NULL), 0);
+    struct access_log *log = log_of(1);
+    access_log_set(log, NULL);
+    access_log_set(log, target_at(path_of("log")));
+    access_log_set(log, NULL);
+    access_log_set(log, target_at(path_of("log")));
+    access_log_set(log, NULL);
     put(log, 0, loop, 1);
     access_log_end(access_log_writer(log, 0));
     access_log_free(log, GRACE);
@@ -316,6 +324,7 @@ TEST(without_a_target_lines_go_nowhere)
 TEST(a_log_that_never_was_on_ends)
 {
     struct access_log *log = access_log_new(3, clock_system());
+    access_log_set(log, NULL);
     access_log_end(access_log_writer(log, 2));
     CHECK_INT(access_log_dropped(log), 0);
     CHECK(!access_log_free(log, GRACE));
