@@ -7,22 +7,14 @@
 
 #define REFUSED_PATH_MAX 4096u
 
-/* A value of a head; of several lines the first. */
 static void put_head(struct access_entry *entry, const struct http_head *head)
 {
     entry->has_head = true;
     entry->minor_version = head->minor_version;
     entry->method = head->method;
     entry->host = head->authority;
-    for (unsigned i = 0; i < head->n_fields; i++) {
-        const struct http_field *field = &head->fields[i];
-        if (field->id != HTTP_OTHER)
-            continue;
-        if (!entry->user_agent.data && span_equals_nocase(field->name, SPAN("user-agent")))
-            entry->user_agent = field->value;
-        else if (!entry->referer.data && span_equals_nocase(field->name, SPAN("referer")))
-            entry->referer = field->value;
-    }
+    entry->user_agent = http_head_value(head, HTTP_USER_AGENT);
+    entry->referer = http_head_value(head, HTTP_REFERER);
 }
 
 /* The canonical path of a target that nobody has looked at, if it has one. */
