@@ -548,6 +548,7 @@ static void on_total_over(struct timer *timer)
 {
     struct request *request = container_of(timer, struct request, total);
     request_enter(request);
+    request->fault = "timeout";
     if (request->is_calling) {
         request->is_calling = false;
         http_call_cancel(&request->call);
