@@ -3,7 +3,7 @@
 
 BUILD ?= asan
 
-.PHONY: all test unit system demo demo-check lint format fuzz docs install clean
+.PHONY: all test unit system bench demo demo-check lint format fuzz docs install clean
 
 all:
 	@tools/install build
@@ -17,6 +17,10 @@ test: all
 unit system: all
 	@tools/install build test
 	@python3 tools/test.py $(BUILD) $@
+
+bench: all
+	@tools/install build bench
+	@python3 bench/run.py
 
 demo: all
 	@python3 examples/shop/demo.py

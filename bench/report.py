@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the tables of a bench from its runs."""
+import statistics
+
+SARSEN = "sarsen"
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    return tuple(statistics.quantiles(values, n=4, method="inclusive"))
+
+
+def median(runs, key):
+    return statistics.median(run[key] for run in runs)
+
+
+def best_peer(by_server):
+    """The peer of the lowest median CPU per request."""
+    peers = [name for name in by_server if name != SARSEN]
+    return min(peers, key=lambda name: median(by_server[name], "cpu"), default=None)
+
+
+def ratios(by_server, peer):
+    """Sarsen's cost over the peer's, each within one repetition."""
+    return [ours["cpu"] / theirs["cpu"]
+            for ours, theirs in zip(by_server[SARSEN], by_server[peer], strict=True)]
+
+
+def row(*cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def verdicts(results):
+    yield row("scenario", "best peer", "ratio", "quartiles", "target", "")
+    yield "|---|---|--:|--:|--:|---|"
+    for name, by_server in results["runs"].items():
+        peer = best_peer(by_server)
+        if SARSEN not in by_server or not peer:
+            continue
+        low, middle, high = quartiles(ratios(by_server, peer))
+        target = results["targets"][name]
+        yield row(results["titles"][name], peer, f"{middle:.2f}", f"{low:.2f} to {high:.2f}",
+                  f"{target:.2f}", "holds" if middle <= target else "missed")
+    idle = results["idle"].get(SARSEN)
+    if idle is not None:
+        target = results["targets"]["idle"]
+        peers = {name: size for name, size in results["idle"].items() if name != SARSEN}
+        best = min(peers, key=peers.get, default="")
+        yield row("memory per idle connection", best, f"{idle:.0f} B", "", f"{target} B",
+                  "holds" if idle <= target else "missed")
+
+
+def shares(runs):
+    """User and system time per request: the exact sum, divided as the kernel sampled it."""
+    user, system = sum(run["user"] for run in runs), sum(run["system"] for run in runs)
+    cpu = median(runs, "cpu")
+    share = user / (user + system) if user + system else 0
+    return cpu * share, cpu * (1 - share)
+
+
+def costs(results):
+    yield row("scenario", "server", "CPU us", "user", "system", "lowest", "requests/s", "p50 us",
+              "p99 us")
+    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    for name, by_server in results["runs"].items():
+        for server, runs in by_server.items():
+            user, system = shares(runs)
+            yield row(results["titles"][name], server, f"{median(runs, 'cpu'):.2f}",
+                      f"{user:.2f}", f"{system:.2f}", f"{min(run['cpu'] for run in runs):.2f}",
+                      f"{median(runs, 'rate'):,.0f}", f"{median(runs, 'p50'):.0f}",
+                      f"{median(runs, 'p99'):.0f}")
+
+
+def idle(results):
+    yield row("server", "bytes per idle connection")
+    yield "|---|--:|"
+    for server, size in results["idle"].items():
+        yield row(server, f"{size:.0f}")
+
+
+def text(results):
+    machine, versions = results["machine"], results["versions"]
+    lines = [
+        f"# Bench of {results['date'][:10]}, commit {results['commit']}", "",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory']}, Linux "
+        f"{machine['kernel']}, {machine['congestion']}. "
+        + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
+        f"{results['repetitions']} interleaved repetitions of {results['seconds']} s, "
+        f"{results['connections']} connections. What the numbers mean: bench/README.md.", "",
+        "## Against the best peer", "", *verdicts(results), "", "## Per request, medians", "",
+        *costs(results), "",
+    ]
+    if results["idle"]:
+        lines += ["## Memory", "", *idle(results), ""]
+    return "\n".join(lines)
