@@ -166,6 +166,13 @@ struct http1_error {
 int http1_parse_request(struct span bytes, const struct http1_limits *limits,
                         struct http_head *ret_head, struct http1_error *ret_error) MUST_CHECK;
 
+/* For a request whose field lines are, byte for byte, those of the request that *head came from,
+ * and lie where those lay: reads the new request line in front of them, and leaves to *head what it
+ * knows of the fields. False when it takes more than that, from the target's form to any fault;
+ * then *head is spoilt, and the whole is to be parsed. */
+bool http1_parse_request_line(struct span line, const struct http1_limits *limits,
+                              struct http_head *head) MUST_CHECK;
+
 /* `method` is that of the request: HEAD and CONNECT decide the framing. Answers: HTTP1_MORE,
  * HTTP1_BAD. 1xx heads are returned like others; the caller goes on to the next. */
 int http1_parse_response(struct span bytes, struct span method, const struct http1_limits *limits,

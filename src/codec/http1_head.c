@@ -393,6 +393,21 @@ int http1_parse_request(struct span bytes, const struct http1_limits *limits,
     return http1_read_request(ret_head, repeated, ret_error);
 }
 
+/* What fields mean depends on the version, and Host on the target's form. */
+bool http1_parse_request_line(struct span line, const struct http1_limits *limits,
+                              struct http_head *head)
+{
+    struct http1_error error;
+    struct parser parser = parser_of(line, limits, &error);
+    unsigned minor_version = head->minor_version;
+    if (head->form != HTTP_TARGET_ORIGIN || parse_request_line(&parser, head) ||
+        parser.at != parser.end || head->minor_version != minor_version ||
+        head->target.data[0] != '/' || span_equals(head->method, SPAN("CONNECT")))
+        return false;
+    head->path_and_query = head->target;
+    return true;
+}
+
 int http1_parse_response(struct span bytes, struct span method, const struct http1_limits *limits,
                          struct http_head *ret_head, struct http1_error *ret_error)
 {

@@ -239,28 +239,6 @@ static void begin_exchange(struct connection *connection)
         server->handler->on_request(server->handler, &exchange->public);
 }
 
-/* Parses the head where it will stay. Bytes of a body may lie behind it, so as much as a head
- * mostly has is tried before the rest is copied too. */
-static int parse_head(struct exchange *exchange, struct span bytes, struct http1_error *error)
-{
-    const struct http1_limits *limits = &exchange->connection->server->settings.limits;
-    struct span first = span_first(bytes, bytes.size < HEAD_INLINE ? bytes.size : HEAD_INLINE);
-    memcpy(exchange->head_bytes, first.data, first.size);
-    first.data = exchange->head_bytes;
-    int r = http1_parse_request(first, limits, &exchange->head, error);
-    if (r != HTTP1_MORE || first.size == bytes.size)
-        return r;
-
-    struct span all = span_first(bytes, bytes.size < limits->head ? bytes.size : limits->head);
-    if (exchange->long_head_capacity < all.size) {
-        exchange->long_head = mem_resize(exchange->long_head, all.size, 1);
-        exchange->long_head_capacity = all.size;
-    }
-    memcpy(exchange->long_head, all.data, all.size);
-    all.data = exchange->long_head;
-    return http1_parse_request(all, limits, &exchange->head, error);
-}
-
 static size_t use_head(struct connection *connection, struct span bytes)
 {
     struct http1_error error;
@@ -268,7 +246,7 @@ static size_t use_head(struct connection *connection, struct span bytes)
         return 0;
 
     struct exchange *exchange = http_exchange_new(connection);
-    switch (parse_head(exchange, bytes, &error)) {
+    switch (http_exchange_parse(exchange, bytes, &error)) {
     case HTTP1_OK: break;
     case HTTP1_MORE:
         http_exchange_free(exchange);

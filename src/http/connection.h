@@ -20,6 +20,7 @@
  * server.c        the server, admission, draining, the end of connections
  * listener.c      accepting
  * connection.c    what comes in: heads, bodies, time
+ * request_head.c  where a head lies while its exchange lasts
  * exchange.c      what goes out: the functions a handler calls
  * relay.c         what goes out and comes from a call
  *
@@ -40,7 +41,9 @@
 
 #define DATE_SIZE 29u
 #define SPARE_EXCHANGES_MAX 64u
-#define HEAD_INLINE 2048u   /* of a request, in the exchange itself: nearly all heads fit */
+#define WARM_EXCHANGES_MAX 64u
+#define LINE_INLINE 512u    /* of a request line in the exchange itself, */
+#define FIELDS_INLINE 2048u /* and of what follows it: nearly all heads fit */
 #define HEAD_KEEP_MAX 8192u /* memory for longer ones stays with a spare exchange up to here */
 
 /* What is read and dropped of a body that nobody wants, for the sake of the connection. */
@@ -62,8 +65,11 @@ struct http_server {
     struct task drainer;
     struct http_census *census, *own_census;
     struct spares spares;
+    struct list warm; /* exchanges of idle connections, the one used longest ago first */
+    unsigned n_warm;
     struct exchange *spare_exchanges;
     unsigned n_spare_exchanges;
+    uint64_t n_fields_seen;
     unsigned n_connections;
     int reserve_fd; /* given up to accept and close when there are no descriptors left */
     bool is_draining;
@@ -90,6 +96,7 @@ struct connection {
     struct list link;
     struct http_server *server;
     struct exchange *exchange; /* NULL between requests */
+    struct exchange *warm;     /* of its last request, until others need it more */
     uint32_t census_key;
     struct inlet in;
     nsec since;     /* of the head's first byte, or of the idle time */
@@ -135,14 +142,18 @@ struct exchange {
     bool is_gone; /* the client takes nothing any more; on_abort is due */
 
     /* From here on nothing is cleared for the next request. */
-    char *long_head; /* memory for a head that does not fit below; NULL until there was one */
+    struct list warm_link;
+    uint64_t fields_number;
+    size_t fields_size; /* of the field lines in head_bytes that `head` was parsed from; 0 = none */
+    char *long_head;    /* memory for a head that does not fit below; NULL until there was one */
     size_t long_head_capacity;
     struct address peer;
     struct http_head head; /* what public.head shows; its spans lie in the bytes below */
-    char head_bytes[HEAD_INLINE];
+    char head_bytes[LINE_INLINE + FIELDS_INLINE]; /* the field lines begin at LINE_INLINE */
+    _Alignas(16) char memo[HTTP_MEMO_SIZE];
 };
 
-#define EXCHANGE_CLEARED offsetof(struct exchange, long_head)
+#define EXCHANGE_CLEARED offsetof(struct exchange, warm_link)
 
 static inline struct exchange *exchange_of(struct http_exchange *public)
 {
@@ -162,6 +173,11 @@ void http_connection_close(struct connection *connection);
 struct exchange *http_exchange_new(struct connection *connection);
 void http_exchange_free(struct exchange *exchange);
 struct span http_server_date(struct http_server *server);
+
+/* request_head.c */
+/* Parses the head into exchange->head. Answers as http1_parse_request(). */
+int http_exchange_parse(struct exchange *exchange, struct span bytes, struct http1_error *ret_error)
+    MUST_CHECK;
 
 /* listener.c */
 void http_server_close_listeners(struct http_server *server);

@@ -70,6 +70,7 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     list_init(&server->listeners);
     list_init(&server->connections);
     list_init(&server->dead);
+    list_init(&server->warm);
     list_init(&server->reaper.link);
     list_init(&server->drainer.link);
     server->reaper.on_run = server_reap;
@@ -79,6 +80,46 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     return server;
 }
 
+static void exchange_drop(struct exchange *exchange)
+{
+    free(exchange->long_head);
+    free(exchange);
+}
+
+static void give_exchange(struct http_server *server, struct exchange *exchange)
+{
+    if (server->n_spare_exchanges == SPARE_EXCHANGES_MAX ||
+        exchange->long_head_capacity > HEAD_KEEP_MAX) {
+        exchange_drop(exchange);
+        return;
+    }
+    exchange->next_spare = server->spare_exchanges;
+    server->spare_exchanges = exchange;
+    server->n_spare_exchanges++;
+}
+
+static void leave_warm(struct exchange *exchange)
+{
+    list_remove(&exchange->warm_link);
+    exchange->connection->warm = NULL;
+    exchange->connection->server->n_warm--;
+}
+
+/* What was parsed under other limits is not known any more. */
+static void forget_fields(struct http_server *server)
+{
+    list_each (link, &server->connections) {
+        struct exchange *exchange = container_of(link, struct connection, link)->exchange;
+        if (exchange)
+            exchange->fields_size = 0;
+    }
+    while (!list_is_empty(&server->warm)) {
+        struct exchange *exchange = container_of(server->warm.next, struct exchange, warm_link);
+        leave_warm(exchange);
+        give_exchange(server, exchange);
+    }
+}
+
 void http_server_set(struct http_server *server, const struct http_settings *settings)
 {
     const struct http_settings *old = &server->settings;
@@ -86,7 +127,10 @@ void http_server_set(struct http_server *server, const struct http_settings *set
         settings->idle_timeout < old->idle_timeout || settings->head_timeout < old->head_timeout ||
         settings->stall_timeout < old->stall_timeout || settings->body_grace < old->body_grace ||
         settings->body_min_rate > old->body_min_rate;
+    bool has_other_limits = memcmp(&settings->limits, &old->limits, sizeof(old->limits)) != 0;
     server->settings = *settings;
+    if (has_other_limits)
+        forget_fields(server);
     if (!is_sooner)
         return; /* a timer that comes too early looks again */
     list_each (link, &server->connections)
@@ -98,12 +142,6 @@ void http_server_set_pressure(struct http_server *server, enum http_pressure pre
     server->pressure = pressure;
     if (pressure == HTTP_PRESSURE_CLOSE_IDLE)
         task_defer(&server->drainer, server->loop);
-}
-
-static void exchange_drop(struct exchange *exchange)
-{
-    free(exchange->long_head);
-    free(exchange);
 }
 
 struct http_server *http_server_free(struct http_server *server)
@@ -180,9 +218,9 @@ void http_server_admit(struct http_server *server, int fd, const struct address 
     http_connection_open(connection);
 }
 
-struct exchange *http_exchange_new(struct connection *connection)
+/* One that nobody has. */
+static struct exchange *take_exchange(struct http_server *server)
 {
-    struct http_server *server = connection->server;
     struct exchange *exchange = server->spare_exchanges;
     if (exchange) {
         server->spare_exchanges = exchange->next_spare;
@@ -192,11 +230,24 @@ struct exchange *http_exchange_new(struct connection *connection)
         exchange->long_head = NULL;
         exchange->long_head_capacity = 0;
     }
+    exchange->fields_size = 0;
+    exchange->fields_number = 0;
+    return exchange;
+}
+
+struct exchange *http_exchange_new(struct connection *connection)
+{
+    struct exchange *exchange = connection->warm;
+    if (exchange)
+        leave_warm(exchange);
+    else
+        exchange = take_exchange(connection->server);
 
     memset(exchange, 0, EXCHANGE_CLEARED);
     exchange->connection = connection;
     exchange->public.peer = &exchange->peer;
     exchange->public.listener = connection->listener;
+    exchange->public.memo = exchange->memo;
     exchange->peer.size = connection->peer_size;
     memcpy(&exchange->peer.storage, &connection->peer, connection->peer_size);
     connection->exchange = exchange;
@@ -205,18 +256,22 @@ struct exchange *http_exchange_new(struct connection *connection)
 
 void http_exchange_free(struct exchange *exchange)
 {
-    struct http_server *server = exchange->connection->server;
-    exchange->connection->exchange = NULL;
+    struct connection *connection = exchange->connection;
+    struct http_server *server = connection->server;
+    connection->exchange = NULL;
     http_relay_end_exchange(exchange);
     outlet_fini(&exchange->out, &server->spares);
-    if (server->n_spare_exchanges == SPARE_EXCHANGES_MAX ||
-        exchange->long_head_capacity > HEAD_KEEP_MAX) {
-        exchange_drop(exchange);
+    if (connection->is_closed || exchange->fields_size == 0) {
+        give_exchange(server, exchange);
         return;
     }
-    exchange->next_spare = server->spare_exchanges;
-    server->spare_exchanges = exchange;
-    server->n_spare_exchanges++;
+    connection->warm = exchange;
+    list_add_last(&server->warm, &exchange->warm_link);
+    if (++server->n_warm <= WARM_EXCHANGES_MAX)
+        return;
+    struct exchange *oldest = container_of(server->warm.next, struct exchange, warm_link);
+    leave_warm(oldest);
+    give_exchange(server, oldest);
 }
 
 void http_connection_close(struct connection *connection)
@@ -233,6 +288,11 @@ void http_connection_close(struct connection *connection)
     inlet_fini(&connection->in, &server->spares);
     if (connection->exchange)
         http_exchange_free(connection->exchange);
+    if (connection->warm) {
+        struct exchange *warm = connection->warm;
+        leave_warm(warm);
+        give_exchange(server, warm);
+    }
     http_census_drop_client(server->census, connection->census_key);
     list_remove(&connection->link);
     list_add_last(&server->dead, &connection->link);

@@ -37,6 +37,7 @@
 #include "io/socket.h"
 
 #define HTTP_SEND_MARK 65536u
+#define HTTP_MEMO_SIZE 1024u
 
 struct http_settings {
     struct http1_limits limits; /* head 32 KiB, line 8 KiB, 100 fields */
@@ -92,6 +93,11 @@ struct http_exchange {
     const struct address *peer;
     unsigned listener;           /* the number given to http_listen() */
     struct http_refusal refusal; /* in on_abort, when not the client but its request ended it */
+    /* What a handler finds out from the fields alone it may note here, plain bytes that nobody
+     * frees, aligned for anything. They are there again when a later request of this connection has
+     * the same field lines, which the same number tells; it is never 0. */
+    uint64_t fields_number;
+    void *memo;
 };
 
 struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
