@@ -305,6 +305,7 @@ struct gateway_load gateway_load(const struct gateway *gateway)
         .n_clients = http_census_n_clients(gateway->census),
         .n_upstreams = http_census_n_upstreams(gateway->census),
         .n_refused = http_census_n_refused(gateway->census),
+        .n_unlogged = access_log_dropped(gateway->access),
         .pressure = gateway->pressure,
     };
 }
@@ -476,11 +477,6 @@ void gateway_reopen_access(struct gateway *gateway)
                   problem.text);
     else if (target)
         access_log_set(gateway->access, target);
-}
-
-uint64_t gateway_access_dropped(const struct gateway *gateway)
-{
-    return access_log_dropped(gateway->access);
 }
 
 static void keep_access(struct gateway *gateway, const struct gateway_settings *settings)

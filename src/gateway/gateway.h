@@ -76,6 +76,7 @@ void gateway_set_pressure(struct gateway *gateway, enum http_pressure pressure);
 struct gateway_load {
     unsigned n_clients, n_upstreams; /* connections */
     uint64_t n_refused;              /* clients, since the start */
+    uint64_t n_unlogged;             /* lines that the access log dropped, the same */
     enum http_pressure pressure;
 };
 struct gateway_load gateway_load(const struct gateway *gateway);
@@ -86,9 +87,6 @@ void gateway_collect_usage(struct gateway *gateway, void (*on_done)(void *owner)
 
 /* Opens the access log anew, after its file was renamed. Where that fails the old one goes on. */
 void gateway_reopen_access(struct gateway *gateway);
-
-/* Lines that the access log has dropped so far. */
-uint64_t gateway_access_dropped(const struct gateway *gateway);
 
 /* Where a listener really listens (port 0 resolved); index as in the settings. */
 const struct address *gateway_listener_address(const struct gateway *gateway, unsigned index);

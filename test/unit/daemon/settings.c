@@ -61,6 +61,50 @@ TEST(each_kind_is_read)
     settings_free(settings);
 }
 
+TEST(an_access_log_goes_to_one_of_many)
+{
+    static const struct {
+        const char *text;
+        enum gateway_access_kind kind;
+        const char *where;
+    } table[] = {
+        { "off", ACCESS_OFF, NULL },
+        { "stdout", ACCESS_STDOUT, NULL },
+        { "/var/log/access.log", ACCESS_FILE, "/var/log/access.log" },
+        { "./syslog", ACCESS_FILE, "./syslog" },
+        { "syslog", ACCESS_SYSLOG, "unix:/dev/log" },
+        { "syslog:unix:/run/log", ACCESS_SYSLOG, "unix:/run/log" },
+        { "syslog:192.0.2.1:514", ACCESS_SYSLOG, "192.0.2.1:514" },
+        { "syslog:[2001:db8::1]:514", ACCESS_SYSLOG, "[2001:db8::1]:514" },
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char yaml[160], text[ADDRESS_TEXT_MAX] = "";
+        snprintf(yaml, sizeof(yaml), "gateway:\n  access_log: '%s'\n  access_redact: iban\n",
+                 table[i].text);
+        struct settings *settings = parse(yaml);
+        const struct gateway_access *access = &settings->gateway.access;
+        CHECK_INT(access->kind, table[i].kind);
+        if (access->kind == ACCESS_SYSLOG)
+            address_format(&access->address, text);
+        CHECK_STR(access->kind == ACCESS_SYSLOG ? text : access->path, table[i].where);
+        CHECK_STR(settings->gateway.access_redact, "iban");
+        settings_free(settings);
+    }
+
+    static const char *const bad[] = {
+        "on", "access.log", "syslog:", "syslog:unix:", "syslog:localhost:514", "stderr", ""
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char yaml[160];
+        struct settings *settings = NULL;
+        struct problem problem = { 0 };
+        snprintf(yaml, sizeof(yaml), "gateway:\n  access_log: '%s'\n", bad[i]);
+        CHECK_INT(settings_parse(span_of(yaml), NULL, &settings, &problem), SETTINGS_INVALID);
+        CHECK_STR(problem.path, "gateway.access_log");
+        CHECK_INT(problem.line, 2);
+    }
+}
+
 TEST(the_command_line_has_the_last_word_on_data)
 {
     struct settings *settings = NULL;
