@@ -177,15 +177,19 @@ static void set_standards(struct reader *reader)
 static int read_leaf(struct reader *reader, const struct setting *setting, const yaml_node_t *node)
 {
     if (node->type != YAML_SCALAR_NODE)
-        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node), setting->accepts);
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
     uint64_t count;
-    if (setting->kind == KIND_DURATION && span_to_uint(yaml_text(node), UINT64_MAX, &count) && count) {
+    if (setting->kind == KIND_DURATION && span_to_uint(yaml_text(node), UINT64_MAX, &count) &&
+        count) {
         CLEANUP(mem_freep)
         char *accepts = mem_format("the unit is missing, as in 30s; %s", setting->accepts);
-        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_text(node), accepts);
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_text(node),
+                               accepts);
     }
     if (yaml_has_nul(node) || !set_value(reader->settings, setting, yaml_text(node)))
-        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_text(node), setting->accepts);
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_text(node),
+                               setting->accepts);
     if (setting->kind == KIND_LISTENERS)
         reader->listener_lines[reader->settings->gateway.n_listeners - 1] = yaml_line(node);
     return 0;
@@ -331,8 +335,8 @@ static int read_section(struct reader *reader, const char *section, yaml_node_t 
         char name[SETTINGS_KEY_MAX];
         struct span key = span_of(section);
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(span_first(key, key.size - (key.size > 0))));
-        return settings_refuse(reader->problem, yaml_line(map), section[0] ? name : "the file", yaml_found(map),
-                      "a section of keys and values");
+        return settings_refuse(reader->problem, yaml_line(map), section[0] ? name : "the file",
+                               yaml_found(map), "a section of keys and values");
     }
 
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
@@ -361,8 +365,8 @@ static int check_end(struct reader *reader, yaml_parser_t *parser)
         return refuse_yaml(reader, parser->problem_mark.line,
                            parser->problem ? parser->problem : "unreadable");
     const yaml_node_t *root = yaml_document_get_root_node(&document);
-    int r = root ? settings_refuse(reader->problem, yaml_line(root), "the file", SPAN("several documents"),
-                          "one document")
+    int r = root ? settings_refuse(reader->problem, yaml_line(root), "the file",
+                                   SPAN("several documents"), "one document")
                  : 0;
     yaml_document_delete(&document);
     return r;
@@ -421,7 +425,7 @@ static int add_gateway_socket(struct settings *settings, struct problem *problem
     }
     if (!add_listener(settings, &internal, span_of(text)))
         return settings_refuse(problem, 0, "data", span_of(settings->data),
-                      "a path short enough for a socket in it (107 bytes)");
+                               "a path short enough for a socket in it (107 bytes)");
     return 0;
 }
 

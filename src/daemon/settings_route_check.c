@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * What a route's values must be, and what they must be together. The aim is that a file that passes
+ * does what it says: a condition that could never be met, a path in a form that no request has, a
+ * header that something else writes are all refused, and not left for the first request to find.
+ *
+ * Nothing that passes here can make a head that is not one: names are tokens, values have no line
+ * breaks, targets are canonical. So the gateway copies them as they are.
+ */
+
 #include <stdio.h>
 #include <string.h>
 
@@ -77,6 +86,7 @@ static int check_path(const struct check *check, const char *key, struct span fo
     return settings_refuse_because(check->problem, route_line_of(check->read, key), key, why);
 }
 
+/* Without a port, and in small letters, as it is compared. */
 static bool host_is_valid(struct span host)
 {
     bool is_literal = span_starts_with(host, SPAN("[")) && span_ends_with(host, SPAN("]"));
@@ -111,6 +121,7 @@ static bool strip_fits(const struct gateway_route *route)
 
 /* --- what must be met --- */
 
+/* Any method passes through us but those two, which are answered before a route is looked for. */
 static int check_methods(const struct check *check)
 {
     const struct gateway_texts *methods = &check->route->methods;
@@ -174,11 +185,13 @@ static int check_answer(const struct check *check)
     return 0;
 }
 
+/* Where a client is sent is put together from this and the rest of its path. A query or a fragment
+ * in it would end up in the middle. */
 static int check_redirect(const struct check *check)
 {
     static const unsigned statuses[] = { 301, 302, 303, 307, 308 };
     const struct gateway_route *route = check->route;
-    struct span to = span_of(route->redirect_to), rest = to;
+    struct span to = span_of(route->redirect_to), rest;
     if (!to.data)
         return refuse_value(check, "redirect.to", SPAN_NULL);
     bool is_known = false;
@@ -252,6 +265,8 @@ static bool is_framing(enum http_name id)
     }
 }
 
+/* What forward_headers.c writes anew for every request, from what it may believe. A line of the
+ * file's beside it would be a second opinion. */
 static bool is_written_for_upstreams(enum http_name id)
 {
     switch ((int)id) {
@@ -285,6 +300,7 @@ static int check_name(const struct check *check, const char *key, struct span na
     return 0;
 }
 
+/* The lines of one head have a limit, as everything has: they are copied for every request. */
 static int check_fields(const struct check *check, const char *key,
                         const struct gateway_fields *fields, size_t *size)
 {
@@ -347,6 +363,7 @@ static bool was_given(const struct check *check, const char *section)
     return false;
 }
 
+/* A route without an end answers nobody, and of two ends one would be ignored. */
 static int check_kind(const struct check *check)
 {
     static const char *const kinds[] = { "service", "upstream", "answer.", "redirect." };

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * The keys of a route. The reader, the reference and the schema all come from this table; the order
+ * is that of the reference, and keys of one section stand together.
+ */
+
 #include <string.h>
 
 #include "daemon/settings_routes.h"
@@ -137,6 +142,7 @@ static void write_leaf(struct json_out *out, const struct route_setting *setting
     json_close(out, '}');
 }
 
+/* The schema's object for a section: its keys, and below it those with one dot more. */
 static void write_members(struct json_out *out, struct span section)
 {
     struct span last = SPAN_NULL;
@@ -166,6 +172,7 @@ static void write_members(struct json_out *out, struct span section)
     json_close(out, '}');
 }
 
+/* An alternative of which exactly one must hold. */
 static void write_required(struct json_out *out, struct span key)
 {
     json_open(out, '{');

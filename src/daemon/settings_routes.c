@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * A route is read in two steps. Here each value goes where its row of the table says, so that a key
+ * is known, given once, and of the right kind. What it says is judged by settings_check_route(),
+ * when the whole route is there and every key's line is known.
+ */
+
 #include "daemon/settings_routes.h"
 
 #include <stdio.h>
@@ -18,6 +24,7 @@ struct reader {
     struct route_read *read;
 };
 
+/* Aliases are resolved by libyaml: the same node may stand in several places. */
 static yaml_node_t *node_at(const struct reader *reader, yaml_node_item_t item)
 {
     return yaml_document_get_node(reader->document, item);
@@ -25,15 +32,14 @@ static yaml_node_t *node_at(const struct reader *reader, yaml_node_item_t item)
 
 /* One node, or those of a list. */
 struct items {
-    const yaml_node_t *one;
-    const yaml_node_item_t *start;
+    const yaml_node_t *node;
     size_t n;
 };
 
 static int items_of(const struct reader *reader, const struct route_setting *setting,
                     const yaml_node_t *node, struct items *ret_items)
 {
-    *ret_items = (struct items){ node, NULL, 1 };
+    *ret_items = (struct items){ node, 1 };
     if (node->type == YAML_SCALAR_NODE)
         return 0;
     size_t n = 0;
@@ -45,17 +51,20 @@ static int items_of(const struct reader *reader, const struct route_setting *set
     if (n > LIST_MAX)
         return settings_refuse(reader->problem, yaml_line(node), setting->key, SPAN("longer"),
                                "64 at most");
-    *ret_items = (struct items){ NULL, node->data.sequence.items.start, n };
+    *ret_items = (struct items){ node, n };
     return 0;
 }
 
 static const yaml_node_t *item_at(const struct reader *reader, const struct items *items, size_t i)
 {
-    return items->one ? items->one : node_at(reader, items->start[i]);
+    if (items->node->type != YAML_SEQUENCE_NODE)
+        return items->node;
+    return node_at(reader, items->node->data.sequence.items.start[i]);
 }
 
 /* --- kinds of values --- */
 
+/* The value of a header may be empty, its name may not; that is found out when it is judged. */
 static int read_text(const struct reader *reader, const struct route_setting *setting,
                      const yaml_node_t *node, const char **ret_text)
 {
@@ -138,6 +147,7 @@ static size_t count_lines(const struct reader *reader, const yaml_node_t *map)
     return n;
 }
 
+/* "X-A: [b, c]" is two fields of one name: lines of a head, which some names need apart. */
 static int read_fields(const struct reader *reader, const struct route_setting *setting,
                        const yaml_node_t *map, struct gateway_fields *ret_fields)
 {
@@ -168,6 +178,7 @@ static int read_fields(const struct reader *reader, const struct route_setting *
     return 0;
 }
 
+/* The row's offset points at a member of the kind that the row says. */
 static int read_value(const struct reader *reader, const struct route_setting *setting,
                       const yaml_node_t *node)
 {
@@ -218,6 +229,7 @@ static int refuse_key(const struct reader *reader, size_t line, const char *sect
 
 static int read_map(const struct reader *reader, const char *section, const yaml_node_t *map);
 
+/* Whether some key of the table begins with "match." or the like. */
 static bool is_section(const char *prefix)
 {
     for (size_t i = 0; i < settings_n_route_keys; i++) {
@@ -227,6 +239,7 @@ static bool is_section(const char *prefix)
     return false;
 }
 
+/* A key may be written nested or with its dots, as everywhere in the file. */
 static int read_pair(const struct reader *reader, const char *section, const yaml_node_t *key_node,
                      const yaml_node_t *value)
 {
@@ -262,7 +275,8 @@ static int read_map(const struct reader *reader, const char *section, const yaml
     }
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
          pair++) {
-        int r = read_pair(reader, section, node_at(reader, pair->key), node_at(reader, pair->value));
+        int r =
+            read_pair(reader, section, node_at(reader, pair->key), node_at(reader, pair->value));
         if (r)
             return r;
     }

@@ -37,9 +37,12 @@ struct span yaml_found(const yaml_node_t *node)
 static size_t quote(struct span found, char ret_text[80])
 {
     size_t size = found.size < 80 ? found.size : 80;
-    for (size_t i = 0; i < size; i++)
-        ret_text[i] =
-            (unsigned char)found.data[i] < ' ' || found.data[i] == 127 ? '?' : found.data[i];
+    for (size_t i = 0; i < size; i++) {
+        bool is_control = (unsigned char)found.data[i] < ' ' || found.data[i] == 127;
+        ret_text[i] = found.data[i];
+        if (is_control)
+            ret_text[i] = '?';
+    }
     return size;
 }
 

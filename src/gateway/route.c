@@ -66,6 +66,7 @@ struct route_table {
 
 /* --- the tree --- */
 
+/* Where the node is, or would be. The table is never more than half full, so runs are short. */
 static uint32_t *slot_of(const struct route_table *table, uint32_t parent, struct span segment)
 {
     uint64_t hash = hash_seeded(segment) + parent * 0x9e3779b97f4a7c15u;
@@ -79,9 +80,9 @@ static uint32_t *slot_of(const struct route_table *table, uint32_t parent, struc
 
 static uint32_t child_of(struct route_table *table, uint32_t parent, struct span segment)
 {
-    uint32_t *slot = slot_of(table, parent, segment);
-    if (*slot)
-        return *slot;
+    uint32_t *slot = slot_of(table, parent, segment), found = *slot;
+    if (found)
+        return found;
     *slot = table->n_nodes++;
     table->nodes[*slot] = (struct node){ .below = { NO_ROUTE, NO_ROUTE },
                                          .exact = { NO_ROUTE, NO_ROUTE },
@@ -101,6 +102,7 @@ static struct node *node_of(struct route_table *table, uint32_t root, struct spa
     return &table->nodes[at];
 }
 
+/* Routes come in their order, so a list is in theirs. */
 static void list_route(struct route_table *table, struct route_list *list, uint32_t route)
 {
     table->routes[route].next = NO_ROUTE;
@@ -120,6 +122,7 @@ static size_t count_segments(const char *path)
     return n;
 }
 
+/* Every segment may be a node of its own, and every host a root; there are seldom that many. */
 static void make_tree(struct route_table *table, const struct gateway_route *routes)
 {
     size_t n_nodes = 1;
@@ -217,6 +220,8 @@ static void keep_path(struct route_table *table, const struct gateway_route *fro
     }
 }
 
+/* All static endpoints of the table stand in one array, so that a worker keeps what it knows of them
+ * in one array too. */
 static void keep_upstream(struct route_table *table, const struct gateway_route *from,
                           struct route_upstream *ret_upstream)
 {
@@ -269,6 +274,7 @@ static struct span address_key(const struct address *address)
     return (struct span){ (const char *)&address->any, address->size };
 }
 
+/* By address: an upstream may have moved from one route to another, and stays then. */
 static void find_gone(struct route_table *table, const struct route_table *before)
 {
     struct map known;
@@ -455,8 +461,9 @@ static uint32_t walk_host(const struct route_table *table, const struct http_hea
     if (!host.size || host.size > sizeof(memory))
         return best;
     for (size_t i = 0; i < host.size; i++) {
-        char byte = host.data[i];
-        memory[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+        memory[i] = host.data[i];
+        if (memory[i] >= 'A' && memory[i] <= 'Z')
+            memory[i] |= 0x20;
     }
     host.data = memory;
     uint32_t root = *slot_of(table, PARENT_HOST, host);

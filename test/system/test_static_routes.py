@@ -164,7 +164,7 @@ def test_what_could_be_read_two_ways_is_refused(static, target):
     assert static.ask(target)[0].status == 400
 
 
-@pytest.mark.parametrize("target", ["/administrator", "/Admin", "/x/admin", "/admi"])
+@pytest.mark.parametrize("target", ["/administrator", "/Admin", "/x/admin", "/a"])
 def test_others_are_not_denied(static, target):
     assert static.seen(target)[:2] == ("two", target)
 
