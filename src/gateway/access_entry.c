@@ -56,7 +56,7 @@ static const struct {
 };
 
 #define ADD_LIMIT(id, name, limit) +(limit) + sizeof(name) * 2 + 8
-_Static_assert(0 STRINGS(ADD_LIMIT) + 2 * ADDRESS_TEXT_MAX + 512 < ACCESS_LINE_MAX,
+_Static_assert(0 STRINGS(ADD_LIMIT) + (size_t)2 * ADDRESS_TEXT_MAX + 512 < ACCESS_LINE_MAX,
                "a line has room for all strings at their limit, and their names once more");
 
 /* The line, and the string under way, which ends before `limit`. */
@@ -94,7 +94,7 @@ static void put_long_uint(struct line *line, uint64_t value)
 static inline void put_three(struct line *line, unsigned value)
 {
     *line->at++ = (char)('0' + value / 100);
-    memcpy(line->at, digit_pairs + value % 100 * 2, 2);
+    memcpy(line->at, digit_pairs + (size_t)(value % 100) * 2, 2);
     line->at += 2;
 }
 
@@ -389,9 +389,9 @@ static void put_cut(struct line *line)
     for (unsigned i = 0; i < N_STRINGS; i++) {
         if (!(line->cut & 1u << i))
             continue;
-        struct span key = span_first(strings[i].key, strings[i].key.size - 2);
+        struct span key = strings[i].key; /* without its comma, colon and quote */
         *line->at++ = separator;
-        put(line, span_from(key, 1));
+        put(line, (struct span){ key.data + 1, key.size - 3 });
         separator = ',';
     }
     *line->at++ = ']';

@@ -146,19 +146,24 @@ static bool ends_line(const struct span parts[2], size_t size)
                                  : parts[1].data[size - parts[0].size - 1] == '\n';
 }
 
-/* What the ring holds now. Its worker may go on for ever, and others wait. */
-static enum access_written drain_ring(struct access_log *log, struct access_ring *ring)
+/* What the ring holds now; its worker may go on for ever, and others wait. *ret_any tells whether
+ * there was anything. */
+static enum access_written drain_ring(struct access_log *log, struct access_ring *ring,
+                                      bool *ret_any)
 {
     struct span parts[2];
-    size_t left = access_ring_peek(ring, parts);
+    size_t left = ring->data ? access_ring_peek(ring, parts) : 0;
+    *ret_any = *ret_any || left;
     while (left > 0) {
         size_t size;
         enum access_written r =
             access_target_write(log->target, parts, clock_wall(log->clock), &size);
+        if (r == ACCESS_BLOCKED || r == ACCESS_FAILED) {
+            log->error = r == ACCESS_FAILED ? errno : 0;
+            return r;
+        }
         if (r == ACCESS_TOO_BIG)
             atomic_fetch_add_explicit(&log->n_lost, 1, memory_order_relaxed);
-        else if (r != ACCESS_WRITTEN)
-            return r;
         if (size > 0)
             log->is_mid_line = !ends_line(parts, size);
         access_ring_consume(ring, size);
@@ -168,22 +173,15 @@ static enum access_written drain_ring(struct access_log *log, struct access_ring
     return ACCESS_WRITTEN;
 }
 
-/* Every ring once, from the one that was left in the middle; *ret_any tells whether there was
- * anything. Without a target, what comes waits for the next one. */
+/* Every ring once, from the one that was left in the middle. Without a target, what comes waits
+ * for the next one. */
 static enum access_written drain(struct access_log *log, bool *ret_any)
 {
     *ret_any = false;
     for (unsigned i = 0; log->target && i <= log->n_writers; i++) {
-        struct access_ring *ring = ring_at(log, log->at);
-        struct span parts[2];
-        if (ring->data && access_ring_peek(ring, parts)) {
-            *ret_any = true;
-            enum access_written r = drain_ring(log, ring);
-            if (r != ACCESS_WRITTEN) {
-                log->error = r == ACCESS_FAILED ? errno : 0;
-                return r;
-            }
-        }
+        enum access_written r = drain_ring(log, ring_at(log, log->at), ret_any);
+        if (r != ACCESS_WRITTEN)
+            return r;
         log->at = (log->at + 1) % (log->n_writers + 1);
     }
     log->error = 0;
