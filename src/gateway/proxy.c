@@ -135,7 +135,7 @@ static void on_abort(struct http_exchange *exchange)
 
 static bool is_body_congested(const struct request *request)
 {
-    uint64_t max = request->epoch->view->limits.client.max_buffered;
+    uint64_t max = request->epoch->view->limits.client.max_buffered / 2; /* and one receive */
     return http_call_unsent(&request->call) > (max < HTTP_SEND_MARK ? max : HTTP_SEND_MARK);
 }
 

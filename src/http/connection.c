@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "http/relay.h"
 
+#define SLOW_RECEIVE_SIZE 16384u
 #define READS_PER_RUN 4u /* then it is the others' turn */
 
 static nsec earlier(nsec a, nsec b)
@@ -393,6 +394,18 @@ static void connection_end_of_input(struct connection *connection)
     }
 }
 
+/* What a receive brings more than its taker has room for is kept, so a body that had to wait for
+ * its taker once comes in small pieces. */
+static size_t receive_size(const struct connection *connection)
+{
+    const struct exchange *exchange = connection->exchange;
+    if (likely(connection->input != INPUT_BODY))
+        return INLET_RECEIVE_SIZE;
+    uint64_t max = connection->server->settings.max_buffered / 2;
+    size_t size = exchange->was_paused ? SLOW_RECEIVE_SIZE : INLET_RECEIVE_SIZE;
+    return max < size ? (size_t)max : size;
+}
+
 /* Uses what there is; true when it is worth calling again. */
 static bool connection_advance(struct connection *connection, unsigned *n_reads)
 {
@@ -422,7 +435,7 @@ static bool connection_advance(struct connection *connection, unsigned *n_reads)
     }
 
     struct span bytes;
-    switch (inlet_receive(in, connection->watch.fd, server->hot, INLET_RECEIVE_SIZE,
+    switch (inlet_receive(in, connection->watch.fd, server->hot, receive_size(connection),
                           &server->spares, &bytes)) {
     case INLET_BYTES: {
         size_t used = connection_use(connection, bytes);

@@ -138,8 +138,9 @@ struct exchange {
     bool has_trailers;    /* the last chunk has been written, with what follows it */
     bool keeps_alive;
     bool is_responded, is_paused, is_finished;
-    bool is_shut; /* the client has been told that nothing follows */
-    bool is_gone; /* the client takes nothing any more; on_abort is due */
+    bool was_paused; /* at any time in this body */
+    bool is_shut;    /* the client has been told that nothing follows */
+    bool is_gone;    /* the client takes nothing any more; on_abort is due */
 
     /* From here on nothing is cleared for the next request. */
     struct list warm_link;

@@ -41,7 +41,7 @@ void http_pause(struct http_exchange *exchange)
     struct exchange *self = exchange_of(exchange);
     if (self->is_paused)
         return;
-    self->is_paused = true;
+    self->is_paused = self->was_paused = true;
     self->paused_at = loop_now(loop_of(self));
 }
 

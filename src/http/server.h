@@ -47,7 +47,7 @@ struct http_settings {
     uint64_t body_min_rate;     /* bytes per second of a request body, 1024; 0 = none */
     nsec body_grace;            /* before the rate counts, 5 s */
     uint64_t max_body;          /* of a request, 0 = no limit */
-    uint64_t max_buffered;      /* of an answer on its way, for one connection, 256 KiB */
+    uint64_t max_buffered;      /* kept for one connection, 256 KiB; 8 KiB at least */
     unsigned max_requests;      /* per connection, 100,000 */
     unsigned max_connections;   /* in the census, 16,384 */
     unsigned max_per_address;   /* connections of one address in the census, 0 = no limit */

@@ -280,6 +280,43 @@ def test_a_service_that_does_not_answer_in_time(make_daemon, name, upstreams):
         assert client.body(head) == b"ab"
 
 
+def test_an_instance_that_cannot_be_connected_to_is_passed_over(make_daemon, name, service):
+    """Its queue is full: whoever connects gets no answer, not even a refusal."""
+    daemon = make_daemon(gateway="  upstream: { connect_timeout: 300ms }\n")
+    deaf = Upstream()
+    deaf.listener.listen(0)
+    host, _, port = deaf.address.rpartition(":")
+    fillers = [socket.socket() for _ in range(3)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex((host, int(port)))
+    daemon.register(name, "i1", deaf.address, "1.0.0")
+    daemon.register(name, "i2", service(name="live").address, "1.0.0")
+    for method in ("GET", "POST") * 3:
+        answer = daemon.edge_get(f"/api/{name}/", method=method, body=b"hi")
+        assert (answer.status, answer.json["service"]) == (200, "live")
+    for one in (deaf, *fillers):
+        one.close()
+
+
+def test_a_deadline_shrinks_from_try_to_try(shared, name, upstreams):
+    """What travels on is what is left, and when nothing is the caller is told."""
+    one, two = upstreams(2)
+    with Wire.connect(shared.internal) as client:
+        client.get(f"/api/{name}/", "Sarsen-Deadline: 3000")
+        first = first_asked(one, two)
+        service, head = first.request()
+        left = int(head.get("sarsen-deadline"))
+        assert 2000 < left <= 3000
+        threading.Event().wait(0.3)
+        service.close()
+        service, head = (two if first is one else one).request()
+        assert int(head.get("sarsen-deadline")) <= left - 300
+        head, body = client.answer()
+        assert head.status == 504 and b"in time" in body
+        assert service.rest() == b""
+
+
 def test_the_time_a_body_takes_is_not_the_service_s(make_daemon, name, upstreams):
     daemon = make_daemon(gateway="  upstream: { answer_timeout: 300ms }\n")
     upstream, = upstreams(1, daemon)

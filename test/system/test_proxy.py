@@ -427,6 +427,21 @@ def test_events_arrive_one_by_one(shared, name, upstream):
         assert client.body(head) == b""
 
 
+def test_events_without_framing_arrive_one_by_one(shared, name, upstream):
+    """Services in some frameworks end a stream with its connection."""
+    with Wire.connect(shared.edge) as client:
+        client.get(f"/api/{name}/", "Accept: text/event-stream")
+        service, _ = upstream.request()
+        service.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        head = client.head()
+        for n in range(10):
+            event = b"data: %d\n\n" % n
+            service.send(event)
+            assert client.chunk() == event
+        service.close()
+        assert client.body(head) == b""
+
+
 def test_a_request_body_arrives_as_it_is_sent(shared, name, upstream):
     with Wire.connect(shared.edge) as client:
         client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
