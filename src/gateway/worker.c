@@ -15,6 +15,13 @@ struct reported_bom {
     char id[BOM_ID_SIZE + 1];
 };
 
+/* In a round of `n`: views come often, and the first instance must not get the first request after
+ * each. */
+static uint32_t somewhere(struct worker *worker, uint32_t n)
+{
+    return n > 1 ? worker_random(worker, 1)[0] % n : 0;
+}
+
 static struct epoch *epoch_new(struct worker *worker, struct note_view *note)
 {
     const struct endpoints *endpoints = note->view->endpoints;
@@ -30,12 +37,13 @@ static struct epoch *epoch_new(struct worker *worker, struct note_view *note)
         mem_new_array(uint32_t, endpoints->n_groups + route_table_n_upstreams(routes) + 1);
     epoch->n_users = 1;
     map_init(&epoch->reported);
-    /* Somewhere in the round: views come often, and the first instance must not get the first
-     * request after each. */
-    for (uint32_t i = 0; i < endpoints->n_groups; i++) {
-        uint32_t n = endpoints->groups[i].n;
-        if (n > 1)
-            epoch->cursors[i] = worker_random(worker, 1)[0] % n;
+    for (uint32_t i = 0; i < endpoints->n_groups; i++)
+        epoch->cursors[i] = somewhere(worker, endpoints->groups[i].n);
+    for (unsigned i = 0; i < route_table_size(routes); i++) {
+        const struct route_action *action = route_action(routes, i);
+        if (action->kind == ROUTE_UPSTREAM)
+            epoch->cursors[endpoints->n_groups + action->upstream.number] =
+                somewhere(worker, action->upstream.n);
     }
     return epoch;
 }

@@ -275,7 +275,7 @@ def test_header_rules(static):
     assert head.all("set-cookie") == ["a=b"] and len(head.all("date")) == 1
 
 
-def test_a_service_s_route_has_rules_too(static, play):
+def test_a_service_s_route_has_rules_too(static):
     real = Played(echo("real"))
     static.daemon.register("real", "i1", real.address, "1.0.0")
     name, target, fields, head = static.seen("/service/x?y")
@@ -369,3 +369,40 @@ def test_a_kept_connection_that_died_is_not_the_client_s_trouble(static):
         wire, _ = static.played.request()
         wire.send(reply("200 OK", b"second"))
         assert client.answer()[1] == b"second"
+
+
+# --- beside other parts ---
+
+def test_what_the_access_log_says(make_daemon, tmp_path):
+    path = tmp_path / "access.log"
+    up, dead = Played(echo("up")), free_address()
+    daemon = make_daemon("routes:\n  - { match: { prefix: /no }, answer: { status: 403 } }\n"
+                         "  - { match: { prefix: /go }, redirect: { to: /no } }\n"
+                         f"  - {{ match: {{ prefix: /dead }}, upstream: {dead} }}\n"
+                         f"  - {{ upstream: [{dead}, {up.address}] }}\n",
+                         gateway=f"  access_log: {path}\n")
+    for target in ("/no/x", "/go/x", "/dead", "/up", "/up2"):
+        daemon.edge_get(target)
+    lines = daemon.eventually(
+        lambda: (found := [json.loads(line) for line in path.read_text().splitlines()])
+        and len(found) == 5 and found)
+    by_path = {line["path"]: line for line in lines}
+    assert [by_path[path]["status"] for path in ("/no/x", "/go/x", "/dead", "/up")] == [
+        403, 308, 503, 200]
+    assert by_path["/dead"]["upstream"] == dead and by_path["/dead"]["fault"] == "connect"
+    assert by_path["/up"]["upstream"] == by_path["/up2"]["upstream"] == up.address
+    assert "upstream" not in by_path["/no/x"] and "trace_id" in by_path["/up"]
+    assert not [line for line in lines if "service" in line or "customer" in line or "bom" in line]
+    up.close()
+
+
+def test_a_service_registered_where_a_static_upstream_is(make_daemon):
+    up = Played(echo("up"))
+    daemon = make_daemon(f"routes: [ {{ match: {{ prefix: /s }}, upstream: {up.address} }} ]\n")
+    daemon.register("orders", "i1", up.address, "1.0.0")
+    for _ in range(3):
+        assert "Sarsen-Bom" not in daemon.edge_get("/s/x").headers
+        assert daemon.edge_get("/api/orders/x").headers["Sarsen-Contract"] == "orders@1"
+    daemon.call("DELETE", "/v1/services/orders/instances/i1", token=False)
+    assert daemon.edge_get("/s/x").status == 200
+    up.close()
