@@ -63,8 +63,10 @@ static bool is_octet(char byte)
  * ever. */
 static bool is_plain(struct span value)
 {
+    if (!value.size)
+        return false;
     const char *end = value.data + value.size;
-    return value.size && scan_host(value.data, end) == end;
+    return scan_host(value.data, end) == end;
 }
 
 /* Decodes into `memory`. What it stands for must be text that may go on: UTF-8 without control
