@@ -147,8 +147,26 @@ static int parse_request_line(struct parser *parser, struct http_head *head)
     return HTTP1_OK;
 }
 
+/* Takes the status line that nearly all responses have. */
+static inline bool take_plain_status_line(struct parser *parser, struct http_head *head)
+{
+    static const struct span plain = SPAN("HTTP/1.1 200 OK\r\n");
+    const char *line = parser->at;
+    if ((size_t)(parser->end - line) < plain.size || parser->max_line < plain.size ||
+        memcmp(line, plain.data, plain.size) != 0)
+        return false;
+
+    head->minor_version = 1;
+    head->status = 200;
+    head->reason = (struct span){ line + plain.size - 4, 2 };
+    parser->at = parser->line = line + plain.size;
+    return true;
+}
+
 static int parse_status_line(struct parser *parser, struct http_head *head)
 {
+    if (likely(take_plain_status_line(parser, head)))
+        return HTTP1_OK;
     const char *version = parser->at, *code = version + 9;
     if (parser->end - version < 13)
         return need_more(parser);
@@ -201,16 +219,16 @@ static inline bool read_name(const char *name, size_t *ret_size, enum http_name 
         return false;
 
     /* Setting bit 5 makes capitals small. No byte but a control turns into one of a name by it. */
-    unsigned size = (unsigned)__builtin_ctz(colons);
+    unsigned size = first_bit(colons);
     enum http_name id = http1_name_guess(name, size);
     bytes16 ours = bytes16_load(http1_name_lines[id]);
     unsigned differences = ~bytes16_bits((bytes16)((bytes | 0x20) == ours));
     *ret_size = size;
     *ret_id = id;
-    if (likely((unsigned)__builtin_ctz(differences) > size))
+    if (likely(first_bit(differences) > size))
         return true;
     *ret_id = HTTP_OTHER;
-    return (unsigned)__builtin_ctz(~bytes16_in_name(bytes)) == size;
+    return first_bit(~bytes16_in_name(bytes)) == size;
 }
 
 /* Takes a line that is as nearly all lines are: a short name of ordinary bytes, one space, a value

@@ -100,6 +100,12 @@ static inline bytes16 bytes16_lower(bytes16 bytes)
     return bytes | ((bytes16)(bytes > 0x40) & 0x20);
 }
 
+/* Where the first bit stands; there is one. */
+static inline unsigned first_bit(uint64_t bits)
+{
+    return (unsigned)__builtin_ctzll(bits);
+}
+
 /* The bytes of a row of `n` that ends with `last`: moved so that this is the highest of all signed
  * numbers. */
 static inline bytes16 bytes16_in_row(bytes16 bytes, uint8_t last, uint8_t n)
@@ -137,7 +143,7 @@ static inline const char *scan_token(const char *at, const char *end)
     for (; at < end; at += 16) {
         unsigned others = ~bytes16_in_name(bytes16_load_upto(at, end)) & 0xffff;
         if (others)
-            return scan_class(at + __builtin_ctz(others), end, CLASS_TOKEN);
+            return scan_class(at + first_bit(others), end, CLASS_TOKEN);
     }
     return end;
 }
@@ -152,7 +158,7 @@ static inline const char *scan_value(const char *at, const char *end)
             at += 16;
             continue;
         }
-        at += __builtin_ctz(controls);
+        at += first_bit(controls);
         if (at == end || *at != '\t')
             return at;
         at++;
@@ -209,7 +215,7 @@ static inline const char *stops_next(struct stops *stops, const char *at)
         size_t offset = (size_t)(at - stops->block);
         uint64_t bits = offset < 64 ? stops->bits >> offset : 0;
         if (likely(bits))
-            return at + __builtin_ctzll(bits);
+            return at + first_bit(bits);
         if (offset < 64)
             at = stops->block + 64;
         if (at >= stops->end)
@@ -230,7 +236,7 @@ static inline const char *scan_host(const char *at, const char *end)
     for (; at < end; at += 16) {
         unsigned others = ~bytes16_in_host(bytes16_load_upto(at, end)) & 0xffff;
         if (others)
-            return scan_class(at + __builtin_ctz(others), end, CLASS_HOST);
+            return scan_class(at + first_bit(others), end, CLASS_HOST);
     }
     return end;
 }
@@ -243,7 +249,7 @@ static inline const char *scan_target(const char *at, const char *end)
         bytes16 visible = (bytes16)((signed16)(bytes + 1) > 0x21); /* without DEL */
         unsigned others = ~bytes16_bits(visible & (bytes16)(bytes != '#')) & 0xffff;
         if (others)
-            return at + __builtin_ctz(others);
+            return at + first_bit(others);
     }
     return end;
 }

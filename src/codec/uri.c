@@ -29,7 +29,7 @@ static const char *end_of_plain_path(struct span text)
         /* "-", ".", "/" and the digits stand in one row. */
         bytes16 plain =
             bytes16_letter(bytes) | bytes16_in_row(bytes, '9', 13) | (bytes16)(bytes == '_');
-        unsigned n_plain = (unsigned)__builtin_ctz(~bytes16_bits(plain));
+        unsigned n_plain = first_bit(~bytes16_bits(plain));
 
         unsigned slashes = bytes16_bits((bytes16)(bytes == '/'));
         unsigned slashes_and_dots = bytes16_bits((bytes16)((bytes | 1) == '/'));
