@@ -3,7 +3,7 @@
 
 BUILD ?= asan
 
-.PHONY: all test unit system bench demo demo-check lint format fuzz docs install clean
+.PHONY: all test unit system bench demo demo-check lint format fuzz conformance docs install clean
 
 all:
 	@tools/install build
@@ -39,6 +39,10 @@ format:
 fuzz:
 	@tools/install build test
 	@tools/fuzz.sh
+
+conformance: all
+	@tools/install build test peers
+	@PYTHONPATH=test:test/system /usr/bin/python3 -m conformance.compare
 
 docs: all
 	@build/sarsen config reference > docs/operate/config.md

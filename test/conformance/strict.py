@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ ]+) (HTTP/\d\.\d)")
-STATUS_LINE = re.compile(rb"(HTTP/\d\.\d) ([1-9]\d\d)(?: ([^\r\n]*))?")
+STATUS_LINE = re.compile(rb"(HTTP/\d\.\d) (\d\d\d)(?: ([^\r\n]*))?")
 TARGET = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})+")
 CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,16})"
@@ -103,7 +103,7 @@ def read_chunks(data, message):
     message.trailers = read_fields(lines, message)
     for name, _ in message.trailers:
         if name in NEVER_IN_TRAILERS:
-            message.faults.append(f"9110 6.5.1: {name} as a trailer")
+            message.doubts.append(f"9110 6.5.1: {name} as a trailer")
     return rest
 
 
@@ -202,9 +202,8 @@ def read_response(data, method, is_at_end):
         message.faults.append(f"9112 4: not a status line {lines[0][:80]!r}")
     message.fields = read_fields(lines[1:], message)
     framing = judge_framing(message)
-    is_bodyless = message.status < 200 or message.status == 204
-    if is_bodyless and message.status and (message.all("transfer-encoding")
-                                           or message.all("content-length")):
+    is_bodyless = 100 <= message.status < 200 or message.status == 204
+    if is_bodyless and (message.all("transfer-encoding") or message.all("content-length")):
         message.faults.append(f"9110 8.6, 9112 6.1: {message.status} with framing fields")
     if is_bodyless or message.status == 304 or method == "HEAD":
         message.framing = "none"

@@ -98,6 +98,12 @@ def answer(status, *checks, closes=None):
     return verdict
 
 
+def unserved(seen):
+    """Refused or waited for; not passed on as complete."""
+    return common(seen) or (f"was passed on: {seen.requests[0].start[:80]!r}" if seen.requests
+                            else None)
+
+
 def either(*verdicts):
     def verdict(seen):
         faults = [one(seen) for one in verdicts]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines of a request's head: their bytes, names, Host, what belongs to one connection, limits."""
+import re
+
 from conformance.table import CL5, Case, Group, get, post, smuggled
 from conformance.verdicts import (
     answer,
@@ -23,8 +25,8 @@ def bad(name, section, says, request, must=None, house=400, safe=None):
 def spaced(name):
     """A field with a byte that may have become a space, and no other."""
     def check(seen):
-        found = seen.requests[0].all(name)
-        return None if not found or found in (["a b"], ["a  b"]) else f"{name} went on as {found}"
+        found = seen.requests[0].get(name)
+        return None if not found or re.fullmatch("a +b", found) else f"{name} went on as {found}"
     return check
 
 
@@ -54,7 +56,7 @@ LINES = [
     bad("cr-hides-field", "RFC 9112 2.2", "a bare CR that might start a field",
         post("X-A: b\rContent-Length: 5", "Content-Length: 0")),
     bad("crcrlf", "RFC 9112 2.2", "CR CR LF ends the head",
-        b"GET /x HTTP/1.1\r\nHost: a.test\r\n\r\r\n"),
+        b"GET /x HTTP/1.1\r\nHost: a.test\r\n\r\r\n\r\n"),
     bad("nul-value", "RFC 9110 5.5", "a NUL in a value", get("X-A: a\0b"), must=OR_SPACE),
     bad("nul-name", "RFC 9110 5.1", "a NUL in a name", get("X\0A: b")),
     bad("nul-start", "RFC 9112 3", "a NUL in the target",
@@ -134,7 +136,7 @@ NAMES = [
          must=forward(sent_members("x-a", "1", "2", "3"))),
     Case("cookies", "RFC 9110 5.3", "two Cookie lines are not joined by a comma",
          get("Cookie: a=b", "Cookie: c=d"),
-         must=either(forward(sent("cookie", "a=b", "c=d")), forward(sent("cookie", "a=b; c=d")))),
+         safe=either(forward(sent("cookie", "a=b", "c=d")), forward(sent("cookie", "a=b; c=d")))),
     Case("duplicate-auth", "RFC 9110 5.3", "a field that is no list, twice: both or none",
          get("Authorization: Basic YTpi", "Authorization: Basic Yzpk"),
          safe=either(refuse(), forward(sent("authorization", "Basic YTpi", "Basic Yzpk")))),
@@ -257,17 +259,19 @@ HOPS = [
          safe=either(refuse(), forward(unsent("x-a"))), house=refuse(400)),
     Case("nominated-space", "RFC 9110 7.6.1", "two words are no token",
          get("Connection: X-A X-B"), must=either(forward(), refuse()), house=refuse(400)),
-    hop("keep-alive", ["Connection: keep-alive", "Keep-Alive: timeout=5"], ["keep-alive"],
-        "Keep-Alive, not named", cls="safe"),
-    hop("keep-alive-named", ["Connection: keep-alive", "Keep-Alive: timeout=5"], ["keep-alive"],
-        "Keep-Alive, named as it is"),
+    Case("keep-alive", "RFC 9110 7.6.1", "Keep-Alive, not named",
+         get("Keep-Alive: timeout=5"), safe=forward(unsent("keep-alive"))),
+    Case("keep-alive-named", "RFC 9110 7.6.1", "Keep-Alive, named as it is",
+         get("Connection: keep-alive", "Keep-Alive: timeout=5"),
+         must=forward(unsent("keep-alive"))),
     hop("proxy-connection", ["Proxy-Connection: keep-alive"], ["proxy-connection"],
         "Proxy-Connection", cls="safe"),
     hop("proxy-authorization", ["Proxy-Authorization: Basic YTpi"], ["proxy-authorization"],
         "Proxy-Authorization is for a proxy", section="RFC 9110 11.7.2", cls="house"),
     hop("te", ["Connection: TE", "TE: trailers, deflate"], [], "TE, named"),
     hop("te-unnamed", ["TE: gzip"], ["te"], "TE, not named", cls="safe"),
-    hop("upgrade", ["Connection: upgrade", "Upgrade: foo"], ["upgrade"], "Upgrade, named"),
+    hop("upgrade", ["Connection: upgrade", "Upgrade: foo"], ["upgrade"], "Upgrade, named",
+        cls="house"),
     hop("upgrade-unnamed", ["Upgrade: foo"], ["upgrade"], "Upgrade, not named", cls="safe"),
     hop("http2-settings", ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c",
                            "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"],
@@ -286,39 +290,40 @@ def many(count, size=1):
     return get(*[f"X-{n}: {'a' * size}" for n in range(count)])
 
 
+TOO_LARGE = either(refuse(*range(400, 500)), forward())
 LIMITS = [
     Case("target-8000", "RFC 9112 3", "a request line of 8,000 bytes is taken",
          get(line="GET /" + "a" * 7980 + " HTTP/1.1"), safe=forward()),
     Case("target-long", "RFC 9112 3", "a target that is too long: 414",
-         get(line="GET /" + "a" * 70000 + " HTTP/1.1"), must=refuse(414, 400, 431),
-         safe=refuse(414), house=refuse(414)),
+         get(line="GET /" + "a" * 70000 + " HTTP/1.1"), must=either(refuse(414), forward()),
+         house=refuse(414)),
     Case("target-9000", "RFC 9112 3", "a request line of 9,000 bytes",
          get(line="GET /" + "a" * 9000 + " HTTP/1.1"), house=refuse(414)),
     Case("method-long", "RFC 9112 3", "a method longer than any",
-         get(line="A" * 9000 + " /x HTTP/1.1"), must=refuse(), safe=refuse(400, 414, 501)),
+         get(line="A" * 9000 + " /x HTTP/1.1"), safe=refuse(400, 414, 501)),
     Case("field-long", "RFC 9110 5.4", "a field that is too long: 4xx",
-         get("X-A: " + "a" * 100000), must=refuse(*range(400, 500)), safe=refuse(431, 400),
+         get("X-A: " + "a" * 100000), must=TOO_LARGE, safe=refuse(431, 400),
          house=refuse(431)),
     Case("field-9000", "RFC 9110 5.4", "a field of 9,000 bytes", get("X-A: " + "a" * 9000),
          house=refuse(431)),
     Case("field-4000", "RFC 9110 5.4", "a field of 4,000 bytes is taken",
          get("X-A: " + "a" * 4000), safe=forward(sent("x-a", "a" * 4000))),
     Case("name-long", "RFC 9110 5.4", "a name that is too long: 4xx",
-         get("X" * 100000 + ": a"), must=refuse(*range(400, 500))),
+         get("X" * 100000 + ": a"), must=TOO_LARGE),
     Case("fields-60", "RFC 9110 5.4", "sixty fields are taken", many(60), safe=forward()),
     Case("fields-101", "RFC 9110 5.4", "a hundred and one fields", many(101), house=refuse(431)),
     Case("fields-5000", "RFC 9110 5.4", "five thousand fields: 4xx", many(5000),
-         must=refuse(*range(400, 500)), house=refuse(431)),
+         must=TOO_LARGE, house=refuse(431)),
     Case("head-large", "RFC 9110 5.4", "a head of 200,000 bytes: 4xx", many(50, 4000),
-         must=refuse(*range(400, 500)), house=refuse(431)),
+         must=TOO_LARGE, house=refuse(431)),
     Case("head-40k", "RFC 9110 5.4", "a head of 40,000 bytes", many(10, 4000),
          house=refuse(431)),
     Case("too-long-hides", "RFC 9112 9.3", "nothing behind a head that was refused is read",
-         get("X-A: " + "a" * 100000) + smuggled(), must=refuse(*range(400, 500))),
+         get("X-A: " + "a" * 100000) + smuggled(), must=TOO_LARGE),
     Case("empty-lines", "RFC 9112 2.2", "empty lines without end are not waited for",
          b"\r\n" * 100000, safe=refuse(), answers=1, methods=("GET",)),
     Case("host-long", "RFC 9110 5.4", "a Host of 70,000 bytes",
-         get(host="Host: " + "a" * 70000), must=refuse(*range(400, 500))),
+         get(host="Host: " + "a" * 70000), must=TOO_LARGE),
     Case("query-2000", "RFC 9110 4.1", "a query of 2,000 bytes arrives as it is",
          get(line="GET /x?" + "a" * 2000 + " HTTP/1.1"), must=forward(target("/x?" + "a" * 2000))),
     Case("answered", "RFC 9110 15", "what was refused was answered", get("X-A: " + "a" * 100000),

@@ -13,6 +13,8 @@ from conformance.verdicts import (
     trailer,
 )
 
+FAULT = answer(tuple(range(500, 600)))  # 502 suits best, and no RFC demands it in general
+
 
 def case(name, section, says, response, fields=(), line="GET /x HTTP/1.1", **more):
     return Case(name, section, says, get(*fields, line=line), response=response, **more)
@@ -26,8 +28,8 @@ def raw(start):
 def bad(name, says, start, section="RFC 9112 4", must=None):
     """Answered with 502, or in the grammar."""
     return case(name, section, says, raw(start),
-                must=must or either(answer(502), answer(tuple(range(200, 600)))),
-                safe=answer(502), house=answer(502))
+                must=must or answer(tuple(range(200, 600))),
+                safe=FAULT, house=answer(502))
 
 
 STATUS = [
@@ -46,11 +48,11 @@ STATUS = [
     bad("no-status", "no status", "HTTP/1.1"),
     bad("minus", "a negative status", "HTTP/1.1 -20 OK"),
     bad("hex", "a status with a letter", "HTTP/1.1 2a0 OK"),
-    bad("zero", "a status of 000", "HTTP/1.1 000 OK", "RFC 9110 15"),
-    bad("below", "a status below 100", "HTTP/1.1 099 OK", "RFC 9110 15"),
     case("six-hundred", "RFC 9110 15", "a status of 600 is treated as 5xx",
          reply("Content-Length: 2", status="600 What", body="ok"),
          safe=answer(tuple(range(500, 700)))),
+    *[case(f"status-{text}", "RFC 9110 15", f"a status of {text} is treated as 5xx", raw(
+        f"HTTP/1.1 {text} OK"), safe=FAULT, house=answer(502)) for text in ("000", "099")],
     bad("two-spaces", "two spaces before the status", "HTTP/1.1  200 OK"),
     bad("tab", "a tab before the status", "HTTP/1.1\t200 OK"),
     bad("leading-space", "a space before it", " HTTP/1.1 200 OK"),
@@ -67,25 +69,25 @@ STATUS = [
     case("simple", "RFC 9112 4", "an answer without a head", (b"hello", CLOSE), must=answer(502)),
     case("long", "RFC 9112 4", "a status line of 100,000 bytes",
          (b"HTTP/1.1 200 " + b"a" * 100000 + b"\r\nContent-Length: 2\r\n\r\nok", CLOSE),
-         safe=answer(502)),
+         safe=FAULT),
     case("empty-first", "RFC 9112 2.2", "an empty line before it",
-         (b"\r\n" + OK, CLOSE), must=either(answer(502), answer(200, got_body(b"ok")))),
+         (b"\r\n" + OK, CLOSE), must=either(FAULT, answer(200, got_body(b"ok")))),
     case("lf", "RFC 9112 2.2", "bare LFs", (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", CLOSE),
-         must=either(answer(502), answer(200, got_body(b"ok"))), safe=answer(502)),
+         must=either(FAULT, answer(200, got_body(b"ok"))), safe=FAULT),
 ]
 
 
 def field(name, section, says, line, must=None, **more):
     """An answer with that line among its fields."""
     head = b"HTTP/1.1 200 OK\r\n" + line.encode("latin-1") + b"\r\nContent-Length: 2\r\n\r\nok"
-    return case(name, section, says, head, must=must or answer(502), house=answer(502), **more)
+    return case(name, section, says, head, must=must or FAULT, house=answer(502), **more)
 
 
 def clean(name):
     """A byte that may have become a space, and no other."""
     def check(seen):
-        found = seen.answer.all(name)
-        return None if found in ([], ["a b"], ["a  b"]) else f"{name} came as {found}"
+        found = seen.answer.get(name)
+        return None if not found or re.fullmatch("a +b", found) else f"{name} came as {found}"
     return check
 
 
@@ -103,31 +105,32 @@ FIELDS = [
     field("folded-length", "RFC 9112 5.2", "a folded length", "X-B: b\r\nX-A: a\r\n b",
           must=OR_SPACE),
     field("folded-first", "RFC 9112 2.2", "white space before the first field", " X-A: b",
-          must=either(answer(502), answer(200, not_got("x-a")))),
-    field("nul", "RFC 9110 5.5", "a NUL in a value", "X-A: a\0b", must=OR_SPACE),
-    field("cr", "RFC 9110 5.5", "a bare CR in a value", "X-A: a\rb", must=OR_SPACE),
+          must=either(FAULT, answer(200, not_got("x-a")))),
+    field("nul", "RFC 9110 5.5", "a NUL in a value", "X-A: a\0b", must=either(FAULT, OR_SPACE)),
+    field("cr", "RFC 9110 5.5", "a bare CR in a value", "X-A: a\rb", must=either(FAULT, OR_SPACE)),
     field("cr-splits", "RFC 9110 5.5", "a bare CR that might start a field",
           "X-A: a\rX-Smuggled: b", must=either(
               answer(502), answer(200, not_got("x-smuggled"),
-                                  lambda seen: "a CR came" if b"\rX-Smug" in seen.raw else None))),
+                                  lambda seen: "a CR came" if b"\rX-Smug" in seen.raw else None),
+              FAULT)),
     field("lf", "RFC 9112 2.2", "a bare LF ends a field", "X-A: a\nX-B: b",
-          must=either(answer(502), answer(200)), safe=answer(502)),
+          must=either(FAULT, answer(200)), safe=FAULT),
     *[field(f"ctl-{byte:02x}", "RFC 9110 5.5", f"the control byte {byte:02X} in a value",
-            f"X-A: a{chr(byte)}b", must=either(answer(502), answer(200)), safe=answer(502))
+            f"X-A: a{chr(byte)}b", must=either(FAULT, answer(200)), safe=FAULT)
       for byte in (0x01, 0x08, 0x0b, 0x1b, 0x7f)],
-    field("no-colon", "RFC 9112 5", "no colon", "X-A", must=either(answer(502), answer(200))),
+    field("no-colon", "RFC 9112 5", "no colon", "X-A", must=either(FAULT, answer(200))),
     field("empty-name", "RFC 9110 5.1", "an empty name", ": b",
-          must=either(answer(502), answer(200))),
+          must=either(FAULT, answer(200))),
     field("space-colon", "RFC 9112 5.1", "a space before the colon is removed, or 502", "X-A : b",
-          must=either(answer(502), answer(200, lambda seen: "the space came" if
+          must=either(FAULT, answer(200, lambda seen: "the space came" if
                                           b"X-A :" in seen.raw else None))),
     field("space-colon-length", "RFC 9112 5.1", "also before Content-Length's",
-          "Content-Length : 2", must=either(answer(502), answer(200, got_body(b"ok")))),
+          "Content-Length : 2", must=either(FAULT, answer(200, got_body(b"ok")))),
     *[field(f"name-{ord(char):02x}", "RFC 9110 5.1", f"{char!r} in a name", f"X{char}A: b",
-            must=either(answer(502), answer(200)))
+            must=either(FAULT, answer(200)))
       for char in '"(),/;<=>?@[\\]{} \x01\x7f\x80'],
     field("name-nul", "RFC 9110 5.1", "a NUL in a name", "X\0A: b",
-          must=either(answer(502), answer(200))),
+          must=either(FAULT, answer(200))),
     case("obs-text", "RFC 9110 5.5", "bytes beyond ASCII are opaque",
          reply("X-A: \xc3\xa4", "Content-Length: 2", body="ok"),
          must=either(answer(200, got("x-a", "\xc3\xa4")), answer(502))),
@@ -147,12 +150,12 @@ FIELDS = [
     case("large-head", "RFC 9110 5.4", "a head of 30,000 bytes is taken",
          reply(*[f"X-{n}: {'a' * 2900}" for n in range(10)], "Content-Length: 2", body="ok"),
          house=answer(200, got_body(b"ok"))),
-    case("too-large-head", "RFC 9110 5.4", "a head of 2,000,000 bytes is not",
-         (reply(*[f"X-{n}: {'a' * 20000}" for n in range(100)], "Content-Length: 2", body="ok"),
-          CLOSE), must=answer(502), house=answer(502)),
-    case("many-fields", "RFC 9110 5.4", "50,000 fields are not",
-         (reply(*[f"X-{n}: a" for n in range(50000)], "Content-Length: 2", body="ok"), CLOSE),
-         must=answer(502)),
+    case("too-large-head", "RFC 9110 5.4", "a head of 200,000 bytes is not",
+         (reply(*[f"X-{n}: {'a' * 20000}" for n in range(10)], "Content-Length: 2", body="ok"),
+          CLOSE), must=either(FAULT, answer(200)), safe=FAULT, house=answer(502)),
+    case("many-fields", "RFC 9110 5.4", "5,000 fields are not",
+         (reply(*[f"X-{n}: a" for n in range(5000)], "Content-Length: 2", body="ok"), CLOSE),
+         must=either(FAULT, answer(200)), safe=FAULT, house=answer(502)),
 ]
 
 
@@ -237,6 +240,19 @@ def clean_tail(*names):
     return check
 
 
+def no_merge(name):
+    """Not one of those that the gateway sets for its own reasons."""
+    if name in ("content-length", "transfer-encoding", "connection", "trailer"):
+        return lambda seen: None
+    return not_in_head(name)
+
+
+def cut_short(seen):
+    """Broken off, and visibly so."""
+    is_cut = seen.answer and not seen.answer.is_complete and seen.is_closed
+    return None if is_cut else "the answer was not broken off"
+
+
 HELLO = got_body(b"hello")
 TAILS = [
     tail("wanted", "trailers for who asks reach it", "X-Check: abc\r\n", WANTS,
@@ -250,9 +266,8 @@ TAILS = [
     tail("http10", "never towards HTTP/1.0", "X-Check: abc\r\n", line="GET /x HTTP/1.0",
          must=answer(200, HELLO, not_got("transfer-encoding"))),
     *[tail(f"names-{name}", f"{name} has no meaning as a trailer", f"{name}: {value}\r\n", WANTS,
-           must=either(answer(200, HELLO, clean_tail(name)), answer(502),
-                       lambda seen: None if seen.answer and not seen.answer.is_complete
-                       and seen.is_closed else "complete"))
+           must=either(answer(200, HELLO, no_merge(name)), FAULT, cut_short),
+           safe=either(answer(200, HELLO, clean_tail(name)), FAULT, cut_short))
       for name, value in [("content-length", "5"), ("transfer-encoding", "chunked"),
                           ("content-type", "text/html"), ("set-cookie", "a=b"),
                           ("content-encoding", "gzip"), ("connection", "close"),
@@ -270,7 +285,7 @@ TAILS = [
           ("cr", "X-A: a\rb\r\n", "a bare CR in a value"),
           ("space", "X-A : b\r\n", "a space before the colon"),
           ("folded", "X-A: a\r\n b\r\n", "a folded line")]],
-    tail("long", "a trailer of 2,000,000 bytes has a limit", "X-A: " + "b" * 2000000 + "\r\n",
+    tail("long", "a trailer of 200,000 bytes has a limit", "X-A: " + "b" * 200000 + "\r\n",
          section="RFC 9110 5.4", safe=lambda seen: common(seen) or (
              None if not seen.answer or seen.answer.status >= 500 or not seen.answer.is_complete
              else "it was taken")),
