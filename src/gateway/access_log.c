@@ -93,7 +93,7 @@ static void publish(struct access_writer *writer)
 {
     access_ring_publish(&writer->ring);
     wake_from(writer->log, REST_SLEEP);
-    if (access_ring_held(&writer->ring) >= RING_SIZE / 2)
+    if (access_ring_is_half_full(&writer->ring))
         wake_from(writer->log, REST_NAP);
 }
 

@@ -19,12 +19,18 @@ void access_ring_fini(struct access_ring *ring)
     ring->data = NULL;
 }
 
+/* How far the reader is, the writer looks up only when what it knew would not do. */
 static bool has_room(struct access_ring *ring, size_t size)
 {
-    if (ring->size - access_ring_held(ring) >= size)
+    if (ring->size - (ring->written - ring->known_tail) >= size)
         return true;
     ring->known_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    return ring->size - access_ring_held(ring) >= size;
+    return ring->size - (ring->written - ring->known_tail) >= size;
+}
+
+bool access_ring_is_half_full(struct access_ring *ring)
+{
+    return !has_room(ring, ring->size / 2);
 }
 
 void access_ring_put(struct access_ring *ring, struct span line)

@@ -45,15 +45,13 @@ void access_ring_put(struct access_ring *ring, struct span line);
 /* Shows the reader what was put. */
 void access_ring_publish(struct access_ring *ring);
 
-/* Bytes that were put and not shown yet; and all that the ring holds, as far as the writer knows. */
+/* For the writer: whether half of the ring is taken. */
+bool access_ring_is_half_full(struct access_ring *ring);
+
+/* Bytes that were put and not shown yet. */
 static inline size_t access_ring_unpublished(const struct access_ring *ring)
 {
     return ring->written - atomic_load_explicit(&ring->head, memory_order_relaxed);
-}
-
-static inline size_t access_ring_held(const struct access_ring *ring)
-{
-    return ring->written - ring->known_tail;
 }
 
 /* What can be read now, in at most two parts; returns its size, 0 when there is nothing. */
