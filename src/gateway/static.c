@@ -29,11 +29,11 @@ void static_answer(struct request *request, uint32_t route)
     const struct field_rules *rules = &action->response;
     struct http_out_field fields[FIELDS_MAX];
     unsigned n = 0;
-    if (action->kind == ROUTE_REDIRECT) {
+    /* A field that the rules set or remove is theirs, as it is in what an upstream answers. */
+    if (action->kind == ROUTE_REDIRECT && !(rules->known >> HTTP_LOCATION & 1))
         fields[n++] = (struct http_out_field){ SPAN("Location"), location_of(request, route) };
-    } else if (action->type.size && !(rules->known >> HTTP_CONTENT_TYPE & 1)) {
+    if (action->type.size && !(rules->known >> HTTP_CONTENT_TYPE & 1))
         fields[n++] = (struct http_out_field){ SPAN("Content-Type"), action->type };
-    }
     for (unsigned i = 0; i < rules->n_fields && n < FIELDS_MAX; i++)
         fields[n++] = rules->fields[i];
     request_reply(request, action->status, fields, n, action->body);

@@ -14,6 +14,9 @@ routes:
     response_headers: {{ set: {{ Cache-Control: no-store }}, add: {{ Link: [</a>, </b>] }} }}
   - match: {{ path: /health, method: [GET, HEAD] }}
     answer: {{ body: '{{"ok":true}}', type: application/json }}
+  - match: {{ path: /page }}
+    answer: {{ body: "<p>" }}
+    response_headers: {{ set: {{ content-type: text/html }} }}
   - match: {{ path: /gone }}
     answer: {{ status: 204 }}
   - match: {{ prefix: /old }}
@@ -180,6 +183,7 @@ def test_an_answer_says_nothing_about_the_customer(static):
     assert head.get("content-type") == "application/json"
     head, body = static.ask("/health", method="HEAD")
     assert (head.status, head.get("content-length"), body) == (200, "11", b"")
+    assert static.ask("/page")[0].all("content-type") == ["text/html"]
     head, _ = static.ask("/gone")
     assert head.status == 204 and head.get("content-type") is None
     # a POST is another route's
