@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -47,7 +48,25 @@ static struct span address_key(const struct address *address)
     return (struct span){ (const char *)&address->storage, address->size };
 }
 
-static struct http_upstream *upstream_get(struct http_pool *pool, const struct address *address)
+/* Where an address is looked for before the map is asked: neighbours differ in port or last byte. */
+static struct http_upstream **recent_slot(struct http_pool *pool, const struct address *address)
+{
+    uint64_t words[2];
+    memcpy(words, &address->storage, sizeof(words));
+    uint64_t mix = (words[0] ^ words[1]) * 0x9e3779b97f4a7c15u;
+    return &pool->recent[mix >> 32 & (RECENT_UPSTREAMS - 1)];
+}
+
+static bool is_at(const struct http_upstream *upstream, const struct address *address)
+{
+    const size_t v4 = sizeof(struct sockaddr_in);
+    if (likely(address->size == v4 && upstream->address.size == v4))
+        return memcmp(&upstream->address.storage, &address->storage, v4) == 0;
+    return address_equals(&upstream->address, address);
+}
+
+static struct http_upstream *upstream_find_or_add(struct http_pool *pool,
+                                                  const struct address *address)
 {
     struct http_upstream *upstream =
         map_find_as(&pool->upstreams, address_key(address), struct http_upstream, node);
@@ -62,10 +81,21 @@ static struct http_upstream *upstream_get(struct http_pool *pool, const struct a
     return upstream;
 }
 
+static struct http_upstream *upstream_get(struct http_pool *pool, const struct address *address)
+{
+    struct http_upstream **recent = recent_slot(pool, address);
+    if (unlikely(!*recent || !is_at(*recent, address)))
+        *recent = upstream_find_or_add(pool, address);
+    return *recent;
+}
+
 static void upstream_release(struct http_pool *pool, struct http_upstream *upstream)
 {
     if (upstream->n_connections > 0)
         return;
+    struct http_upstream **recent = recent_slot(pool, &upstream->address);
+    if (*recent == upstream)
+        *recent = NULL;
     map_remove(&pool->upstreams, &upstream->node);
     free(upstream);
 }

@@ -25,11 +25,15 @@
 #include "http/outlet.h"
 #include "http/relay.h"
 
+#define RECENT_UPSTREAMS 256u
+
 struct http_pool {
     struct loop *loop;
     struct http_pool_settings settings;
     struct http_census *census, *own_census;
     struct map upstreams;
+    struct http_upstream
+        *recent[RECENT_UPSTREAMS]; /* found before, by a few bytes of the address */
     struct list failed;
     struct list dead; /* closed in this turn; callers up the stack may still look at them */
     struct task reaper;

@@ -6,6 +6,9 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include <malloc.h>
+#include <sys/resource.h>
+
 #include "http/bench.h"
 
 static void note_done(void *owner)
@@ -243,6 +246,59 @@ TEST(freeing_a_server_aborts_what_is_under_way)
     wait_for_requests(bench, 1);
     bench->server = http_server_free(bench->server);
     CHECK_INT(bench->n_aborts, 1);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+/* Of the sanitizer's allocator, whose header is not installed everywhere. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+#endif
+
+static size_t heap_size(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+    if (__sanitizer_get_current_allocated_bytes)
+        return __sanitizer_get_current_allocated_bytes();
+    return mallinfo2().uordblks;
+#else
+    return mallinfo2().uordblks;
+#endif
+}
+
+/* Of a connection between requests a struct remains, and its place among the timers. */
+TEST(an_idle_connection_takes_at_most_320_bytes)
+{
+    enum {
+        N = 2000
+    };
+    static int fds[N];
+    struct rlimit limit = { 3 * N, 3 * N };
+    IGNORE(setrlimit(RLIMIT_NOFILE, &limit), "the loop below says so");
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench); /* pools and tables have their size */
+    peer_send(peer, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(peer, HELLO);
+    size_t before = heap_size();
+    for (int i = 0; i < N; i++) {
+        struct peer *other = bench_connect(bench);
+        peer_send(other, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+        peer_expect(other, HELLO);
+        fds[i] = other->fd;
+        free(other);
+    }
+    CHECK_INT(http_n_connections(bench->server), N + 1);
+    size_t each = (heap_size() - before) / N;
+    printf("# %zu bytes\n", each);
+    CHECK(each <= 320);
+
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    while (http_n_connections(bench->server) > 1)
+        CHECK_INT(loop_turn(bench->loop, NSEC_PER_MSEC), 0);
+    settle(bench->loop);
+    /* Of those that are gone nothing remains but what the table of timers grew to. */
+    CHECK(heap_size() < before + 100000);
     peer_close(peer);
     bench_free(bench);
 }
