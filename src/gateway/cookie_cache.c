@@ -18,7 +18,6 @@
 struct slot {
     uint64_t words[WORDS];
     struct cookie cookie;
-    struct cookie_memo memo;
 };
 
 /* What is compared first lies in one line of the processor's cache. */
@@ -30,7 +29,6 @@ struct set {
 };
 
 struct cookie_cache {
-    uint64_t n_kept;
     struct set sets[SETS];
 };
 
@@ -86,10 +84,8 @@ static struct slot *set_take(struct set *set, uint64_t end, size_t size)
 }
 
 bool cookie_cache_verify(struct cookie_cache *cache, const struct cookie_keys *keys,
-                         struct span value, unix_msec now, struct cookie *ret_cookie,
-                         struct cookie_memo **ret_memo)
+                         struct span value, unix_msec now, struct cookie *ret_cookie)
 {
-    *ret_memo = NULL;
     if (value.size < sizeof(uint64_t) || value.size > WORDS * sizeof(uint64_t))
         return cookie_verify(keys, value, now, ret_cookie);
 
@@ -104,7 +100,6 @@ bool cookie_cache_verify(struct cookie_cache *cache, const struct cookie_keys *k
         if (slot->cookie.expires <= now)
             return false;
         *ret_cookie = slot->cookie;
-        *ret_memo = &slot->memo;
         return true;
     }
     if (!cookie_verify(keys, value, now, ret_cookie))
@@ -112,7 +107,5 @@ bool cookie_cache_verify(struct cookie_cache *cache, const struct cookie_keys *k
     slot = set_take(set, end, value.size);
     memcpy(slot->words, words, n_words * sizeof(uint64_t));
     slot->cookie = *ret_cookie;
-    slot->memo = (struct cookie_memo){ .number = ++cache->n_kept };
-    *ret_memo = &slot->memo;
     return true;
 }

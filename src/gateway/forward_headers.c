@@ -293,38 +293,50 @@ static void tell_ids(const struct forward_context *context, struct span own, str
 }
 
 /* A trace that comes in goes on as it is; one that starts here also names the request. What an
- * edge client calls its request is not believed: it would choose the line that others find.
- * Returns the names that go on as they came. */
-static uint64_t put_trace(const struct forward_context *context, struct http1_out *out)
+ * edge client calls its request is not believed: it would choose the line that others find. */
+struct trace {
+    bool goes_on, has_id;
+};
+
+static struct trace trace_of(const struct forward_context *context)
 {
     const struct http_head *head = context->head;
-    uint64_t passed = 0;
-    char text[TRACEPARENT_SIZE + 1];
-    struct span trace = http_head_value(head, HTTP_TRACEPARENT);
-    bool goes_on = traceparent_is_valid(trace) && is_single(head, HTTP_TRACEPARENT);
-    bool has_id = context->is_internal && request_id_is_sane(head);
-    if (goes_on)
-        passed |= NAME(HTTP_TRACEPARENT) | NAME(HTTP_TRACESTATE);
-    if (has_id)
-        passed |= NAME(HTTP_X_REQUEST_ID);
+    return (struct trace){
+        .goes_on = head->by_name[HTTP_TRACEPARENT] && is_single(head, HTTP_TRACEPARENT) &&
+                   traceparent_is_valid(http_head_value(head, HTTP_TRACEPARENT)),
+        .has_id = context->is_internal && request_id_is_sane(head),
+    };
+}
 
+/* The names of it that go on as they came. */
+static uint64_t trace_names(struct trace trace)
+{
+    return (trace.goes_on ? NAME(HTTP_TRACEPARENT) | NAME(HTTP_TRACESTATE) : 0) |
+           (trace.has_id ? NAME(HTTP_X_REQUEST_ID) : 0);
+}
+
+static void put_trace(const struct forward_context *context, struct http1_out *out)
+{
+    const struct http_head *head = context->head;
+    struct trace trace = trace_of(context);
+    char text[TRACEPARENT_SIZE + 1];
     struct span own = { text, TRACEPARENT_SIZE };
-    if (!goes_on || !(has_id || context->is_internal)) {
+    if (!trace.goes_on || !(trace.has_id || context->is_internal)) {
         uint64_t random[3];
         for (unsigned i = 0; i < 3; i++)
             random[i] = random_next(context->random);
         traceparent_format((const uint8_t *)random, text);
     }
-    if (!goes_on)
+    struct span went = trace.goes_on ? http_head_value(head, HTTP_TRACEPARENT) : own;
+    struct span id = trace_id(context->is_internal ? went : own);
+    if (!trace.goes_on)
         put_line(out, SPAN("traceparent: "), own);
-    struct span id = trace_id(goes_on && context->is_internal ? trace : own);
-    if (!has_id)
+    if (!trace.has_id)
         put_line(out, SPAN("X-Request-Id: "), id);
-    if (unlikely(context->ret_ids)) {
-        tell_ids(context, trace_id(own), trace_id(goes_on ? trace : own),
-                 has_id ? http_head_value(head, HTTP_X_REQUEST_ID) : id);
+    if (unlikely(context->ret_ids != NULL)) {
+        tell_ids(context, trace_id(own), trace_id(went),
+                 trace.has_id ? http_head_value(head, HTTP_X_REQUEST_ID) : id);
     }
-    return passed;
 }
 
 static void put_baggage(const struct forward_context *context, struct http1_out *out)
@@ -354,17 +366,15 @@ static void put_max_forwards(const struct forward_context *context, struct http1
         http1_put_field_uint(out, SPAN("Max-Forwards"), left - 1);
 }
 
-void forward_request(const struct forward_context *context, struct http1_out *out)
+void forward_fields(const struct forward_context *context, struct http1_out *out)
 {
     const struct http_head *head = context->head;
     struct run run = { SPAN_NULL };
     unsigned first = 0;
-    uint64_t dropped = NAMES_REPLACED;
+    uint64_t dropped = NAMES_REPLACED & ~trace_names(trace_of(context));
     if (!context->is_internal)
         dropped |= NAME(HTTP_FORWARDED);
-
-    bool counts_hops = head->by_name[HTTP_MAX_FORWARDS] && forward_counts_hops(head);
-    if (unlikely(counts_hops))
+    if (unlikely(head->by_name[HTTP_MAX_FORWARDS] && forward_counts_hops(head)))
         dropped |= NAME(HTTP_MAX_FORWARDS);
     if (unlikely(context->rules != NULL))
         dropped |= context->rules->known;
@@ -377,25 +387,23 @@ void forward_request(const struct forward_context *context, struct http1_out *ou
     } else {
         put_line(out, SPAN("Host: "), head->authority);
     }
-    if (context->is_internal || head->by_name[HTTP_TRACEPARENT]) {
-        run_flush(&run, out);
-        dropped &= ~put_trace(context, out);
-        pass_request_fields(context, first, dropped, &run, out);
-    } else {
-        pass_request_fields(context, first, dropped, &run, out);
-        put_trace(context, out);
-    }
-    if (unlikely(counts_hops))
-        put_max_forwards(context, out);
+    pass_request_fields(context, first, dropped, &run, out);
     if (unlikely(head->expects_continue))
         http1_put(out, SPAN("Expect: 100-continue\r\n"));
     if (unlikely(head->accepts_trailers && head->minor_version))
         http1_put(out, SPAN("TE: trailers\r\nConnection: te\r\n"));
     put_forwarded(context, out);
     put_baggage(context, out);
-    put_deadline(context, out);
     if (unlikely(context->rules != NULL))
         http1_put(out, context->rules->lines);
+}
+
+void forward_trace(const struct forward_context *context, struct http1_out *out)
+{
+    put_trace(context, out);
+    put_deadline(context, out);
+    if (unlikely(context->head->by_name[HTTP_MAX_FORWARDS] && forward_counts_hops(context->head)))
+        put_max_forwards(context, out);
 }
 
 bool forward_counts_hops(const struct http_head *head)

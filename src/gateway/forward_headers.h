@@ -43,15 +43,17 @@ struct forward_context {
     bool is_internal;
     bool is_secure;                  /* clients reach us through a TLS terminator */
     const struct baggage *ours;      /* what goes on as sarsen.* */
-    struct random *random;           /* for a trace that starts here */
-    uint64_t deadline_ms;            /* left for the answer; 0 = the caller named none */
     struct span host;                /* what Host shall be; empty: the client's */
     const struct field_rules *rules; /* what the route changes; NULL: nothing */
+    struct random *random;           /* for a trace that starts here */
+    uint64_t deadline_ms;            /* left for the answer; 0 = the caller named none */
     struct forward_ids *ret_ids;     /* NULL: nobody asks */
 };
 
-/* The request's lines as they go to the service. */
-void forward_request(const struct forward_context *context, struct http1_out *out);
+/* The request's lines as they go to the service, in two parts: what follows from its fields, its
+ * sender and the context above `random`, and what is new with each request. */
+void forward_fields(const struct forward_context *context, struct http1_out *out);
+void forward_trace(const struct forward_context *context, struct http1_out *out);
 
 /* Whether Max-Forwards limits how far this request goes (RFC 9110 section 7.6.2). */
 bool forward_counts_hops(const struct http_head *head);

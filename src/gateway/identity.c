@@ -19,7 +19,7 @@ static bool find_cookie(const struct identity_context *context, struct identity 
         if (!value.data)
             return false;
         if (cookie_cache_verify(context->cookies, context->keys, value, context->wall,
-                                &identity->cookie, &identity->memo))
+                                &identity->cookie))
             return true;
     }
     return false;
@@ -70,11 +70,9 @@ void identity_read(const struct identity_context *context, struct identity *ret_
     identity->source = IDENTITY_NOBODY;
     identity->customer = identity->device = identity->bom = identity->lane = SPAN_NULL;
     identity->is_anonymous = true;
-    identity->memo = NULL;
     identity->has_cookie = find_cookie(context, identity);
 
     if (context->is_internal && take_from_trusted_caller(context, identity)) {
-        identity->memo = NULL; /* it is not the cookie that says who it is */
         if (!identity->is_anonymous && identity->has_cookie)
             identity->device = (struct span){ identity->cookie.device, DEVICE_ID_SIZE };
         return;

@@ -40,9 +40,7 @@ struct identity {
     struct span lane; /* trusted */
     bool has_cookie;  /* a valid one */
     struct cookie cookie;
-    struct cookie_memo *memo; /* what is known of the cookie's sender, where the cookie says who it
-                                 is and nothing else does; NULL when nothing is kept */
-    struct baggage baggage;   /* memory of trusted members */
+    struct baggage baggage; /* memory of trusted members */
     char anonymous[DEVICE_ID_SIZE + 2];
 };
 

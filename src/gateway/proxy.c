@@ -18,9 +18,9 @@
 
 /* What a page causes comes with the BOM it was served by. A job that names itself, or a caller from
  * outside, uses a contract on its own account, whatever release its customer would get. */
-static const struct snapshot_release *release_of_page(const struct request *request)
+static const struct snapshot_release *release_of_page(struct request *request)
 {
-    const struct identity *identity = &request->identity;
+    const struct identity *identity = request_identity(request);
     if (!identity->bom.size && !(identity->has_cookie && identity->cookie.bom[0]))
         return NULL;
     return epoch_release_of(request->epoch, request->bom, request->contract);
@@ -30,37 +30,28 @@ static struct usage_place count_anew(struct request *request, const struct usage
 {
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
     const struct snapshot_release *release = release_of_page(request);
+    const struct identity *identity = request_identity(request);
     struct usage_key key = {
         .contract = snapshot_contract_at(snapshot, request->contract)->name,
         .build = request->build == NO_INDEX ? SPAN_NULL
                                             : snapshot_build_at(snapshot, request->build)->version,
         .app = release ? release->app : SPAN_NULL,
         .release = release ? release->version : SPAN_NULL,
-        .customer =
-            request->identity.is_anonymous ? SPAN(USAGE_ANONYMOUS) : request->identity.customer,
+        .customer = identity->is_anonymous ? SPAN(USAGE_ANONYMOUS) : identity->customer,
     };
     if (request->is_internal)
         key.caller = http_head_value(request->exchange->head, HTTP_SARSEN_CALLER);
     return usage_count(request->worker->usage, &key, sample);
 }
 
-/* Within one view, cookie, BOM, contract and build are all of a browser's key. */
-static bool memo_is_about(const struct cookie_memo *memo, const struct request *request)
-{
-    return memo->number == request->memo_number && memo->view == request->epoch->view->number &&
-           memo->bom == request->bom && memo->contract == request->contract &&
-           memo->build == request->build;
-}
-
 static void count_as(struct request *request, const struct usage_sample *sample)
 {
-    struct cookie_memo *memo = request->is_internal ? NULL : request->identity.memo;
-    if (memo && memo_is_about(memo, request) &&
+    struct memo *memo = request->memo;
+    if (memo && memo->contract == request->contract && memo->build == request->build &&
         usage_count_at(request->worker->usage, memo->place, sample))
         return;
     struct usage_place place = count_anew(request, sample);
-    if (!memo || memo->number != request->memo_number ||
-        memo->view != request->epoch->view->number || memo->bom != request->bom)
+    if (!memo)
         return;
     memo->contract = request->contract;
     memo->build = request->build;
@@ -257,31 +248,55 @@ static struct span host_of(const struct request *request, char memory[ADDRESS_TE
     return SPAN_NULL;
 }
 
+/* What follows from the fields, as it was put together for an earlier request, or anew. */
+static void put_fields(struct request *request, struct forward_context *context,
+                       struct http1_out *out)
+{
+    char host[ADDRESS_TEXT_MAX];
+    const struct route_action *route = request->route;
+    bool is_alike = !route || route->host_kind != ROUTE_HOST_UPSTREAM;
+    struct memo *memo = is_alike ? request->memo : NULL;
+    if (memo && memo->lines_size && memo->route == route) {
+        http1_put(out, (struct span){ memo->lines, memo->lines_size });
+        return;
+    }
+    struct baggage ours;
+    ours.bom = ours.customer = ours.lane = SPAN_NULL;
+    if (request->bom) {
+        const struct identity *identity = request_identity(request);
+        ours.bom = bom_id(request->bom);
+        ours.customer = identity->customer;
+        ours.lane = identity->lane;
+    }
+    context->ours = &ours;
+    context->host = route ? host_of(request, host) : SPAN_NULL;
+    context->rules = route ? &route->request : NULL;
+    forward_fields(context, out);
+    if (!memo || out->size > sizeof(memo->lines) || context->head->by_name[HTTP_MAX_FORWARDS])
+        return;
+    memcpy(memo->lines, out->data, out->size);
+    memo->lines_size = out->size;
+    memo->route = route;
+}
+
 /* Sends the request, with what has come of its body, to request->endpoint. */
 static void call_endpoint(struct request *request)
 {
     const struct http_head *head = request->exchange->head;
     const struct endpoint *endpoint = &request->endpoints[request->endpoint];
-    struct baggage ours;
-    ours.bom = request->bom ? bom_id(request->bom) : SPAN_NULL;
-    ours.customer = request->bom ? request->identity.customer : SPAN_NULL;
-    ours.lane = request->bom ? request->identity.lane : SPAN_NULL;
     struct worker *worker = request->worker;
-    char host[ADDRESS_TEXT_MAX];
     struct forward_context context = {
         .head = head,
         .peer = request->exchange->peer,
         .is_internal = request->is_internal,
         .is_secure = request->epoch->view->limits.is_cookie_secure,
-        .ours = &ours,
         .random = &worker->traces,
-        .ret_ids = worker->redaction ? &request->ids : NULL,
         .deadline_ms = milliseconds_left(request),
-        .host = request->route ? host_of(request, host) : SPAN_NULL,
-        .rules = request->route ? &request->route->request : NULL,
+        .ret_ids = worker->redaction ? &request->ids : NULL,
     };
     struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
-    forward_request(&context, &out);
+    put_fields(request, &context, &out);
+    forward_trace(&context, &out);
     struct http_message message = {
         .method = head->method,
         .target = request->target,
@@ -385,7 +400,7 @@ static struct span cookie_for(struct request *request, const struct http_head *h
                               struct set_cookie *memory)
 {
     struct span customer = named_customer(request, head);
-    bool is_new = request->identity.source == IDENTITY_NEW_DEVICE;
+    bool is_new = !request->memo && request_identity(request)->source == IDENTITY_NEW_DEVICE;
     if (is_new && !customer.data && is_for_everybody(head))
         return SPAN_NULL;
     return request_cookie(request, false, customer, memory);

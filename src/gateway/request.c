@@ -93,9 +93,8 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->route = NULL;
     request->service = request->contract = request->build = NO_INDEX;
     request->started = loop_now(request->worker->loop);
-    request->identity.source = IDENTITY_NOBODY;
-    request->identity.has_cookie = false;
-    request->identity.memo = NULL;
+    request->has_identity = false;
+    request->memo = NULL;
     request->is_holding = request->is_calling = request->is_answering = false;
     request->is_error = false;
     request->status = request->n_attempts = 0;
@@ -119,33 +118,13 @@ static void report(struct request *request)
         epoch_report(request->epoch, request->bom);
 }
 
-static void resolve_anew(struct request *request)
+const struct identity *request_identity(struct request *request)
 {
-    const struct identity *identity = &request->identity;
-    struct bom_cache *boms = request->epoch->boms;
-    request->reason = RESOLVE_DEFAULT;
-    if (identity->bom.size)
-        request->bom = version_bom(boms, identity->bom);
-    if (request->bom)
-        return;
-    struct resolve_request asked = {
-        .customer = identity->customer.size ? identity->customer : SPAN("~"),
-        .device = identity->device,
-        .previous_bom = identity->bom,
-    };
-    if (!asked.previous_bom.size && identity->has_cookie)
-        asked.previous_bom = span_of(identity->cookie.bom);
-    request->bom = version_resolve(boms, &asked, &request->reason, NULL);
-}
-
-/* Resolving is a pure function of the view and, for a sender known by nothing but the cookie, of
- * the cookie. So within one view it is done once for each. */
-void request_resolve(struct request *request)
-{
-    if (request->bom)
-        return;
     struct worker *worker = request->worker;
     struct identity *identity = &request->identity;
+    if (request->has_identity)
+        return identity;
+    request->has_identity = true;
     struct identity_context context = {
         .head = request->exchange->head,
         .keys = &worker->context.keys,
@@ -156,22 +135,27 @@ void request_resolve(struct request *request)
     identity_read(&context, identity);
     if (identity->source == IDENTITY_NOBODY && !request->is_internal)
         identity_make_device(identity, worker_random(worker, DEVICE_RANDOM_SIZE));
+    return identity;
+}
 
-    struct epoch *epoch = request->epoch;
-    struct cookie_memo *memo = identity->memo;
-    request->memo_number = memo ? memo->number : 0;
-    if (memo && memo->view == epoch->view->number) {
-        request->bom = memo->bom;
-        request->reason = memo->reason;
-        report(request);
+void request_resolve(struct request *request)
+{
+    if (request->bom)
         return;
-    }
-    resolve_anew(request);
-    if (memo) {
-        *memo = (struct cookie_memo){ .number = memo->number,
-                                      .view = epoch->view->number,
-                                      .bom = request->bom,
-                                      .reason = request->reason };
+    const struct identity *identity = request_identity(request);
+    struct bom_cache *boms = request->epoch->boms;
+    request->reason = RESOLVE_DEFAULT;
+    if (identity->bom.size)
+        request->bom = version_bom(boms, identity->bom);
+    if (!request->bom) {
+        struct resolve_request asked = {
+            .customer = identity->customer.size ? identity->customer : SPAN("~"),
+            .device = identity->device,
+            .previous_bom = identity->bom,
+        };
+        if (!asked.previous_bom.size && identity->has_cookie)
+            asked.previous_bom = span_of(identity->cookie.bom);
+        request->bom = version_resolve(boms, &asked, &request->reason, NULL);
     }
     report(request);
 }
@@ -186,10 +170,10 @@ struct span request_field(const struct request *request, struct span name)
     return SPAN_NULL;
 }
 
-void request_resolve_for_page(struct request *request)
+static void resolve_for_page(struct request *request)
 {
     request_resolve(request);
-    const struct identity *identity = &request->identity;
+    const struct identity *identity = request_identity(request);
     if (request->is_internal || !identity->has_cookie || !identity->cookie.bom[0] ||
         strcmp(identity->cookie.bom, request->bom->id) == 0)
         return;
@@ -204,12 +188,46 @@ void request_resolve_for_page(struct request *request)
     report(request);
 }
 
+/* A new visitor is somebody else each time. */
+static void begin_memo(struct request *request, struct memo *memo)
+{
+    const struct identity *identity = request_identity(request);
+    memo->fields = 0;
+    if (identity->source == IDENTITY_NEW_DEVICE)
+        return;
+    memo->fields = request->exchange->fields_number;
+    memo->view = request->epoch->view->number;
+    memo->until = identity->has_cookie ? identity->cookie.expires : INT64_MAX;
+    memo->bom = request->bom;
+    memo->reason = request->reason;
+    memo->contract = memo->build = NO_INDEX;
+    memo->lines_size = 0;
+    request->memo = memo;
+}
+
+void request_resolve_for_page(struct request *request)
+{
+    struct memo *memo = request->exchange->memo;
+    bool is_known = memo->fields == request->exchange->fields_number &&
+                    memo->view == request->epoch->view->number &&
+                    loop_wall(request->worker->loop) < memo->until;
+    if (!is_known) {
+        resolve_for_page(request);
+        begin_memo(request, memo);
+        return;
+    }
+    request->memo = memo;
+    request->bom = memo->bom;
+    request->reason = memo->reason;
+    report(request);
+}
+
 struct span request_cookie(struct request *request, bool is_page, struct span customer,
                            struct set_cookie *memory)
 {
-    const struct identity *identity = &request->identity;
-    if (!customer.data && !is_page && identity->source != IDENTITY_NEW_DEVICE)
+    if (!customer.data && !is_page && request->memo) /* so it is no new visitor */
         return SPAN_NULL;
+    const struct identity *identity = request_identity(request);
 
     const struct gateway_limits *limits = &request->epoch->view->limits;
     unix_msec wall = loop_wall(request->worker->loop);

@@ -23,6 +23,7 @@
 #include "gateway/balancers/round_robin.h"
 #include "gateway/forward_headers.h"
 #include "gateway/identity.h"
+#include "gateway/memo.h"
 #include "gateway/worker.h"
 
 /* How much of a request body is kept, so that another instance can be asked. */
@@ -41,8 +42,9 @@ struct request {
     bool is_path_original;   /* path and query lie in the head as they came */
     struct buf path_memory, target_memory;
 
-    struct identity identity;
-    uint64_t memo_number;  /* of identity.memo, as long as that is still about this cookie */
+    struct identity identity; /* by request_identity() */
+    bool has_identity;
+    struct memo *memo;     /* that is about this request, or NULL */
     const struct bom *bom; /* NULL before resolving */
     enum resolve_reason reason;
 
@@ -87,6 +89,9 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
 
 /* Frees the pooled ones. */
 void requests_free(struct worker *worker);
+
+/* Who is served; read from the head when it is first asked for. */
+const struct identity *request_identity(struct request *request);
 
 /* Finds customer and BOM, for a page and whoever asks what it would be; idempotent. */
 void request_resolve(struct request *request);

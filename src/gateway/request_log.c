@@ -36,7 +36,7 @@ static void put_names(struct access_entry *entry, struct request *request)
     if (!request->bom)
         return;
     entry->bom = bom_id(request->bom);
-    entry->customer = request->identity.customer;
+    entry->customer = request_identity(request)->customer;
     if (request->contract == NO_INDEX)
         return;
     entry->contract = snapshot_contract_at(snapshot, request->contract)->name;

@@ -229,6 +229,7 @@ static struct exchange *take_exchange(struct http_server *server)
         exchange = mem_resize(NULL, 1, sizeof(*exchange));
         exchange->long_head = NULL;
         exchange->long_head_capacity = 0;
+        memset(exchange->memo, 0, sizeof(exchange->memo)); /* no number is 0 */
     }
     exchange->fields_size = 0;
     exchange->fields_number = 0;

@@ -47,7 +47,8 @@ static const char *forwarded(const char *fields, bool is_internal, const char *p
         .ours = &ours,
         .random = &random,
     };
-    forward_request(&context, &out);
+    forward_fields(&context, &out);
+    forward_trace(&context, &out);
     return text_of(&out);
 }
 
