@@ -40,12 +40,13 @@ static void tell_level(const struct pressure *pressure, uint64_t used)
     char used_text[24], limit_text[24];
     snprintf(used_text, sizeof(used_text), "%" PRIu64 "MiB", used >> 20);
     snprintf(limit_text, sizeof(limit_text), "%" PRIu64 "MiB", pressure->limit >> 20);
-    if (pressure->level)
+    if (pressure->level) {
         log_warn("daemon", "memory is short", "used", used_text, "limit", limit_text, "so",
                  level_texts[pressure->level]);
-    else
+    } else {
         log_info("daemon", "memory is not short any more", "used", used_text, "limit", limit_text,
                  "so", level_texts[pressure->level]);
+    }
 }
 
 static void look_at_memory(struct pressure *pressure)

@@ -42,8 +42,8 @@ const struct setting settings_table[] = {
       "threads that serve requests; 0 is one per core" },
     { "gateway.head_timeout", KIND_DURATION, AT(gateway.client.head_timeout), "10s", MSECS(100),
       SECONDS(3600), "100ms to 1h",
-      "until the head of a request is complete, from its first byte; of the first request on a "
-      "connection from connecting on" },
+      "until the head of a request is complete, from its first byte; also how long a new connection "
+      "may say nothing" },
     { "gateway.idle_timeout", KIND_DURATION, AT(gateway.client.idle_timeout), "60s", SECONDS(1),
       SECONDS(3600), "1s to 1h", "how long a client's connection may stay without a request" },
     { "gateway.stall_timeout", KIND_DURATION, AT(gateway.client.stall_timeout), "30s", MSECS(100),

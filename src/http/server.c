@@ -127,7 +127,9 @@ void http_server_set(struct http_server *server, const struct http_settings *set
         settings->idle_timeout < old->idle_timeout || settings->head_timeout < old->head_timeout ||
         settings->stall_timeout < old->stall_timeout || settings->body_grace < old->body_grace ||
         settings->body_min_rate > old->body_min_rate;
-    bool has_other_limits = memcmp(&settings->limits, &old->limits, sizeof(old->limits)) != 0;
+    bool has_other_limits = settings->limits.head != old->limits.head ||
+                            settings->limits.line != old->limits.line ||
+                            settings->limits.fields != old->limits.fields;
     server->settings = *settings;
     if (has_other_limits)
         forget_fields(server);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thousands of clients that are slow on purpose cost their neighbours next to nothing, and end on
 their deadlines."""
+import contextlib
 import json
 import os
 import resource
@@ -10,7 +11,7 @@ import time
 import pytest
 from conftest import ROOT
 from support.slow import Program
-from support.wire import Wire, eventually
+from support.wire import Upstream, Wire, eventually
 
 BUILD = os.environ.get("SARSEN_BUILD", "asan")
 BYTES_EACH = 16384
@@ -72,14 +73,18 @@ def neighbours_p99(wires, path):
     return statistics.median(p99(wires, path) for _ in range(N_WINDOWS))
 
 
+def use_build(daemon, build):
+    daemon.binary = ROOT / "build" / build / "src" / "daemon" / "sarsen"
+    if not daemon.binary.exists():
+        pytest.skip(f"there is no {build} build")
+    return daemon.start()
+
+
 @pytest.mark.parametrize("build", SIZES)
 def test_slow_clients_hurt_nobody_else(make_daemon, slow, build):
     size = SIZES[build]
     daemon = make_daemon(gateway=CONFIG.format(size.deadline), start=False)
-    daemon.binary = ROOT / "build" / build / "src" / "daemon" / "sarsen"
-    if not daemon.binary.exists():
-        pytest.skip(f"there is no {build} build")
-    daemon.start()
+    use_build(daemon, build)
     daemon.register("fast", "i1", slow("serve").line(), "1.0.0", ttl="10m")
     daemon.register("slow", "i1", slow("serve").line(), "1.0.0", ttl="10m")
     wires = [Wire.connect(daemon.edge) for _ in range(8)]
@@ -110,3 +115,37 @@ def test_slow_clients_hurt_nobody_else(make_daemon, slow, build):
     p99(wires, "/api/fast/")
     for wire in wires:
         wire.close()
+
+
+def test_memory_that_ran_short_comes_back(make_daemon):
+    """Uploads that nobody takes fill it; when their clients go, all is as before. Without a
+    sanitizer, which keeps what was freed."""
+    daemon = use_build(make_daemon(gateway="  memory: 16MiB\n", start=False), "release")
+    daemon.expect_log("memory is short")
+    upstream = Upstream(receive_buffer=4096)
+    upstream.listener.listen(1024)
+    daemon.register("full", "i1", upstream.address, "1.0.0", ttl="10m")
+
+    def pressure():
+        return daemon.get("/v1/health")["pressure"]
+
+    uploads = []
+    while pressure() in ("none", "no-keep-alive"):
+        assert len(uploads) < 2000, resident(daemon)
+        for _ in range(20):
+            wire = Wire.connect(daemon.edge)
+            uploads.append(wire)
+            wire.send(f"PUT /api/full/ HTTP/1.1\r\nHost: a\r\nContent-Length: {1 << 40}\r\n\r\n")
+            wire.sock.setblocking(False)
+        for wire in uploads:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                while True:
+                    wire.sock.send(bytes(1 << 20))
+    with Wire.connect(daemon.edge) as wire:
+        wire.get("/api/full/")
+        assert wire.answer()[0].status == 503
+    for wire in uploads:
+        wire.reset()
+    eventually(lambda: pressure() == "none")
+    assert resident(daemon) < 12 << 20
+    upstream.close()
