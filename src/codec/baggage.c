@@ -264,7 +264,7 @@ void traceparent_format(const uint8_t random[24], char ret_text[TRACEPARENT_SIZE
     if (!words[2])
         words[2] = 1;
 
-    memcpy(ret_text, "00-", 3);
+    out_copy(ret_text, SPAN("00-"));
     hash_hex((const uint8_t *)words, 16, ret_text + 3);
     ret_text[35] = '-';
     hash_hex((const uint8_t *)(words + 2), 8, ret_text + 36);

@@ -171,7 +171,7 @@ static inline const char *scan_value(const char *at, const char *end)
 static inline uint64_t bytes64_stops(const char *at)
 {
     uint64_t others = 0;
-    for (unsigned i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         /* As signed numbers, controls and bytes beyond ASCII are below 0x20, and to add one makes
          * DEL, the last of ASCII, the lowest of them all. */
         signed16 bytes = (signed16)(bytes16_load(at + 16 * i) + 1);
