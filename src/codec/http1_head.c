@@ -210,25 +210,22 @@ static int refuse_name(struct parser *parser, const char *at)
 }
 
 /* Reads the name of a field in its first vector of bytes, when it is one of ours or made of letters,
- * digits and "-". No control byte stands in a name that is then taken. */
-static inline bool read_name(const char *name, size_t *ret_size, enum http_name *ret_id)
+ * digits and "-". No control byte stands in a name that is then taken. NULL for all others. */
+static inline const struct http1_known *read_name(const char *name, size_t *ret_size)
 {
     bytes16 bytes = bytes16_load(name);
     unsigned colons = bytes16_bits((bytes16)(bytes == ':')) & ~1u; /* a name is not empty */
     if (unlikely(!colons))
-        return false;
+        return NULL;
 
     /* Setting bit 5 makes capitals small. No byte but a control turns into one of a name by it. */
     unsigned size = first_bit(colons);
-    enum http_name id = http1_name_guess(name, size);
-    bytes16 ours = bytes16_load(http1_name_lines[id]);
-    unsigned differences = ~bytes16_bits((bytes16)((bytes | 0x20) == ours));
+    const struct http1_known *known = http1_name_guess(name, size);
+    unsigned differences = ~bytes16_bits((bytes16)((bytes | 0x20) == bytes16_load(known->line)));
     *ret_size = size;
-    *ret_id = id;
     if (likely(first_bit(differences) > size))
-        return true;
-    *ret_id = HTTP_OTHER;
-    return first_bit(~bytes16_in_name(bytes)) == size;
+        return known;
+    return first_bit(~bytes16_in_name(bytes)) == size ? http1_known_names : NULL;
 }
 
 /* Takes a line that is as nearly all lines are: a short name of ordinary bytes, one space, a value
@@ -238,9 +235,9 @@ static inline const char *take_plain_field(const char *name, struct stops *stops
                                            struct http_field *field)
 {
     const char *stop = stops_next(stops, name);
-    enum http_name id;
     size_t size;
-    if (unlikely(!read_name(name, &size, &id)))
+    const struct http1_known *known = read_name(name, &size);
+    if (unlikely(!known))
         return NULL;
     const char *value = name + size + 2;
     bool is_plain = stop > value && value[-1] == ' ' && value[0] != ' ' && stop[-1] != ' ' &&
@@ -250,8 +247,8 @@ static inline const char *take_plain_field(const char *name, struct stops *stops
 
     field->name = (struct span){ name, size };
     field->value = (struct span){ value, (size_t)(stop - value) };
-    field->id = id;
-    field->is_hop_by_hop = http1_hop_by_hop[id];
+    field->id = known->id;
+    field->is_hop_by_hop = known->is_hop_by_hop;
     field->has_underscore = false;
     field->is_canonical = true;
     return stop + 2;
@@ -279,8 +276,9 @@ RARE static int parse_field(struct parser *parser, struct http_field *field)
 
     field->name = (struct span){ name, (size_t)(colon - name) };
     field->value = (struct span){ value, (size_t)(stop - value) };
-    field->id = http1_name_of_token(field->name);
-    field->is_hop_by_hop = http1_hop_by_hop[field->id];
+    const struct http1_known *known = http1_name_of_token(field->name);
+    field->id = known->id;
+    field->is_hop_by_hop = known->is_hop_by_hop;
     field->has_underscore = memchr(name, '_', field->name.size) != NULL;
     field->is_canonical = value == colon + 2 && colon[1] == ' ' && stop == cr;
     return HTTP1_OK;

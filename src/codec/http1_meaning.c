@@ -129,10 +129,11 @@ static int read_option(struct http_head *head, struct span option, struct option
         options->has_close = true;
         return HTTP1_OK;
     }
-    enum http_name id = http1_name_of_token(option);
+    const struct http1_known *known = http1_name_of_token(option);
+    enum http_name id = (enum http_name)known->id;
     if (id == HTTP_KEEP_ALIVE)
         options->has_keep_alive = true;
-    if (http1_hop_by_hop[id])
+    if (known->is_hop_by_hop)
         return HTTP1_OK;
     if (http1_is_acted_on(id))
         return refuse(error, 400, "Connection names a field that is not its to name");

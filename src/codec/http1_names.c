@@ -42,86 +42,69 @@ const uint8_t codec_classes[256] = {
     ['}'] = CLASS_COOKIE,
 };
 
-const char http1_name_lines[HTTP_N_NAMES][HTTP1_NAME_LINE] = {
-#define NAME_LINE(id, text) [id] = text ":",
-    HTTP_NAMES(NAME_LINE)
-#undef NAME_LINE
+static const struct span name_texts[HTTP_N_NAMES] = {
+#define NAME_TEXT(id, text) [id] = SPAN(text),
+    HTTP_NAMES(NAME_TEXT)
+#undef NAME_TEXT
 };
 
-static const uint8_t name_sizes[HTTP_N_NAMES] = {
-#define NAME_SIZE(id, text) [id] = sizeof(text) - 1,
-    HTTP_NAMES(NAME_SIZE)
-#undef NAME_SIZE
-};
-
-/* The compiler refuses two names in one slot, so this is a perfect hash as long as it compiles. */
-const uint8_t http1_name_slots[HTTP1_NAME_SIZES * 32] = {
-    [NAME_SLOT(2, 't', 'e')] = HTTP_TE,
-    [NAME_SLOT(3, 'a', 'e')] = HTTP_AGE,
-    [NAME_SLOT(3, 'v', 'a')] = HTTP_VIA,
-    [NAME_SLOT(4, 'd', 'e')] = HTTP_DATE,
-    [NAME_SLOT(4, 'e', 'g')] = HTTP_ETAG,
-    [NAME_SLOT(4, 'h', 't')] = HTTP_HOST,
-    [NAME_SLOT(4, 'v', 'y')] = HTTP_VARY,
-    [NAME_SLOT(6, 'a', 't')] = HTTP_ACCEPT,
-    [NAME_SLOT(6, 'c', 'e')] = HTTP_COOKIE,
-    [NAME_SLOT(6, 'e', 't')] = HTTP_EXPECT,
-    [NAME_SLOT(6, 'o', 'n')] = HTTP_ORIGIN,
-    [NAME_SLOT(6, 's', 'r')] = HTTP_SERVER,
-    [NAME_SLOT(7, 'b', 'e')] = HTTP_BAGGAGE,
-    [NAME_SLOT(7, 'e', 's')] = HTTP_EXPIRES,
-    [NAME_SLOT(7, 'r', 'r')] = HTTP_REFERER,
-    [NAME_SLOT(7, 't', 'r')] = HTTP_TRAILER,
-    [NAME_SLOT(7, 'u', 'e')] = HTTP_UPGRADE,
-    [NAME_SLOT(8, 'i', 'h')] = HTTP_IF_MATCH,
-    [NAME_SLOT(8, 'l', 'n')] = HTTP_LOCATION,
-    [NAME_SLOT(9, 'f', 'd')] = HTTP_FORWARDED,
-    [NAME_SLOT(10, 'c', 'n')] = HTTP_CONNECTION,
-    [NAME_SLOT(10, 'k', 'e')] = HTTP_KEEP_ALIVE,
-    [NAME_SLOT(10, 's', 'e')] = HTTP_SET_COOKIE,
-    [NAME_SLOT(10, 's', 'm')] = HTTP_SARSEN_BOM,
-    [NAME_SLOT(10, 't', 'e')] = HTTP_TRACESTATE,
-    [NAME_SLOT(10, 'u', 't')] = HTTP_USER_AGENT,
-    [NAME_SLOT(11, 't', 't')] = HTTP_TRACEPARENT,
-    [NAME_SLOT(12, 'c', 'e')] = HTTP_CONTENT_TYPE,
-    [NAME_SLOT(12, 'm', 's')] = HTTP_MAX_FORWARDS,
-    [NAME_SLOT(12, 's', 'd')] = HTTP_SARSEN_BUILD,
-    [NAME_SLOT(12, 'x', 'd')] = HTTP_X_REQUEST_ID,
-    [NAME_SLOT(13, 'a', 'n')] = HTTP_AUTHORIZATION,
-    [NAME_SLOT(13, 'a', 's')] = HTTP_ACCEPT_RANGES,
-    [NAME_SLOT(13, 'c', 'l')] = HTTP_CACHE_CONTROL,
-    [NAME_SLOT(13, 'i', 'h')] = HTTP_IF_NONE_MATCH,
-    [NAME_SLOT(13, 'l', 'd')] = HTTP_LAST_MODIFIED,
-    [NAME_SLOT(13, 's', 'r')] = HTTP_SARSEN_CALLER,
-    [NAME_SLOT(14, 'c', 'h')] = HTTP_CONTENT_LENGTH,
-    [NAME_SLOT(14, 's', 'e')] = HTTP_SARSEN_SERVICE,
-    [NAME_SLOT(15, 'a', 'e')] = HTTP_ACCEPT_LANGUAGE,
-    [NAME_SLOT(15, 'a', 'g')] = HTTP_ACCEPT_ENCODING,
-    [NAME_SLOT(15, 's', 'e')] = HTTP_SARSEN_DEADLINE,
-    [NAME_SLOT(15, 's', 'r')] = HTTP_SARSEN_CUSTOMER,
-    [NAME_SLOT(15, 's', 't')] = HTTP_SARSEN_CONTRACT,
-    [NAME_SLOT(15, 'x', 'r')] = HTTP_X_FORWARDED_FOR,
-    [NAME_SLOT(16, 'c', 'g')] = HTTP_CONTENT_ENCODING,
-    [NAME_SLOT(16, 'p', 'n')] = HTTP_PROXY_CONNECTION,
-    [NAME_SLOT(16, 'x', 't')] = HTTP_X_FORWARDED_HOST,
-    [NAME_SLOT(17, 'i', 'e')] = HTTP_IF_MODIFIED_SINCE,
-    [NAME_SLOT(17, 't', 'g')] = HTTP_TRANSFER_ENCODING,
-    [NAME_SLOT(17, 'x', 'o')] = HTTP_X_FORWARDED_PROTO,
-    [NAME_SLOT(18, 'p', 'e')] = HTTP_PROXY_AUTHENTICATE,
-    [NAME_SLOT(19, 'p', 'n')] = HTTP_PROXY_AUTHORIZATION,
-};
-
-/* RFC 9110 section 7.6.1, and the two that RFC 2616 counted among them. */
-const bool http1_hop_by_hop[HTTP_N_NAMES] = {
-    [HTTP_CONNECTION] = true,
-    [HTTP_KEEP_ALIVE] = true,
-    [HTTP_PROXY_AUTHENTICATE] = true,
-    [HTTP_PROXY_AUTHORIZATION] = true,
-    [HTTP_PROXY_CONNECTION] = true,
-    [HTTP_TE] = true,
-    [HTTP_TRAILER] = true,
-    [HTTP_TRANSFER_ENCODING] = true,
-    [HTTP_UPGRADE] = true,
+/* The compiler refuses two names in one slot, so this is a perfect hash as long as it compiles. For
+ * the next hop only are the fields of RFC 9110 section 7.6.1, and the two that RFC 2616 counted
+ * among them. */
+const struct http1_known http1_known_names[HTTP1_NAME_SIZES * 32] = {
+    [NAME_SLOT(2, 't', 'e')] = { "te:", HTTP_TE, true },
+    [NAME_SLOT(3, 'a', 'e')] = { "age:", HTTP_AGE, false },
+    [NAME_SLOT(3, 'v', 'a')] = { "via:", HTTP_VIA, false },
+    [NAME_SLOT(4, 'd', 'e')] = { "date:", HTTP_DATE, false },
+    [NAME_SLOT(4, 'e', 'g')] = { "etag:", HTTP_ETAG, false },
+    [NAME_SLOT(4, 'h', 't')] = { "host:", HTTP_HOST, false },
+    [NAME_SLOT(4, 'v', 'y')] = { "vary:", HTTP_VARY, false },
+    [NAME_SLOT(6, 'a', 't')] = { "accept:", HTTP_ACCEPT, false },
+    [NAME_SLOT(6, 'c', 'e')] = { "cookie:", HTTP_COOKIE, false },
+    [NAME_SLOT(6, 'e', 't')] = { "expect:", HTTP_EXPECT, false },
+    [NAME_SLOT(6, 'o', 'n')] = { "origin:", HTTP_ORIGIN, false },
+    [NAME_SLOT(6, 's', 'r')] = { "server:", HTTP_SERVER, false },
+    [NAME_SLOT(7, 'b', 'e')] = { "baggage:", HTTP_BAGGAGE, false },
+    [NAME_SLOT(7, 'e', 's')] = { "expires:", HTTP_EXPIRES, false },
+    [NAME_SLOT(7, 'r', 'r')] = { "referer:", HTTP_REFERER, false },
+    [NAME_SLOT(7, 't', 'r')] = { "trailer:", HTTP_TRAILER, true },
+    [NAME_SLOT(7, 'u', 'e')] = { "upgrade:", HTTP_UPGRADE, true },
+    [NAME_SLOT(8, 'i', 'h')] = { "if-match:", HTTP_IF_MATCH, false },
+    [NAME_SLOT(8, 'l', 'n')] = { "location:", HTTP_LOCATION, false },
+    [NAME_SLOT(9, 'f', 'd')] = { "forwarded:", HTTP_FORWARDED, false },
+    [NAME_SLOT(10, 'c', 'n')] = { "connection:", HTTP_CONNECTION, true },
+    [NAME_SLOT(10, 'k', 'e')] = { "keep-alive:", HTTP_KEEP_ALIVE, true },
+    [NAME_SLOT(10, 's', 'e')] = { "set-cookie:", HTTP_SET_COOKIE, false },
+    [NAME_SLOT(10, 's', 'm')] = { "sarsen-bom:", HTTP_SARSEN_BOM, false },
+    [NAME_SLOT(10, 't', 'e')] = { "tracestate:", HTTP_TRACESTATE, false },
+    [NAME_SLOT(10, 'u', 't')] = { "user-agent:", HTTP_USER_AGENT, false },
+    [NAME_SLOT(11, 't', 't')] = { "traceparent:", HTTP_TRACEPARENT, false },
+    [NAME_SLOT(12, 'c', 'e')] = { "content-type:", HTTP_CONTENT_TYPE, false },
+    [NAME_SLOT(12, 'm', 's')] = { "max-forwards:", HTTP_MAX_FORWARDS, false },
+    [NAME_SLOT(12, 's', 'd')] = { "sarsen-build:", HTTP_SARSEN_BUILD, false },
+    [NAME_SLOT(12, 'x', 'd')] = { "x-request-id:", HTTP_X_REQUEST_ID, false },
+    [NAME_SLOT(13, 'a', 'n')] = { "authorization:", HTTP_AUTHORIZATION, false },
+    [NAME_SLOT(13, 'a', 's')] = { "accept-ranges:", HTTP_ACCEPT_RANGES, false },
+    [NAME_SLOT(13, 'c', 'l')] = { "cache-control:", HTTP_CACHE_CONTROL, false },
+    [NAME_SLOT(13, 'i', 'h')] = { "if-none-match:", HTTP_IF_NONE_MATCH, false },
+    [NAME_SLOT(13, 'l', 'd')] = { "last-modified:", HTTP_LAST_MODIFIED, false },
+    [NAME_SLOT(13, 's', 'r')] = { "sarsen-caller:", HTTP_SARSEN_CALLER, false },
+    [NAME_SLOT(14, 'c', 'h')] = { "content-length:", HTTP_CONTENT_LENGTH, false },
+    [NAME_SLOT(14, 's', 'e')] = { "sarsen-service:", HTTP_SARSEN_SERVICE, false },
+    [NAME_SLOT(15, 'a', 'e')] = { "accept-language:", HTTP_ACCEPT_LANGUAGE, false },
+    [NAME_SLOT(15, 'a', 'g')] = { "accept-encoding:", HTTP_ACCEPT_ENCODING, false },
+    [NAME_SLOT(15, 's', 'e')] = { "sarsen-deadline:", HTTP_SARSEN_DEADLINE, false },
+    [NAME_SLOT(15, 's', 'r')] = { "sarsen-customer:", HTTP_SARSEN_CUSTOMER, false },
+    [NAME_SLOT(15, 's', 't')] = { "sarsen-contract:", HTTP_SARSEN_CONTRACT, false },
+    [NAME_SLOT(15, 'x', 'r')] = { "x-forwarded-for:", HTTP_X_FORWARDED_FOR, false },
+    [NAME_SLOT(16, 'c', 'g')] = { "content-encoding:", HTTP_CONTENT_ENCODING, false },
+    [NAME_SLOT(16, 'p', 'n')] = { "proxy-connection:", HTTP_PROXY_CONNECTION, true },
+    [NAME_SLOT(16, 'x', 't')] = { "x-forwarded-host:", HTTP_X_FORWARDED_HOST, false },
+    [NAME_SLOT(17, 'i', 'e')] = { "if-modified-since:", HTTP_IF_MODIFIED_SINCE, false },
+    [NAME_SLOT(17, 't', 'g')] = { "transfer-encoding:", HTTP_TRANSFER_ENCODING, true },
+    [NAME_SLOT(17, 'x', 'o')] = { "x-forwarded-proto:", HTTP_X_FORWARDED_PROTO, false },
+    [NAME_SLOT(18, 'p', 'e')] = { "proxy-authenticate:", HTTP_PROXY_AUTHENTICATE, true },
+    [NAME_SLOT(19, 'p', 'n')] = { "proxy-authorization:", HTTP_PROXY_AUTHORIZATION, true },
 };
 
 /* Whether `token` in small letters is `lower`, of the same size. Setting bit 5 makes capitals small
@@ -153,14 +136,14 @@ RARE uint64_t stops_of_few(const char *at, size_t size)
     return bytes64_stops(block);
 }
 
-enum http_name http1_name_of_token(struct span token)
+const struct http1_known *http1_name_of_token(struct span token)
 {
     if (token.size >= HTTP1_NAME_SIZES)
-        return HTTP_OTHER;
-    enum http_name id = http1_name_guess(token.data, token.size);
-    if (name_sizes[id] == token.size && token_is(token.data, http1_name_lines[id], token.size))
-        return id;
-    return HTTP_OTHER;
+        return http1_known_names;
+    const struct http1_known *known = http1_name_guess(token.data, token.size);
+    bool is_it =
+        name_texts[known->id].size == token.size && token_is(token.data, known->line, token.size);
+    return is_it ? known : http1_known_names;
 }
 
 bool http1_value_is(struct span value, struct span lower)
@@ -170,12 +153,12 @@ bool http1_value_is(struct span value, struct span lower)
 
 enum http_name http_name_find(struct span name)
 {
-    return http_is_token(name) ? http1_name_of_token(name) : HTTP_OTHER;
+    return http_is_token(name) ? (enum http_name)http1_name_of_token(name)->id : HTTP_OTHER;
 }
 
 struct span http_name_text(enum http_name name)
 {
-    return (struct span){ http1_name_lines[name], name_sizes[name] };
+    return name_texts[name];
 }
 
 bool http_is_token(struct span span)

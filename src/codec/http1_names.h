@@ -16,18 +16,18 @@
 #include "codec/http1.h"
 
 #define HTTP1_NAME_SIZES 20u /* no name of ours is longer than 19 */
-#define HTTP1_NAME_LINE 32u
 
 /* The case of a letter is lost in the remainder. */
 #define NAME_SLOT(size, first, last) ((size)*32u + ((unsigned)(first)*2 + (unsigned)(last)) % 32)
 
-extern const uint8_t http1_name_slots[HTTP1_NAME_SIZES * 32];
+struct http1_known {
+    char line[24]; /* the name in small letters with the colon behind it, and NULs */
+    uint8_t id;
+    bool is_hop_by_hop; /* the field is for the next hop only */
+};
 
-/* Each name in small letters with the colon behind it, padded with NUL. */
-extern const char http1_name_lines[HTTP_N_NAMES][HTTP1_NAME_LINE];
-
-/* Names of fields that are for the next hop only. */
-extern const bool http1_hop_by_hop[HTTP_N_NAMES];
+/* Free slots are HTTP_OTHER, and so is the first: there is no name of no bytes. */
+extern const struct http1_known http1_known_names[HTTP1_NAME_SIZES * 32];
 
 /* Whether we act on fields of that name. */
 static inline bool http1_is_acted_on(enum http_name name)
@@ -36,14 +36,14 @@ static inline bool http1_is_acted_on(enum http_name name)
 }
 
 /* The name it may be; `size` is 1 to 19. */
-static inline enum http_name http1_name_guess(const char *name, size_t size)
+static inline const struct http1_known *http1_name_guess(const char *name, size_t size)
 {
     uint8_t first = (uint8_t)name[0], last = (uint8_t)name[size - 1];
-    return (enum http_name)http1_name_slots[NAME_SLOT(size, first, last)];
+    return &http1_known_names[NAME_SLOT(size, first, last)];
 }
 
-/* The id of a name that is known to be a token, so it is not empty. */
-enum http_name http1_name_of_token(struct span token);
+/* A name that is known to be a token, so it is not empty. */
+const struct http1_known *http1_name_of_token(struct span token);
 
 /* Whether the value is, in any case, the keyword `lower`: small letters, digits and "-" only. The
  * value is a legal one. */
