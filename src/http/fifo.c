@@ -75,7 +75,7 @@ char *fifo_make_room(struct fifo *fifo, struct spares *spares, size_t size)
     } else {
         uint32_t capacity;
         char *data = take(spares, n_waiting + size, &capacity);
-        if (n_waiting > 0)
+        if (fifo->data && n_waiting > 0)
             memcpy(data, fifo->data + fifo->offset, n_waiting);
         give_back(spares, fifo->data, fifo->capacity);
         fifo->data = data;
