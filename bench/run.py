@@ -26,7 +26,7 @@ from servers import SERVERS
 
 PROXY_CORE, LOAD_CORE = 0, 1
 N_CONNECTIONS = 64
-N_IDLE = 10_000
+N_IDLE, N_IDLE_FIRST = 10_000, 1000
 RUN = ROOT / "build" / "bench" / "run"
 
 
@@ -43,8 +43,9 @@ class Scenario:
     def requests(self, cookies):
         method = "POST" if self.upload else "GET"
         fields = ["Connection: close"] if self.is_fresh else []
-        return [http_request(method, f"/api/{world.SERVICE}/{self.size}", cookie, b"x" * self.upload,
-                             fields) for cookie in cookies]
+        path = f"/api/{world.SERVICE}/{self.size}"
+        return [http_request(method, path, cookie, b"x" * self.upload, fields)
+                for cookie in cookies]
 
     @property
     def path(self):
@@ -86,24 +87,31 @@ def measure(server, scenario, seconds, core):
             "p99": result["p99"]}
 
 
+def hold(server, n, core):
+    """Opens connections that each make one request and then stay."""
+    load = Load(server.address, SCENARIOS[0].path, core, connections=n, addresses=50,
+                in_flight=N_CONNECTIONS, count=n, length=SCENARIOS[0].size)
+    load.run()
+    return load
+
+
 def measure_idle(make, core):
-    """Bytes of a fresh process's own memory for each kept connection without a request."""
+    """Bytes of a fresh process's own memory for each kept connection without a request. The first
+    thousand fill what starting and warming up have left free, and are not counted."""
     server = make()
+    loads = []
     try:
         scenario = SCENARIOS[0]
         if server.name == "sarsen":
             write_requests(scenario.path, scenario.requests(server.cookies(N_CONNECTIONS)))
-        first = scenario.load(server, core, warm=2 * WARM_DEFAULT)
-        first.run()
+        loads.append(scenario.load(server, core, warm=2 * WARM_DEFAULT))
+        loads.append(hold(server, N_IDLE_FIRST, core))
         before = server.anonymous()
-        held = Load(server.address, scenario.path, core, connections=N_IDLE, addresses=50,
-                    in_flight=N_CONNECTIONS, count=N_IDLE, length=scenario.size)
-        held.run()
-        size = (server.anonymous() - before) / N_IDLE
-        held.stop()
-        first.stop()
-        return size
+        loads.append(hold(server, N_IDLE - N_IDLE_FIRST, core))
+        return (server.anonymous() - before) / (N_IDLE - N_IDLE_FIRST)
     finally:
+        for load in loads:
+            load.stop()
         server.stop()
 
 
@@ -177,9 +185,9 @@ def arguments():
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--save", action="store_true", help="write bench/results also when quick")
     options = parser.parse_args()
-    quick = ["get128", "rate5k", "get16k", "post4k", "get1m", "fresh"]
-    options.scenarios = (options.scenarios or ",".join(quick if options.quick else names)).split(",")
-    options.servers = (options.servers or ",".join(SERVERS)).split(",")
+    chosen = [name for name in names if name != IDLE or not options.quick]
+    options.scenarios = options.scenarios.split(",") if options.scenarios else chosen
+    options.servers = options.servers.split(",") if options.servers else list(SERVERS)
     options.reps = options.reps or (3 if options.quick else 10)
     options.seconds = options.seconds or (0.4 if options.quick else 0.7)
     for name in options.scenarios:

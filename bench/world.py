@@ -139,7 +139,7 @@ def make_registry(sarsen, lanes):
     identity service get theirs in each run."""
     names = [SERVICE, LOGIN, *(f"service-{i}" for i in range(N_SERVICES - 2))]
     for number in range(N_INSTANCES):
-        # Two builds of each; the second waits for a rollout. The first comes first, as the baseline.
+        # Two builds of each: the first to come is the baseline, the second waits for a rollout.
         build = "1.0.0" if number < 7 else "1.1.0"
         lanes.ask([instance(sarsen, name, number, build, f"10.{number}.{i // 256}.{i % 256}:8080")
                    for i, name in enumerate(names) if name not in (SERVICE, LOGIN)])
