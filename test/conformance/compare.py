@@ -21,8 +21,9 @@ HEAD = """\
 
 What RFC 9110 and RFC 9112 demand of a gateway, as a table in
 [`test/conformance/cases`](../test/conformance/cases): {cases} cases in {groups} groups. Each is
-sent whole and byte by byte. Behind the gateway stands a service that keeps every byte that reached
-it; what is passed on must be readable in one way by a strict reader of its own.
+sent whole and byte by byte (of what is longer than 8 KiB, the first and last 4 KiB). Behind the
+gateway stands a service that keeps every byte that reached it; what is passed on must be readable
+in one way by a strict reader of its own.
 
 - **must**: what an RFC demands of every gateway and anyone outside can see
 - **safe**: where two parsers could read the bytes differently, or an RFC says SHOULD: refusing it,

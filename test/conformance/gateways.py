@@ -115,7 +115,8 @@ class Sarsen:
 
     @staticmethod
     def version():
-        said = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT,
+        """The last commit that changed the program."""
+        said = subprocess.run(["git", "log", "-1", "--format=%h", "--", "src"], cwd=ROOT,
                               capture_output=True, text=True, check=True)
         return said.stdout.strip()
 

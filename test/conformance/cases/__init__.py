@@ -3,6 +3,7 @@
 from conformance.cases import (
     chunks,
     connection,
+    content,
     fields,
     framing,
     responses,
@@ -13,7 +14,7 @@ from conformance.cases import (
 )
 
 GROUPS = [group for module in (framing, chunks, fields, targets, connection, semantics, responses,
-                               responses_body, responses_fields)
+                               responses_body, responses_fields, content)
           for group in module.GROUPS]
 CASES = {f"{group.id}/{case.id}": case for group in GROUPS for case in group.cases}
 assert len(CASES) == sum(len(group.cases) for group in GROUPS), "an id is there twice"
