@@ -6,6 +6,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "release"
+TARGETS = ["src/daemon/sarsen", "bench/bench-backend", "bench/bench-load"]
 
 
 def pinned(core):

@@ -21,7 +21,7 @@ import sys
 
 import report
 import world
-from programs import ROOT, Backend, Load, http_request, write_requests
+from programs import ROOT, TARGETS, Backend, Load, http_request, write_requests
 from servers import SERVERS
 
 PROXY_CORE, LOAD_CORE = 0, 1
@@ -206,7 +206,8 @@ def main():
     options = arguments()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    subprocess.run([ROOT / "tools" / "build", "release"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([ROOT / "tools" / "build", "release", *TARGETS], check=True,
+                   stdout=subprocess.DEVNULL)
     shutil.rmtree(RUN, ignore_errors=True)
     RUN.mkdir(parents=True)
     world.make()
