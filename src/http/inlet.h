@@ -19,9 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "http/fifo.h"
+#include "io/socket.h"
 
 #define INLET_HOT_SIZE 262144u /* of the buffer; memory that is never written to costs none */
 #define INLET_RECEIVE_SIZE 65536u
@@ -55,7 +55,7 @@ static inline int inlet_receive(struct inlet *inlet, int fd, char *hot, size_t s
 {
     ssize_t n;
     do {
-        n = recv(fd, hot, size, 0);
+        n = socket_receive(fd, hot, size);
     } while (n < 0 && errno == EINTR);
 
     /* Less than asked for means that the socket is empty and the next byte is an event, unless the

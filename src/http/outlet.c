@@ -9,6 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "io/socket.h"
+
 #define SENDFILE_SIZE (1u << 30) /* the kernel takes what the socket has room for */
 
 /* struct iovec serves both directions and so has no const. */
@@ -31,7 +33,7 @@ static ssize_t send_one(int fd, struct span bytes)
 {
     ssize_t n;
     do {
-        n = send(fd, bytes.data, bytes.size, MSG_NOSIGNAL);
+        n = socket_send(fd, bytes.data, bytes.size);
     } while (unlikely(n < 0) && errno == EINTR);
     return taken(n);
 }

@@ -13,7 +13,9 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -56,6 +58,18 @@ int socket_address(int fd, struct address *ret_address) MUST_CHECK;
 
 /* Starts to connect; completion is EPOLLOUT, then socket_error(). */
 int socket_connect(const struct address *address, int *ret_fd) MUST_CHECK;
+
+/* recv() and send(…, MSG_NOSIGNAL). The library's are points where a thread can be cancelled, and in
+ * a program with threads they pay for that at each call; nobody here cancels any. */
+static inline ssize_t socket_receive(int fd, char *data, size_t size)
+{
+    return syscall(SYS_recvfrom, fd, data, size, 0, NULL, NULL);
+}
+
+static inline ssize_t socket_send(int fd, const char *data, size_t size)
+{
+    return syscall(SYS_sendto, fd, data, size, MSG_NOSIGNAL, NULL, 0);
+}
 
 /* How many bytes the socket would take now, by a cautious estimate. */
 size_t socket_room(int fd);
