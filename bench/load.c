@@ -439,7 +439,7 @@ static void read_address(char *text)
     options.to.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
 }
 
-static void read_option(const char *name, char *value)
+static uint64_t *number_option(const char *name)
 {
     static const struct {
         const char *name;
@@ -454,6 +454,16 @@ static void read_option(const char *name, char *value)
         { "--fresh", &options.is_fresh },
         { "--addresses", &options.n_addresses },
     };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (strcmp(name, numbers[i].name) == 0)
+            return numbers[i].value;
+    }
+    fprintf(stderr, "load: no option %s\n", name);
+    exit(2);
+}
+
+static void read_option(const char *name, char *value)
+{
     if (strcmp(name, "--to") == 0) {
         read_address(value);
     } else if (strcmp(name, "--requests") == 0) {
@@ -461,14 +471,7 @@ static void read_option(const char *name, char *value)
     } else if (strcmp(name, "--seconds") == 0) {
         options.seconds = strtod(value, NULL);
     } else {
-        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-            if (strcmp(name, numbers[i].name) == 0) {
-                *numbers[i].value = strtoull(value, NULL, 10);
-                return;
-            }
-        }
-        fprintf(stderr, "load: no option %s\n", name);
-        exit(2);
+        *number_option(name) = strtoull(value, NULL, 10);
     }
 }
 

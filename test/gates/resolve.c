@@ -97,21 +97,33 @@ _Noreturn static void be_counted(void)
     _exit(n_moved == 0);
 }
 
+static int wait_for(pid_t child)
+{
+    int status;
+    CHECK_INT(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static bool is_stopped(int status, int signal)
+{
+    return WIFSTOPPED(status) && WSTOPSIG(status) == signal;
+}
+
 /* Steps of the child from its first stop to its second. */
 static uint64_t count_steps(pid_t child)
 {
+    CHECK(is_stopped(wait_for(child), SIGSTOP));
+    uint64_t n = 0;
     int status;
-    CHECK(waitpid(child, &status, 0) == child && WIFSTOPPED(status));
-    for (uint64_t n = 0;; n++) {
+    do {
+        n++;
         CHECK_INT(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
-        CHECK(waitpid(child, &status, 0) == child && WIFSTOPPED(status));
-        if (WSTOPSIG(status) == SIGSTOP) {
-            CHECK_INT(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
-            CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
-            CHECK_INT(WEXITSTATUS(status), 0);
-            return n;
-        }
-    }
+        status = wait_for(child);
+    } while (is_stopped(status, SIGTRAP));
+    CHECK(is_stopped(status, SIGSTOP));
+    CHECK_INT(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
+    CHECK_INT(wait_for(child), 0);
+    return n;
 }
 
 TEST(a_customer_is_resolved_in_few_instructions)
