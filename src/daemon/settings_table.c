@@ -64,6 +64,10 @@ const struct setting settings_table[] = {
       "0 to 1GiB", "how much of it must come in a second, on average; 0 is no limit" },
     { "gateway.limits.body_grace", KIND_DURATION, AT(gateway.client.body_grace), "5s", 0,
       SECONDS(3600), "0s to 1h", "how long it may take before that counts" },
+    { "gateway.limits.answer_rate", KIND_SIZE, AT(gateway.client.answer_min_rate), "1KiB", 0,
+      GIB(1), "0 to 1GiB",
+      "how much of an answer a client must take in a second once gateway.stall_timeout has passed "
+      "without room for more of it; 0 is anything" },
     { "gateway.limits.buffered", KIND_SIZE, AT(gateway.client.max_buffered), "256KiB", KIB(16),
       MIB(64), "16KiB to 64MiB",
       "what is kept for one connection while who should take it does not; then the other side "

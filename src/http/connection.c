@@ -59,7 +59,30 @@ static nsec send_deadline(const struct connection *connection)
     const struct exchange *exchange = connection->exchange;
     if (!exchange || !is_sending(exchange))
         return NSEC_NEVER;
-    return exchange->sent_at + connection->server->settings.stall_timeout;
+    nsec patience = connection->server->settings.stall_timeout;
+    if (exchange->looked_at > exchange->sent_at)
+        return exchange->looked_at + patience / 2;
+    return exchange->sent_at + patience;
+}
+
+/* The kernel takes more of an answer in large steps, which for a slow client can be further apart
+ * than a stall. So before it is given up, what waits in the kernel is looked at twice, and it stays
+ * while it takes that at its rate. */
+static bool client_takes_answer(const struct connection *connection, struct exchange *exchange,
+                                nsec now)
+{
+    size_t queued = socket_queued(connection->watch.fd);
+    if (exchange->looked_at <= exchange->sent_at) {
+        exchange->looked_at = now;
+        exchange->queued = queued;
+        return true;
+    }
+    uint64_t rate = connection->server->settings.answer_min_rate;
+    uint64_t least = rate * ((now - exchange->looked_at) / NSEC_PER_MSEC) / 1000;
+    if (queued >= exchange->queued || exchange->queued - queued < least)
+        return false;
+    exchange->sent_at = now;
+    return true;
 }
 
 static nsec input_deadline(const struct connection *connection)
@@ -165,11 +188,14 @@ static void connection_on_due(struct timer *timer)
 {
     struct connection *connection = container_of(timer, struct connection, timer);
     nsec now = loop_now(connection->server->loop);
-    nsec input_at = input_deadline(connection), send_at = send_deadline(connection);
+    nsec input_at = input_deadline(connection);
+    struct exchange *exchange = connection->exchange;
+    bool is_stalled = exchange && send_deadline(connection) <= now &&
+                      !client_takes_answer(connection, exchange, now);
 
-    if (send_at <= now || (input_at <= now && connection->input >= INPUT_DISCARD)) {
+    if (is_stalled || (input_at <= now && connection->input >= INPUT_DISCARD)) {
         /* What the client does not take the kernel would keep for minutes. */
-        if (send_at <= now)
+        if (is_stalled)
             http_connection_reset_at_close(connection);
         http_connection_abort(connection);
         return;

@@ -129,6 +129,8 @@ struct exchange {
     struct http_body body;
     uint64_t received; /* of the body */
     nsec body_since, received_at, sent_at, paused_at, discard_until;
+    nsec looked_at; /* later than sent_at: `queued` is what waited in the kernel then */
+    size_t queued;
     uint64_t discard_left;
     uint64_t content_length, sent; /* of the answer's body */
     enum sending sending;

@@ -19,6 +19,7 @@ const struct http_settings http_settings_default = {
     .stall_timeout = 30 * NSEC_PER_SEC,
     .body_min_rate = 1024,
     .body_grace = 5 * NSEC_PER_SEC,
+    .answer_min_rate = 1024,
     .max_buffered = 262144,
     .max_requests = 100000,
     .max_connections = 16384,

@@ -46,6 +46,7 @@ struct http_settings {
     nsec stall_timeout;         /* no progress on a body or an answer, 30 s */
     uint64_t body_min_rate;     /* bytes per second of a request body, 1024; 0 = none */
     nsec body_grace;            /* before the rate counts, 5 s */
+    uint64_t answer_min_rate;   /* bytes per second that a client takes, 1024; 0 = any */
     uint64_t max_body;          /* of a request, 0 = no limit */
     uint64_t max_buffered;      /* kept for one connection, 256 KiB; 8 KiB at least */
     unsigned max_requests;      /* per connection, 100,000 */

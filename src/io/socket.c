@@ -249,6 +249,12 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+size_t socket_queued(int fd)
+{
+    int queued = 0;
+    return ioctl(fd, SIOCOUTQ, &queued) < 0 || queued < 0 ? 0 : (size_t)queued;
+}
+
 size_t socket_room(int fd)
 {
     int unsent = 0;

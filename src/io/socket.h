@@ -71,6 +71,9 @@ static inline ssize_t socket_send(int fd, const char *data, size_t size)
     return syscall(SYS_sendto, fd, data, size, MSG_NOSIGNAL, NULL, 0);
 }
 
+/* How many bytes the peer has not taken yet of those that the socket took. */
+size_t socket_queued(int fd);
+
 /* How many bytes the socket would take now, by a cautious estimate. */
 size_t socket_room(int fd);
 

@@ -229,6 +229,7 @@ TEST(limits_are_those_of_the_rooms)
     CHECK_INT(client->stall_timeout, http_settings_default.stall_timeout);
     CHECK_INT(client->body_min_rate, http_settings_default.body_min_rate);
     CHECK_INT(client->body_grace, http_settings_default.body_grace);
+    CHECK_INT(client->answer_min_rate, http_settings_default.answer_min_rate);
     CHECK_INT(client->max_body, http_settings_default.max_body);
     CHECK_INT(client->max_buffered, http_settings_default.max_buffered);
     CHECK_INT(client->max_requests, http_settings_default.max_requests);
