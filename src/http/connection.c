@@ -172,6 +172,7 @@ static void connection_refuse(struct connection *connection, unsigned status, co
 static void connection_break_body(struct connection *connection, unsigned status, const char *text)
 {
     struct exchange *exchange = connection->exchange;
+    assert(exchange); /* whose body it is */
     bool can_answer = !exchange->is_responded && !exchange->is_gone;
     if (!can_answer || exchange->is_finished) {
         http_connection_abort(connection);
