@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import warm
 
-INSTRUCTIONS_MAX = 7600  # of a worker, per request
+INSTRUCTIONS_MAX = 5740  # of a worker, per request
 RESOLVE_MAX = 1750  # of version_resolve() with eight rules; 2 us are at least 4,000
 
 # Once a second the control loop collects the counts of each worker. That is not of a request, but
