@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h> /* the library's struct tcp_info ends before the window */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -255,15 +255,29 @@ size_t socket_queued(int fd)
     return ioctl(fd, SIOCOUTQ, &queued) < 0 || queued < 0 ? 0 : (size_t)queued;
 }
 
+/* What can leave at once, by what network and peer have granted, and as much again as the kernel may
+ * keep. Windows only shrink when something is sent, so this much is taken whole. */
+static size_t tcp_room(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return SIZE_MAX; /* a unix socket */
+    uint64_t left = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+    uint64_t under_way = left > info.tcpi_bytes_acked ? left - info.tcpi_bytes_acked : 0;
+    uint64_t window = (uint64_t)info.tcpi_snd_cwnd * info.tcpi_snd_mss;
+    if (window > info.tcpi_snd_wnd)
+        window = info.tcpi_snd_wnd;
+    uint64_t room = UNSENT_MAX + (window > under_way ? window - under_way : 0);
+    return room > info.tcpi_notsent_bytes ? (size_t)(room - info.tcpi_notsent_bytes) : 0;
+}
+
 size_t socket_room(int fd)
 {
-    int unsent = 0;
     uint32_t info[SK_MEMINFO_VARS] = { 0 };
     socklen_t size = sizeof(info);
     if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0)
         return 0;
-    if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0 || unsent < 0)
-        unsent = 0; /* of TCP only */
     /* TCP counts what waits in one, unix sockets in the other. */
     uint32_t waiting = info[SK_MEMINFO_WMEM_QUEUED];
     if (waiting < info[SK_MEMINFO_WMEM_ALLOC])
@@ -272,7 +286,7 @@ size_t socket_room(int fd)
      * nearly as much again. */
     uint32_t max = info[SK_MEMINFO_SNDBUF];
     size_t room = waiting < max ? (max - waiting) / 2 : 0;
-    return least(room, unsent < UNSENT_MAX ? (size_t)(UNSENT_MAX - unsent) : 0);
+    return room ? least(room, tcp_room(fd)) : 0;
 }
 
 bool socket_is_writable(int fd)
