@@ -144,8 +144,9 @@ def page(scores):
         yield row(kind, str(scores[0].count(kind)[1]), *[share(score, kind) for score in scores])
     for kind in CLASSES:
         yield from table_of(scores, kind)
-    yield "\n## What failed\n\nIn `must` and `safe`; of several things that would have been right, "
-    yield "what is said is about the first.\n"
+    yield "\n## What failed\n\n"
+    yield "In `must` and `safe`; of several things that would have been right, what is said is "
+    yield "about the first.\n"
     for score in scores:
         yield from failures(score)
 
