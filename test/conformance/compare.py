@@ -6,6 +6,7 @@
 import datetime
 import pathlib
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from conformance import gateways
@@ -108,6 +109,27 @@ def table_of(scores, kind):
               *[f"**{share(score, kind)}**" for score in scores])
 
 
+def sections():
+    """Which sections the cases name."""
+    counts = Counter(section for case in CASES.values() for section in named(case.section))
+    yield "\n## Sections\n\nHow many cases name each.\n\n"
+    yield row("specification", "sections")
+    yield "|---|---|\n"
+    for rfc in sorted({rfc for rfc, _ in counts}):
+        of = sorted(((section, count) for (one, section), count in counts.items() if one == rfc),
+                    key=lambda pair: [int(part) for part in pair[0].split(".")])
+        yield row(rfc, ", ".join(f"{section} ({count})" for section, count in of))
+
+
+def named(text):
+    """("RFC 9112", "6.1") for each section of "RFC 9112 6.1, 6.3, RFC 3986 6.2"."""
+    rfc = ""
+    for part in text.split(", "):
+        if part.startswith("RFC "):
+            rfc, _, part = part.rpartition(" ")
+        yield rfc, part
+
+
 def failures(score):
     """Every case that failed in must or safe; of Sarsen also those of its own rules."""
     kinds = CLASSES if score.gateway is gateways.Sarsen else CLASSES[:2]
@@ -144,6 +166,7 @@ def page(scores):
         yield row(kind, str(scores[0].count(kind)[1]), *[share(score, kind) for score in scores])
     for kind in CLASSES:
         yield from table_of(scores, kind)
+    yield from sections()
     yield "\n## What failed\n\n"
     yield "In `must` and `safe`; of several things that would have been right, what is said is "
     yield "about the first.\n"
