@@ -148,7 +148,8 @@ static bool is_secret(const struct access_redaction *redaction, struct span text
         return true;
     struct span whole = { name.bytes, name.size };
     for (size_t i = 0; i + 4 < name.size; i++) {
-        if (may_begin_word(name.bytes[i]) && word_is_at(span_from(whole, i)))
+        struct span rest = { name.bytes + i, name.size - i };
+        if (may_begin_word(*rest.data) && word_is_at(rest))
             return true;
     }
     struct span part = span_from(whole, name.part);

@@ -472,10 +472,12 @@ void gateway_reopen_access(struct gateway *gateway)
 {
     struct problem problem = { 0 };
     struct access_target *target = NULL;
-    if (open_access(gateway, &gateway->settings.access, &target, &problem))
+    if (open_access(gateway, &gateway->settings.access, &target, &problem)) {
         log_error("gateway", "the access log cannot be opened anew; the old one goes on", "reason",
                   problem.text);
-    else if (target)
+        return;
+    }
+    if (target)
         access_log_set(gateway->access, target);
 }
 

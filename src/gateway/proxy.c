@@ -169,10 +169,9 @@ static void keep_body(struct request *request, struct span bytes)
 static void on_held_body(struct request *request, struct span bytes)
 {
     uint64_t size = request->body.size + bytes.size;
-    if (size < request->exchange->head->content_length && size <= HOLD_MAX) {
-        IGNORE(buf_append(&request->body, bytes), "what is held fits");
+    bool may_wait = size < request->exchange->head->content_length && size <= HOLD_MAX;
+    if (may_wait && buf_append(&request->body, bytes) == 0)
         return;
-    }
     start_calls(request);
     if (request->is_calling)
         send_body(request, bytes);
@@ -249,7 +248,7 @@ static struct span host_of(const struct request *request, char memory[ADDRESS_TE
 }
 
 /* What follows from the fields, as it was put together for an earlier request, or anew. */
-static void put_fields(struct request *request, struct forward_context *context,
+static void put_fields(struct request *request, const struct forward_context *context,
                        struct http1_out *out)
 {
     char host[ADDRESS_TEXT_MAX];
@@ -261,17 +260,20 @@ static void put_fields(struct request *request, struct forward_context *context,
         return;
     }
     struct baggage ours;
-    ours.bom = ours.customer = ours.lane = SPAN_NULL;
+    ours.bom = SPAN_NULL;
+    ours.customer = SPAN_NULL;
+    ours.lane = SPAN_NULL;
     if (request->bom) {
         const struct identity *identity = request_identity(request);
         ours.bom = bom_id(request->bom);
         ours.customer = identity->customer;
         ours.lane = identity->lane;
     }
-    context->ours = &ours;
-    context->host = route ? host_of(request, host) : SPAN_NULL;
-    context->rules = route ? &route->request : NULL;
-    forward_fields(context, out);
+    struct forward_context whole = *context;
+    whole.ours = &ours;
+    whole.host = route ? host_of(request, host) : SPAN_NULL;
+    whole.rules = route ? &route->request : NULL;
+    forward_fields(&whole, out);
     if (!memo || out->size > sizeof(memo->lines) || context->head->by_name[HTTP_MAX_FORWARDS])
         return;
     memcpy(memo->lines, out->data, out->size);
