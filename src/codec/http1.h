@@ -140,6 +140,7 @@ struct http_head {
     unsigned n_fields;
     struct http_field fields[HTTP1_MAX_FIELDS];
     uint8_t by_name[HTTP_N_NAMES]; /* position of the first field of that name + 1; 0 = absent */
+    uint64_t repeated;             /* names that have more than one field, a bit for each */
     size_t size;                   /* of the head in bytes, with its final empty line */
 };
 
@@ -190,6 +191,12 @@ int http1_parse_trailers(struct span bytes, const struct http1_limits *limits,
 static inline struct span http_head_value(const struct http_head *head, enum http_name name)
 {
     return head->by_name[name] ? head->fields[head->by_name[name] - 1].value : SPAN_NULL;
+}
+
+/* Whether there is exactly one field of that name. */
+static inline bool http_head_has_one(const struct http_head *head, enum http_name name)
+{
+    return head->by_name[name] && !(head->repeated >> name & 1);
 }
 
 /* The chunked coding, decoded in place of arrival (RFC 9112 section 7.1). Chunk extensions are

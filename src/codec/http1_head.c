@@ -355,7 +355,7 @@ static int parse_fields(struct parser *parser, struct http_head *head, uint64_t 
     }
     head->n_fields = n;
     head->by_name[HTTP_OTHER] = 0;
-    *ret_repeated = repeated;
+    *ret_repeated = head->repeated = repeated;
     return end_line(parser, parser->at);
 }
 

@@ -103,14 +103,6 @@ _Static_assert(HTTP_N_NAMES <= 64, "a set of names is a word");
      NAME(HTTP_X_REQUEST_ID) | NAME(HTTP_X_FORWARDED_FOR) | NAME(HTTP_X_FORWARDED_HOST) |          \
      NAME(HTTP_X_FORWARDED_PROTO))
 
-static bool is_single(const struct http_head *head, enum http_name name)
-{
-    unsigned n = 0;
-    for (unsigned i = head->by_name[name] - 1u; i < head->n_fields; i++)
-        n += head->fields[i].id == name;
-    return n == 1;
-}
-
 static bool has_prefix_nocase(struct span name, struct span prefix)
 {
     return span_equals_nocase(span_first(name, prefix.size), prefix);
@@ -268,7 +260,7 @@ static void put_forwarded(const struct forward_context *context, struct http1_ou
 static bool request_id_is_sane(const struct http_head *head)
 {
     struct span id = http_head_value(head, HTTP_X_REQUEST_ID);
-    if (id.size == 0 || id.size > REQUEST_ID_MAX || !is_single(head, HTTP_X_REQUEST_ID))
+    if (id.size == 0 || id.size > REQUEST_ID_MAX || !http_head_has_one(head, HTTP_X_REQUEST_ID))
         return false;
     for (size_t i = 0; i < id.size; i++) {
         if (id.data[i] <= ' ' || id.data[i] > '~')
@@ -302,7 +294,7 @@ static struct trace trace_of(const struct forward_context *context)
 {
     const struct http_head *head = context->head;
     return (struct trace){
-        .goes_on = head->by_name[HTTP_TRACEPARENT] && is_single(head, HTTP_TRACEPARENT) &&
+        .goes_on = http_head_has_one(head, HTTP_TRACEPARENT) &&
                    traceparent_is_valid(http_head_value(head, HTTP_TRACEPARENT)),
         .has_id = context->is_internal && request_id_is_sane(head),
     };
@@ -329,10 +321,20 @@ static void put_trace(const struct forward_context *context, struct http1_out *o
     }
     struct span went = trace.goes_on ? http_head_value(head, HTTP_TRACEPARENT) : own;
     struct span id = trace_id(context->is_internal ? went : own);
-    if (!trace.goes_on)
-        put_line(out, SPAN("traceparent: "), own);
-    if (!trace.has_id)
-        put_line(out, SPAN("X-Request-Id: "), id);
+    char *at = begin(out, 2 * TRACEPARENT_SIZE + 64);
+    if (!at)
+        return;
+    if (!trace.goes_on) {
+        at = add(at, SPAN("traceparent: "));
+        at = add(at, (struct span){ text, TRACEPARENT_SIZE });
+        at = add(at, SPAN("\r\n"));
+    }
+    if (!trace.has_id) {
+        at = add(at, SPAN("X-Request-Id: "));
+        at = add(at, (struct span){ id.data, 32 });
+        at = add(at, SPAN("\r\n"));
+    }
+    end(out, at);
     if (unlikely(context->ret_ids != NULL)) {
         tell_ids(context, trace_id(own), trace_id(went),
                  trace.has_id ? http_head_value(head, HTTP_X_REQUEST_ID) : id);
@@ -421,7 +423,21 @@ static bool is_cookie_of_ours(struct span set_cookie)
 
 bool forward_has_date(const struct http_head *head)
 {
-    return head->by_name[HTTP_DATE] && is_single(head, HTTP_DATE);
+    return http_head_has_one(head, HTTP_DATE);
+}
+
+/* Who answered. */
+static void put_answerer(const struct forward_answer *ours, struct http1_out *out)
+{
+    static const struct span names[] = { SPAN("Sarsen-Bom: "), SPAN("\r\nSarsen-Contract: "),
+                                         SPAN("\r\nSarsen-Build: ") };
+    char *at = begin(out, ours->bom.size + ours->contract.size + ours->build.size + 64);
+    if (!at)
+        return;
+    at = add(add(at, names[0]), ours->bom);
+    at = add(add(at, names[1]), ours->contract);
+    at = add(add(at, names[2]), ours->build);
+    end(out, add(at, SPAN("\r\n")));
 }
 
 void forward_response(const struct http_head *head, const struct forward_answer *ours,
@@ -433,11 +449,8 @@ void forward_response(const struct http_head *head, const struct forward_answer 
         dropped |= NAME(HTTP_DATE);
     if (unlikely(ours->rules != NULL))
         dropped |= ours->rules->known;
-    if (ours->bom.size) {
-        put_line(out, SPAN("Sarsen-Bom: "), ours->bom);
-        put_line(out, SPAN("Sarsen-Contract: "), ours->contract);
-        put_line(out, SPAN("Sarsen-Build: "), ours->build);
-    }
+    if (ours->bom.size)
+        put_answerer(ours, out);
     if (ours->set_cookie.size)
         put_line(out, SPAN("Set-Cookie: "), ours->set_cookie);
     for (unsigned i = 0; i < head->n_fields; i++) {

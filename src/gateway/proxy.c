@@ -302,6 +302,7 @@ static void call_endpoint(struct request *request)
     struct http_message message = {
         .method = head->method,
         .target = request->target,
+        .is_checked = true,
         .wants_trailers = head->accepts_trailers && head->minor_version,
         .lines = { out.data, out.size },
         .body = body_kind(head),

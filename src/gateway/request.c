@@ -360,16 +360,6 @@ bool request_has_etag(const struct request *request, struct span etag)
 
 /* --- where to --- */
 
-static bool is_repeated(const struct http_head *head, enum http_name name)
-{
-    unsigned behind = head->by_name[name];
-    for (unsigned i = behind; behind && i < head->n_fields; i++) {
-        if (head->fields[i].id == name)
-            return true;
-    }
-    return false;
-}
-
 /* The methods that are forwarded; others are too, but nobody asks for them. */
 #define METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -388,7 +378,7 @@ static bool may_go_on(struct request *request)
     if (!head->by_name[HTTP_MAX_FORWARDS] || !forward_counts_hops(head))
         return true;
     if (!span_to_uint(http_head_value(head, HTTP_MAX_FORWARDS), UINT32_MAX, &left) ||
-        is_repeated(head, HTTP_MAX_FORWARDS)) {
+        (head->repeated >> HTTP_MAX_FORWARDS & 1)) {
         answer_problem(request, 400, "Max-Forwards is no number");
         return false;
     }
@@ -494,9 +484,9 @@ static void go_to_reserved(struct request *request)
 static bool names_once(struct request *request)
 {
     const struct http_head *head = request->exchange->head;
-    if (is_repeated(head, HTTP_SARSEN_CUSTOMER))
+    if ((head->repeated >> HTTP_SARSEN_CUSTOMER & 1))
         answer_problem(request, 400, "Sarsen-Customer is given several times");
-    else if (is_repeated(head, HTTP_SARSEN_SERVICE))
+    else if ((head->repeated >> HTTP_SARSEN_SERVICE & 1))
         answer_problem(request, 400, "Sarsen-Service is given several times");
     else
         return true;

@@ -196,7 +196,14 @@ static bool has_body_as_a_rule(struct span method)
 static bool put_request(struct http_stream *stream, const struct http_message *request)
 {
     struct http1_out out = head_begin(&stream->out, &stream->pool->spares, request);
-    http1_put_request_line(&out, request->method, request->target);
+    if (request->is_checked) {
+        head_put(&out, request->method);
+        head_put(&out, SPAN(" "));
+        head_put(&out, request->target);
+        head_put(&out, SPAN(" HTTP/1.1\r\n"));
+    } else {
+        http1_put_request_line(&out, request->method, request->target);
+    }
     if (out.is_full)
         return false;
     head_put_fields(&out, request);

@@ -32,6 +32,7 @@ enum http_body_kind {
 
 struct http_message {
     struct span method, target; /* of a request */
+    bool is_checked;            /* they come from a parsed head and its normalised path */
     unsigned status;            /* of a response */
     bool has_date;              /* of a response: its maker gives a Date, so none is added */
     struct span lines;          /* field lines as the codec writes them, sent before the fields */

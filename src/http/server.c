@@ -242,18 +242,18 @@ static struct exchange *take_exchange(struct http_server *server)
 struct exchange *http_exchange_new(struct connection *connection)
 {
     struct exchange *exchange = connection->warm;
-    if (exchange)
+    if (exchange) {
         leave_warm(exchange);
-    else
+    } else {
         exchange = take_exchange(connection->server);
-
+        exchange->peer.size = connection->peer_size;
+        memcpy(&exchange->peer.storage, &connection->peer, connection->peer_size);
+    }
     memset(exchange, 0, EXCHANGE_CLEARED);
     exchange->connection = connection;
     exchange->public.peer = &exchange->peer;
     exchange->public.listener = connection->listener;
     exchange->public.memo = exchange->memo;
-    exchange->peer.size = connection->peer_size;
-    memcpy(&exchange->peer.storage, &connection->peer, connection->peer_size);
     connection->exchange = exchange;
     return exchange;
 }
