@@ -9,7 +9,8 @@ import subprocess
 import pytest
 import warm
 
-INSTRUCTIONS_MAX = 5740  # of a worker, per request
+INSTRUCTIONS_MAX = 5000  # of a worker, per request, with 64 connections: turns of the loop are shared
+ALONE_MAX = 5250  # with one, each request is two turns
 RESOLVE_MAX = 1750  # of version_resolve() with eight rules; 2 us are at least 4,000
 
 # Once a second the control loop collects the counts of each worker. That is not of a request, but
@@ -31,7 +32,7 @@ def many(tmp_path_factory):
 
 
 def test_instructions_of_a_request(alone, many):
-    assert alone.instructions <= INSTRUCTIONS_MAX, "\n".join(alone.top(30))
+    assert alone.instructions <= ALONE_MAX, "\n".join(alone.top(30))
     assert many.instructions <= INSTRUCTIONS_MAX, "\n".join(many.top(30))
 
 
