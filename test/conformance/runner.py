@@ -53,7 +53,7 @@ class Client:
         self.is_closed = self.is_reset = False
 
     def receive_until(self, condition, seconds):
-        """False when it did not come about in time."""
+        """False when it did not come about before that long a silence."""
         end = time.monotonic() + seconds
         while not condition() and not self.is_closed:
             left = end - time.monotonic()
@@ -68,6 +68,7 @@ class Client:
                 self.is_closed = self.is_reset = True
                 return True
             self.raw += data
+            end = time.monotonic() + seconds
             self.is_closed = not data
         return True
 
