@@ -269,9 +269,10 @@ static bool request_id_is_sane(const struct http_head *head)
     return true;
 }
 
+/* Of a valid one, which always has it. */
 static struct span trace_id(struct span traceparent)
 {
-    return span_first(span_from(traceparent, 3), 32);
+    return (struct span){ traceparent.data + 3, 32 };
 }
 
 static void tell_ids(const struct forward_context *context, struct span own, struct span trace,
@@ -331,7 +332,7 @@ static void put_trace(const struct forward_context *context, struct http1_out *o
     }
     if (!trace.has_id) {
         at = add(at, SPAN("X-Request-Id: "));
-        at = add(at, (struct span){ id.data, 32 });
+        at = add(at, id);
         at = add(at, SPAN("\r\n"));
     }
     end(out, at);

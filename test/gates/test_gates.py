@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import warm
 
-INSTRUCTIONS_MAX = 5000  # of a worker, per request, with 64 connections: turns of the loop are shared
+INSTRUCTIONS_MAX = 5000  # of a worker, per request; 64 connections share turns of the loop
 ALONE_MAX = 5250  # with one, each request is two turns
 RESOLVE_MAX = 1750  # of version_resolve() with eight rules; 2 us are at least 4,000
 
