@@ -303,6 +303,7 @@ static void call_endpoint(struct request *request)
         .method = head->method,
         .target = request->target,
         .is_checked = true,
+        .expects_continue = head->expects_continue,
         .wants_trailers = head->accepts_trailers && head->minor_version,
         .lines = { out.data, out.size },
         .body = body_kind(head),
@@ -497,22 +498,19 @@ static bool try_again(struct request *request, enum http_fault fault)
     case HTTP_FAULT_INVALID:
     case HTTP_FAULT_TIMEOUT: return false;
     }
-    if (!http_is_idempotent(request->exchange->head->method))
+    /* Once only, so that a request that kills whoever reads it does not go round. */
+    if (!http_is_idempotent(request->exchange->head->method) || request->was_repeated)
         return false;
+    request->was_repeated = true;
     /* A kept connection that was closed says little about its instance, but much about the others
      * kept beside it: the second try goes to the same instance over a new one. If it is dead, that
-     * one is refused, and the next instance is asked. */
-    if (fault == HTTP_FAULT_STALE && !request->was_stale) {
-        request->was_stale = true;
+     * one is refused, and the next instance is asked. A new connection that breaks can be a dying
+     * instance, whose kernel still accepts. */
+    if (fault == HTTP_FAULT_STALE) {
         http_pool_forget(request->worker->pool, &request->endpoints[request->endpoint].address);
         call_endpoint(request);
         return true;
     }
-    /* A new connection that breaks can be a dying instance: its kernel still accepts. Once only, so
-     * that a request that kills whoever reads it does not go round. */
-    if (request->was_broken)
-        return false;
-    request->was_broken = true;
     return call_next(request);
 }
 
@@ -575,7 +573,7 @@ static void on_total_over(struct timer *timer)
         end_broken(request);
     } else {
         count(request, true);
-        if (request->is_holding)
+        if (request->is_holding && request->deadline > loop_now(request->worker->loop))
             answer_problem(request, 408, "the request body comes too slowly");
         else
             answer_timeout(request);
@@ -671,14 +669,35 @@ static void set_deadline(struct request *request)
     request->deadline = request->started + left * NSEC_PER_MSEC;
 }
 
+/* The whole of it has a limit, and as long as nobody has been asked the caller's deadline is one. */
+static void limit_time(struct request *request)
+{
+    nsec limit = request->epoch->view->limits.request_timeout;
+    nsec at = limit ? request->started + limit : NSEC_NEVER;
+    if (request->is_holding && request->deadline < at)
+        at = request->deadline;
+    if (likely(at == NSEC_NEVER)) {
+        timer_stop(&request->total);
+        return;
+    }
+    request->total.on_due = on_total_over;
+    timer_start(&request->total, request->worker->loop, at);
+}
+
 static void start_calls(struct request *request)
 {
-    request->is_holding = false;
-    if (call_next(request))
+    if (request->is_holding) {
+        request->is_holding = false;
+        limit_time(request);
+    }
+    bool is_late = request->deadline <= loop_now(request->worker->loop);
+    if (!is_late && call_next(request))
         return;
-    /* All of them refused in this very turn of the loop. */
     count(request, true);
-    answer_unreachable(request, false);
+    if (is_late)
+        answer_timeout(request);
+    else
+        answer_unreachable(request, false); /* all of them refused in this very turn of the loop */
 }
 
 /* The request goes to one of request->endpoints. */
@@ -692,11 +711,6 @@ static void begin(struct request *request, const struct route_path *path)
         answer_timeout(request);
         return;
     }
-    nsec limit = request->epoch->view->limits.request_timeout;
-    if (unlikely(limit)) {
-        request->total.on_due = on_total_over;
-        timer_start(&request->total, request->worker->loop, now + limit);
-    }
     make_target(request, path);
     const struct http_head *head = request->exchange->head;
     if (unlikely(head->expects_continue))
@@ -709,6 +723,7 @@ static void begin(struct request *request, const struct route_path *path)
         list_add_last(&request->worker->running, &request->link);
     request->is_holding =
         head->framing == HTTP_BODY_LENGTH && head->content_length > 0 && !head->expects_continue;
+    limit_time(request);
     if (request->is_holding)
         return;
     request_enter(request);

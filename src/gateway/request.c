@@ -103,7 +103,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->ids.trace = request->ids.request = SPAN_NULL;
     request->path = request->query = SPAN_NULL;
     request->is_body_paused = request->has_body = request->has_body_ended = false;
-    request->was_stale = request->was_broken = request->is_counted = false;
+    request->was_repeated = request->is_counted = false;
     buf_clear(&request->body);
     buf_clear(&request->target_memory);
     buf_clear(&request->path_memory);
@@ -484,10 +484,12 @@ static void go_to_reserved(struct request *request)
 static bool names_once(struct request *request)
 {
     const struct http_head *head = request->exchange->head;
-    if ((head->repeated >> HTTP_SARSEN_CUSTOMER & 1))
+    if (head->repeated >> HTTP_SARSEN_CUSTOMER & 1)
         answer_problem(request, 400, "Sarsen-Customer is given several times");
-    else if ((head->repeated >> HTTP_SARSEN_SERVICE & 1))
+    else if (head->repeated >> HTTP_SARSEN_SERVICE & 1)
         answer_problem(request, 400, "Sarsen-Service is given several times");
+    else if (head->repeated >> HTTP_SARSEN_DEADLINE & 1)
+        answer_problem(request, 400, "Sarsen-Deadline is given several times");
     else
         return true;
     return false;

@@ -68,10 +68,10 @@ struct request {
     bool is_answering;  /* the response's head has gone to the client */
     bool has_body, has_body_ended;
     bool is_body_paused;
-    bool is_replayable;         /* `body` is all of the request's body so far */
-    bool was_stale, was_broken; /* sent again after a fault of that kind */
-    bool is_error;              /* what answered was a 5xx */
-    bool is_counted;            /* as a use, while it runs */
+    bool is_replayable; /* `body` is all of the request's body so far */
+    bool was_repeated;  /* sent again, after a connection broke */
+    bool is_error;      /* what answered was a 5xx */
+    bool is_counted;    /* as a use, while it runs */
 
     /* For the access log. */
     unsigned status;     /* that the service answered with; 0 */

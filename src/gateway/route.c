@@ -381,15 +381,15 @@ bool path_is_below(struct span path, struct span prefix)
 
 /* --- matching --- */
 
-/* The host of "example.com:8000" or "[::1]:8000". */
-static struct span without_port(struct span authority)
+/* The host of "example.com:8000" or "[::1]:8000". One that ends with a dot is the same host. */
+static struct span host_of(struct span authority)
 {
     size_t size = authority.size;
     while (size && authority.data[size - 1] >= '0' && authority.data[size - 1] <= '9')
         size--;
-    if (size && authority.data[size - 1] == ':')
-        return span_first(authority, size - 1);
-    return authority;
+    struct span host =
+        size && authority.data[size - 1] == ':' ? span_first(authority, size - 1) : authority;
+    return span_ends_with(host, SPAN(".")) ? span_first(host, host.size - 1) : host;
 }
 
 static bool method_matches(const struct route *route, struct span method)
@@ -457,7 +457,7 @@ static uint32_t walk_host(const struct route_table *table, const struct http_hea
                           struct span path, uint32_t best)
 {
     char memory[HOST_MAX];
-    struct span host = without_port(head->authority);
+    struct span host = host_of(head->authority);
     if (!host.size || host.size > sizeof(memory))
         return best;
     for (size_t i = 0; i < host.size; i++) {

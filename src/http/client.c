@@ -122,17 +122,27 @@ void http_upstream_drop(struct http_stream *stream)
     upstream_release(stream->pool, upstream);
 }
 
+/* The one used last, unless the loop is about to tell of it: then it says something that nobody
+ * asked for, or has ended. What comes later still, nobody can know. */
 static struct http_stream *upstream_take_idle(struct http_upstream *upstream)
 {
-    struct list *link = list_take_first(&upstream->idle);
-    if (!link)
-        return NULL;
-    upstream->n_idle--;
-    list_add_last(&upstream->busy, link);
-    struct http_stream *stream = container_of(link, struct http_stream, link);
-    stream->state = STREAM_AWAITING;
-    stream->is_reused = true;
-    return stream;
+    for (;;) {
+        if (list_is_empty(&upstream->idle))
+            return NULL;
+        struct http_stream *stream = container_of(upstream->idle.next, struct http_stream, link);
+        if (unlikely(stream->watch.is_due)) {
+            upstream->n_connections++; /* or its end could be the upstream's */
+            http_stream_close(stream);
+            upstream->n_connections--;
+            continue;
+        }
+        list_remove(&stream->link);
+        upstream->n_idle--;
+        list_add_last(&upstream->busy, &stream->link);
+        stream->state = STREAM_AWAITING;
+        stream->is_reused = true;
+        return stream;
+    }
 }
 
 /* Closes one connection that nobody uses, to whatever address, the one used longest ago there. */
@@ -233,6 +243,7 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     stream->wants_trailers = request->wants_trailers;
     stream->deadline = deadline;
     stream->answer_timeout = call->answer_timeout;
+    stream->is_expecting = request->expects_continue;
     call->is_reused = stream->is_reused;
     stream->sent_at = stream->received_at = loop_now(pool->loop);
     stream->sending = request->body;

@@ -36,6 +36,7 @@ struct http_message {
     unsigned status;            /* of a response */
     bool has_date;              /* of a response: its maker gives a Date, so none is added */
     struct span lines;          /* field lines as the codec writes them, sent before the fields */
+    bool expects_continue;      /* of a request: its body comes when a 100 has, or the like */
     bool wants_trailers;        /* of a request: see http_call_trailers() */
     const struct http_out_field *fields;
     unsigned n_fields;

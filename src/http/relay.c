@@ -100,8 +100,9 @@ static void pipe_to_client(struct http_stream *stream, size_t size)
             to->out.is_blocked = errno == EAGAIN;
             stream->cannot_splice = errno == EINVAL;
             keep_rest(pipe, to, size);
+            http_connection_wake(to->connection); /* for what can still leave */
             return;
-        } else if (errno != EINTR) {
+        } else if (n == 0 || errno != EINTR) {
             relay_pipe_close(pipe); /* with what is in it */
             http_exchange_lose(to);
             return;

@@ -81,7 +81,9 @@ int http_exchange_parse(struct exchange *exchange, struct span bytes, struct htt
         memcpy(exchange->head_bytes + LINE_INLINE, fields.data, fields.size);
     first.size += fields.size;
     int r = http1_parse_request(first, &server->settings.limits, &exchange->head, ret_error);
-    if (r == HTTP1_OK && exchange->head.size > line)
+    /* Behind an empty line, which is skipped, stand the request line and its fields. */
+    bool is_request_line = line > sizeof("\r\n") - 1;
+    if (r == HTTP1_OK && is_request_line)
         exchange->fields_size = exchange->head.size - line;
     if (r != HTTP1_MORE || first.size == bytes.size)
         return r;

@@ -96,7 +96,8 @@ struct http_exchange {
     struct http_refusal refusal; /* in on_abort, when not the client but its request ended it */
     /* What a handler finds out from the fields alone it may note here, plain bytes that nobody
      * frees, aligned for anything. They are there again when a later request of this connection has
-     * the same field lines, which the same number tells; it is never 0. */
+     * the same field lines behind a request line of the same version and form, which the same
+     * number tells; it is never 0. */
     uint64_t fields_number;
     void *memo;
 };

@@ -43,7 +43,9 @@ static nsec stream_deadline(const struct http_stream *stream)
     case STREAM_IDLE: return after(stream->since, settings->idle_timeout);
     case STREAM_AWAITING:
         at = stream->deadline;
-        if (stream->answer_timeout && stream->is_request_done && outlet_unsent(&stream->out) == 0)
+        /* One that waits for 100 has not been sent either, but it is the service's turn. */
+        if (stream->answer_timeout && (stream->is_request_done || stream->is_expecting) &&
+            outlet_unsent(&stream->out) == 0)
             at = earlier(at, after(stream->sent_at, stream->answer_timeout));
         break;
     case STREAM_RECEIVING:
@@ -170,6 +172,7 @@ void http_stream_put(struct http_stream *stream, struct span bytes)
         http1_put_chunk_head(&head, bytes.size);
         outlet_put(&stream->out, spares, (struct span){ head.data, head.size });
     }
+    stream->is_expecting = false;
     stream->sent += bytes.size;
     stream->is_request_done = !is_chunked && stream->sent == stream->content_length;
 
@@ -363,7 +366,8 @@ static size_t stream_use(struct http_stream *stream, struct span bytes)
 
 static void stream_end_of_input(struct http_stream *stream)
 {
-    bool ends_body = stream->state == STREAM_RECEIVING && stream->call &&
+    /* Where sending failed, the error that says whether this is the end has been taken by that. */
+    bool ends_body = stream->state == STREAM_RECEIVING && stream->call && !stream->cannot_send &&
                      stream->body.framing == HTTP_BODY_UNTIL_CLOSE;
     if (ends_body)
         stream_end(stream, false);

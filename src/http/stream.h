@@ -86,6 +86,7 @@ struct http_stream {
     uint32_t interim_size;
     uint32_t low_mark; /* SO_RCVLOWAT */
     size_t n_received; /* at once, lately */
+    bool is_expecting; /* a 100, before anything of the body is sent */
     bool is_request_done, is_reused, has_answer_bytes, keeps_alive, is_paused;
     bool wants_trailers;
     bool is_held;                    /* the exchange relayed to takes nothing now */

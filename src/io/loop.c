@@ -128,11 +128,15 @@ static int loop_wait(struct loop *loop, int msec)
 
 static void loop_run_events(struct loop *loop)
 {
+    for (int i = 0; i < loop->n_events; i++)
+        ((struct watch *)loop->events[i].data.ptr)->is_due = true;
     while (loop->next_event < loop->n_events) {
         const struct epoll_event *event = &loop->events[loop->next_event++];
         struct watch *watch = event->data.ptr;
-        if (watch)
-            watch->on_ready(watch, event->events);
+        if (!watch)
+            continue;
+        watch->is_due = false;
+        watch->on_ready(watch, event->events);
     }
     loop->n_events = loop->next_event = 0;
 }
@@ -217,6 +221,7 @@ int watch_add(struct watch *watch, struct loop *loop, int fd, uint32_t events)
         return err_origin(-errno);
 
     watch->fd = fd;
+    watch->is_due = false;
     watch->loop = loop;
     list_add_last(&loop->watches, &watch->link);
     return 0;

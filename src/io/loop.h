@@ -47,6 +47,7 @@ struct clock *loop_clock(struct loop *loop);
  * from any callback, also while its own events are pending. Zeroed, it is one that is not added. */
 struct watch {
     int fd;
+    bool is_due; /* an event of this turn is still to be told */
     void (*on_ready)(struct watch *watch, uint32_t events);
     struct list link;
     struct loop *loop;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What callers see when instances, clients, the config or the daemon itself fail."""
+import contextlib
 import os
+import pathlib
 import select
 import signal
 import socket
@@ -181,6 +183,54 @@ def test_an_answer_that_breaks_off_is_not_whole(shared, name, upstreams, head, i
         upstream.assert_untouched()
 
 
+def test_an_answer_cut_off_during_an_upload_is_not_whole(shared, name, upstreams):
+    """The send that fails takes the socket's error, so the end that follows looks like one."""
+    (upstream,) = upstreams(1)
+    for _ in range(5):
+        with Wire.connect(shared.edge) as client:
+            client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\n"
+                        "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+            service, _ = upstream.request()
+            service.send("HTTP/1.1 200 OK\r\n\r\nhello")
+            client.head()
+            client.until(b"hello")
+            service.reset()
+            with contextlib.suppress(OSError):
+                for _ in range(20):
+                    client.send("5\r\nagain\r\n")
+            assert not client.rest().endswith(b"0\r\n\r\n")
+
+
+def pause(process):
+    """Stops all its threads."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task")
+    os.kill(process.pid, signal.SIGSTOP)
+    eventually(lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+                           for task in tasks.iterdir()))
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_nobody_asked_for_is_nobody_s_answer(make_daemon, name, upstreams, is_first):
+    """Also where it is there before the gateway had a look."""
+    daemon = make_daemon()
+    (upstream,) = upstreams(1, daemon)
+    with Wire.connect(daemon.edge) as client:
+        client.get(f"/api/{name}/")
+        service, _ = upstream.request()
+        service.send(reply("200 OK", b"one"))
+        assert client.answer()[1] == b"one"
+        pause(daemon.process)
+        if not is_first:
+            client.get(f"/api/{name}/")
+        service.send(reply("200 OK", b"bad"))
+        if is_first:
+            client.get(f"/api/{name}/")
+        os.kill(daemon.process.pid, signal.SIGCONT)
+        other, _ = upstream.request()
+        other.send(reply("200 OK", b"two"))
+        assert client.answer()[1] == b"two"
+
+
 def test_a_get_that_got_no_answer_is_asked_once_more(shared, name, upstreams):
     one, two = upstreams(2)
     with Wire.connect(shared.edge) as client:
@@ -315,6 +365,25 @@ def test_a_deadline_shrinks_from_try_to_try(shared, name, upstreams):
         head, body = client.answer()
         assert head.status == 504 and b"in time" in body
         assert service.rest() == b""
+
+
+def test_a_service_that_leaves_an_expectation_unanswered(make_daemon, name, upstreams):
+    daemon = make_daemon(gateway="  upstream: { answer_timeout: 300ms }\n")
+    (upstream,) = upstreams(1, daemon)
+    with Wire.connect(daemon.edge) as client:
+        client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+                    "Expect: 100-continue\r\n\r\n")
+        upstream.request()
+        assert client.answer()[0].status == 504
+
+
+def test_a_deadline_holds_while_a_body_is_waited_for(shared, name, upstreams):
+    (upstream,) = upstreams(1)
+    with Wire.connect(shared.internal) as client:
+        client.send(f"POST /api/{name}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n"
+                    "Sarsen-Deadline: 200\r\n\r\nabc")
+        assert client.answer()[0].status == 504
+        upstream.assert_untouched()
 
 
 def test_the_time_a_body_takes_is_not_the_service_s(make_daemon, name, upstreams):

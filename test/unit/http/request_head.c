@@ -128,6 +128,15 @@ TEST(a_bad_line_before_known_fields_is_refused_as_ever)
     }
 }
 
+TEST(an_empty_line_in_front_does_not_make_a_field_of_the_request_line)
+{
+    struct seen seen = seen_new();
+    ask(&seen, "\r\nGET /later HTTP/1.1\r\n" FIELDS, "stone");
+    peer_send(seen.peer, "POST /evil HTTP/1.1\r\nGET /later HTTP/1.1\r\n" FIELDS);
+    peer_expect(seen.peer, "HTTP/1.1 400 Bad Request\r\n");
+    seen_free(&seen);
+}
+
 TEST(pipelined_requests_with_the_same_lines_are_told_apart)
 {
     struct seen seen = seen_new();
