@@ -74,8 +74,11 @@ static int check_path(const struct check *check, const char *key, struct span fo
     if (!span_starts_with(found, SPAN("/")))
         return refuse_value(check, key, found);
     int r = uri_normalise(found, memory, sizeof(memory), &path, &query, &reason);
-    if (r == URI_BAD || (!r && query.data))
-        return refuse(check, key, found, r ? reason : "a path without a query");
+    if (r == URI_BAD || (!r && query.data)) {
+        char other[160];
+        snprintf(other, sizeof(other), "another path (%s)", r ? reason : "this one has a query");
+        return refuse(check, key, found, other);
+    }
     if (r)
         return refuse(check, key, found, "a path of 2048 bytes at most");
     if (span_equals(path, found))
@@ -396,7 +399,7 @@ static int check_passed_on(const struct check *check)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (route_line_of(check->read, keys[i]))
             return refuse(check, keys[i], SPAN("beside an answer or a redirect"),
-                          "it only with service or upstream");
+                          "a place beside service or upstream");
     }
     return 0;
 }
