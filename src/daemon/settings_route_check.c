@@ -76,8 +76,8 @@ static int check_path(const struct check *check, const char *key, struct span fo
     int r = uri_normalise(found, memory, sizeof(memory), &path, &query, &reason);
     if (r == URI_BAD || (!r && query.data)) {
         char other[160];
-        snprintf(other, sizeof(other), "another path (%s)", r ? reason : "this one has a query");
-        return refuse(check, key, found, other);
+        snprintf(other, sizeof(other), "another path (%s)", reason ? reason : "");
+        return refuse(check, key, found, r ? other : "a path without a query");
     }
     if (r)
         return refuse(check, key, found, "a path of 2048 bytes at most");

@@ -120,7 +120,7 @@ def test_slow_clients_hurt_nobody_else(make_daemon, slow, build):
 def test_memory_that_ran_short_comes_back(make_daemon):
     """Uploads that nobody takes fill it; when their clients go, all is as before. Without a
     sanitizer, which keeps what was freed."""
-    daemon = use_build(make_daemon(gateway="  memory: 24MiB\n", start=False), "release")
+    daemon = use_build(make_daemon(gateway="  memory: 48MiB\n", start=False), "release")
     daemon.expect_log("memory is short")
     upstream = Upstream(receive_buffer=4096)
     upstream.listener.listen(1024)
@@ -143,9 +143,10 @@ def test_memory_that_ran_short_comes_back(make_daemon):
                     wire.sock.send(bytes(1 << 20))
     with Wire.connect(daemon.edge) as wire:
         wire.get("/api/full/")
-        assert wire.answer()[0].status == 503
+        # At the last level its connection may be closed before it is heard.
+        assert wire.rest().startswith(b"HTTP/1.1 503 ") or pressure() == "close-idle"
     for wire in uploads:
         wire.reset()
     eventually(lambda: pressure() == "none")
-    assert resident(daemon) < 18 << 20
+    assert resident(daemon) < 36 << 20
     upstream.close()
