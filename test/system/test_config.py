@@ -124,7 +124,7 @@ BAD += [(route(text), line, found, accepted) for text, line, found, accepted in 
     ("redirect: { to: 'https://a/?b=c' }", 3, 'redirect.to is "/?b=c"', "without a query"),
     ("redirect: { to: '/a#b' }", 3, "redirect.to is", "is accepted"),
     ("redirect: { to: /b }\n    strip: /a", 4, "strip is", "a place beside service or upstream"),
-    ("answer: { body: x }\n    rewrite: { path: /a }", 4, "rewrite.path is", "a place beside service"),
+    ("answer: { body: x }\n    rewrite: { path: /a }", 4, "rewrite.path is", "a place beside"),
     ("answer: { body: x }\n    request_headers: { remove: X-A }", 4, "request_headers.remove is",
      "a place beside service or upstream"),
     (UP + "strip: /a\n    rewrite: { prefix: /b }", 5, "rewrite.prefix is",
