@@ -141,7 +141,7 @@ def test_memory_that_ran_short_comes_back(make_daemon):
         return daemon.get("/v1/health")["pressure"]
 
     uploads = []
-    while pressure() in ("none", "no-keep-alive"):
+    while not is_shed(daemon):  # the level may fall again meanwhile, as freed memory is given back
         assert len(uploads) < 2000, resident(daemon)
         for _ in range(20):
             wire = Wire.connect(daemon.edge)
@@ -152,7 +152,6 @@ def test_memory_that_ran_short_comes_back(make_daemon):
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 while True:
                     wire.sock.send(bytes(1 << 20))
-    eventually(lambda: is_shed(daemon))
     for wire in uploads:
         wire.reset()
     eventually(lambda: pressure() == "none")
