@@ -104,7 +104,9 @@ class Sarsen:
     def __init__(self, service, binary=None):
         binary = binary or ROOT / "build/release/src/daemon/sarsen"
         self.directory = tempfile.TemporaryDirectory()
-        self.daemon = Daemon(binary, self.directory.name, SARSEN.format(service=service))
+        # A busy machine sends byte by byte more slowly than a client may.
+        self.daemon = Daemon(binary, self.directory.name, SARSEN.format(service=service),
+                             "  head_timeout: 60s\n  limits: { body_rate: 0 }\n")
         self.daemon.start()
         self.address = self.daemon.edge
 
