@@ -106,7 +106,7 @@ class Sarsen:
         self.directory = tempfile.TemporaryDirectory()
         # A busy machine sends byte by byte more slowly than a client may.
         self.daemon = Daemon(binary, self.directory.name, SARSEN.format(service=service),
-                             "  head_timeout: 60s\n  limits: { body_rate: 0 }\n")
+                             "  limits: { body_rate: 64 }\n")
         self.daemon.start()
         self.address = self.daemon.edge
 
