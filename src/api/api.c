@@ -378,7 +378,7 @@ struct api *api_free(struct api *api)
 
 int api_listen(struct api *api, int listen_fd)
 {
-    return err_trace(http_listen(api->server, listen_fd, 0));
+    return err_trace(http_listen(api->server, listen_fd, 0, NULL));
 }
 
 void api_set_open(struct api *api, bool registration_is_open)

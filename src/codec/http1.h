@@ -132,6 +132,7 @@ struct http_head {
     unsigned status; /* of a response */
     struct span reason;
     unsigned minor_version; /* 0 or 1 */
+    bool is_http2;          /* it came by HTTP/2; then the version above is 1 */
     bool is_keep_alive;     /* what the sender asks for, with the default of its version */
     bool expects_continue;
     bool accepts_trailers; /* TE: trailers */

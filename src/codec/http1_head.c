@@ -406,6 +406,7 @@ int http1_parse_request(struct span bytes, const struct http1_limits *limits,
     ret_head->size = (size_t)(parser.at - bytes.data);
     ret_head->status = 0;
     ret_head->reason = SPAN_NULL;
+    ret_head->is_http2 = false;
     return http1_read_request(ret_head, repeated, ret_error);
 }
 
@@ -444,7 +445,7 @@ int http1_parse_response(struct span bytes, struct span method, const struct htt
     ret_head->method = ret_head->target = ret_head->path_and_query = ret_head->authority =
         SPAN_NULL;
     ret_head->form = HTTP_TARGET_ORIGIN;
-    ret_head->expects_continue = false;
+    ret_head->expects_continue = ret_head->is_http2 = false;
     return http1_read_response(ret_head, method, repeated, ret_error);
 }
 

@@ -314,7 +314,8 @@ static void call_endpoint(struct request *request)
     request->is_calling = true;
     request->call =
         (struct http_call){ .ops = &call_ops,
-                            .answer_timeout = request->epoch->view->limits.answer_timeout };
+                            .answer_timeout = request->epoch->view->limits.answer_timeout,
+                            .is_fresh = request->was_repeated };
     http_call_start(request->worker->pool, &request->call, &endpoint->address, &message,
                     request->deadline);
     if (request->body.size)
@@ -493,6 +494,7 @@ static bool try_again(struct request *request, enum http_fault fault)
         request->refused_at[request->endpoint] = loop_now(request->worker->loop);
         return call_next(request);
     case HTTP_FAULT_BUSY: return call_next(request);
+    case HTTP_FAULT_REFUSED: return call_next(request);
     case HTTP_FAULT_STALE:
     case HTTP_FAULT_BROKEN: break;
     case HTTP_FAULT_INVALID:
@@ -502,16 +504,15 @@ static bool try_again(struct request *request, enum http_fault fault)
     if (!http_is_idempotent(request->exchange->head->method) || request->was_repeated)
         return false;
     request->was_repeated = true;
-    /* A kept connection that was closed says little about its instance, but much about the others
-     * kept beside it: the second try goes to the same instance over a new one. If it is dead, that
-     * one is refused, and the next instance is asked. A new connection that breaks can be a dying
-     * instance, whose kernel still accepts. */
-    if (fault == HTTP_FAULT_STALE) {
-        http_pool_forget(request->worker->pool, &request->endpoints[request->endpoint].address);
-        call_endpoint(request);
+    /* The second try has to do: it goes to another instance, for this one may be dying while its
+     * kernel still accepts, and over a new connection, for what closed one kept connection may have
+     * closed others. */
+    http_pool_forget(request->worker->pool, &request->endpoints[request->endpoint].address);
+    if (call_next(request))
         return true;
-    }
-    return call_next(request);
+    if (fault == HTTP_FAULT_STALE)
+        call_endpoint(request);
+    return fault == HTTP_FAULT_STALE;
 }
 
 static const char *fault_name(enum http_fault fault)
@@ -521,6 +522,7 @@ static const char *fault_name(enum http_fault fault)
     case HTTP_FAULT_CONNECT_TIMEOUT: return "connect_timeout";
     case HTTP_FAULT_BUSY: return "busy";
     case HTTP_FAULT_STALE: return "stale";
+    case HTTP_FAULT_REFUSED: return "refused";
     case HTTP_FAULT_BROKEN: return "broken";
     case HTTP_FAULT_INVALID: return "invalid";
     case HTTP_FAULT_TIMEOUT: break;
@@ -539,6 +541,7 @@ static void answer_fault(struct request *request, enum http_fault fault)
     case HTTP_FAULT_INVALID:
         answer_bad_gateway(request, "gave an answer that is no valid HTTP");
         return;
+    case HTTP_FAULT_REFUSED: answer_unreachable(request, true); return;
     case HTTP_FAULT_STALE:
     case HTTP_FAULT_BROKEN: break;
     }

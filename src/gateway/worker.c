@@ -164,7 +164,7 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     listener->handler.on_refused = request_log_refused;
     listener->server = http_server_new(worker->loop, &listener->handler, &note->settings);
     http_server_set_pressure(listener->server, worker->pressure);
-    if (http_listen(listener->server, note->fd, note->slot))
+    if (http_listen(listener->server, note->fd, note->slot, NULL))
         log_error("gateway", "a worker cannot watch its listening socket");
     free(note);
 }

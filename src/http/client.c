@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "http/head.h"
 #include "http/stream.h"
+#include "http/wire.h"
 
 const struct http_pool_settings http_pool_settings_default = {
     .limits = { .head = 65536, .line = 16384 },
@@ -171,10 +172,11 @@ static bool take_place(struct http_pool *pool, const struct http_upstream *upstr
 }
 
 /* A kept connection, a new one, or one that can only tell why there is none. */
-static struct http_stream *stream_for(struct http_pool *pool, const struct address *to)
+static struct http_stream *stream_for(struct http_pool *pool, const struct address *to,
+                                      bool is_fresh)
 {
     struct http_upstream *upstream = upstream_get(pool, to);
-    struct http_stream *stream = upstream_take_idle(upstream);
+    struct http_stream *stream = is_fresh ? NULL : upstream_take_idle(upstream);
     if (stream)
         return stream;
 
@@ -234,10 +236,12 @@ static bool put_request(struct http_stream *stream, const struct http_message *r
 void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
                      const struct http_message *request, nsec deadline)
 {
-    struct http_stream *stream = stream_for(pool, to);
+    struct http_stream *stream = stream_for(pool, to, call->is_fresh);
     call->stream = stream;
     call->is_head_request = http_is_head(request->method);
 
+    call->wire = NULL;
+    call->reset_code = 0;
     call->trailers = SPAN_NULL;
     stream->call = call;
     stream->wants_trailers = request->wants_trailers;
@@ -269,6 +273,10 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
 
 void http_call_send(struct http_call *call, struct span bytes)
 {
+    if (unlikely(call->wire)) {
+        call->wire->send(call, bytes);
+        return;
+    }
     struct http_stream *stream = call->stream;
     if (!stream || bytes.size == 0 || stream->has_fault || stream->cannot_send)
         return;
@@ -284,6 +292,10 @@ void http_call_send(struct http_call *call, struct span bytes)
 
 void http_call_finish(struct http_call *call)
 {
+    if (unlikely(call->wire)) {
+        call->wire->finish(call);
+        return;
+    }
     struct http_stream *stream = call->stream;
     if (!stream || stream->is_request_done || stream->has_fault || stream->cannot_send)
         return;
@@ -302,17 +314,27 @@ void http_call_finish(struct http_call *call)
 
 size_t http_call_unsent(const struct http_call *call)
 {
+    if (unlikely(call->wire))
+        return call->wire->unsent(call);
     return call->stream ? outlet_unsent(&call->stream->out) : 0;
 }
 
 void http_call_pause(struct http_call *call)
 {
+    if (unlikely(call->wire)) {
+        call->wire->pause(call);
+        return;
+    }
     if (call->stream)
         call->stream->is_paused = true;
 }
 
 void http_call_resume(struct http_call *call)
 {
+    if (unlikely(call->wire)) {
+        call->wire->resume(call);
+        return;
+    }
     struct http_stream *stream = call->stream;
     if (!stream || !stream->is_paused)
         return;
@@ -323,6 +345,10 @@ void http_call_resume(struct http_call *call)
 
 void http_call_cancel(struct http_call *call)
 {
+    if (unlikely(call->wire)) {
+        call->wire->cancel(call);
+        return;
+    }
     struct http_stream *stream = call->stream;
     if (!stream)
         return;

@@ -48,6 +48,7 @@ enum http_fault {
     HTTP_FAULT_BUSY,            /* max_connections reached: nothing was sent */
     HTTP_FAULT_STALE,           /* a kept connection was closed before any byte of an answer came */
     HTTP_FAULT_BROKEN,          /* reset or closed in the middle */
+    HTTP_FAULT_REFUSED,         /* the upstream says that it did nothing with it (RFC 9113 8.7) */
     HTTP_FAULT_INVALID,         /* the answer breaks the protocol, or a request field does */
     HTTP_FAULT_TIMEOUT,         /* no answer by the call's deadline, or a body that stalled */
 };
@@ -64,6 +65,14 @@ struct http_call_ops { /* on_drained and on_interim may be NULL */
 };
 
 struct http_stream; /* the connection's side */
+struct http_call_wire;
+struct tls_client;
+
+enum http_protocol {
+    HTTP_PROTOCOL_1,
+    HTTP_PROTOCOL_2,    /* by prior knowledge, or by ALPN over TLS */
+    HTTP_PROTOCOL_AUTO, /* over TLS, what ALPN gives */
+};
 
 struct http_call {
     const struct http_call_ops *ops;
@@ -71,9 +80,15 @@ struct http_call {
     /* For the response head, from when the request has been sent; 0 = none. The owner sets it
      * before the start. What a long request takes to send is not the service's time. */
     nsec answer_timeout;
+    /* How to speak to it, set like the timeout. Connections are kept by address and by these. */
+    enum http_protocol protocol;
+    const struct tls_client *tls; /* NULL: in plain text */
+    bool is_fresh;                /* on a new connection only */
     bool is_head_request;
-    bool is_reused;       /* the connection stood before: it may have been closed meanwhile */
-    struct span trailers; /* see http_call_trailers() */
+    bool is_reused;      /* the connection stood before: it may have been closed meanwhile */
+    uint32_t reset_code; /* an enum http_reset_code that the upstream ended it with, or 0 */
+    const struct http_call_wire *wire; /* NULL in HTTP/1 */
+    struct span trailers;              /* see http_call_trailers() */
 };
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);

@@ -105,7 +105,7 @@ struct connection {
     uint64_t n_requests;
     unsigned listener;
     enum input input;
-    bool is_running, is_closed, is_hung_up;
+    bool is_running, is_closed, is_hung_up, is_http1_only;
     socklen_t peer_size;
     union {
         struct sockaddr any;
@@ -171,7 +171,7 @@ static inline bool http_body_is_long(const struct http_body *body)
 
 /* server.c */
 void http_server_admit(struct http_server *server, int fd, const struct address *peer,
-                       unsigned listener);
+                       unsigned listener, const struct http_listen_options *options);
 void http_connection_close(struct connection *connection);
 struct exchange *http_exchange_new(struct connection *connection);
 void http_exchange_free(struct exchange *exchange);

@@ -14,6 +14,7 @@
 #include "http/connection.h"
 #include "http/head.h"
 #include "http/relay.h"
+#include "http/wire.h"
 
 #define SEND_NOW 16384u      /* from here on sending by reference is cheaper than copying */
 #define READ_FILE_MAX 16384u /* up to here a copy of the file is cheaper than a second send */
@@ -38,6 +39,10 @@ void http_exchange_lose(struct exchange *self)
 
 void http_pause(struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->pause(exchange);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     if (self->is_paused)
         return;
@@ -47,6 +52,10 @@ void http_pause(struct http_exchange *exchange)
 
 void http_resume(struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->resume(exchange);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     nsec now = loop_now(loop_of(self));
     if (!self->is_paused)
@@ -59,11 +68,19 @@ void http_resume(struct http_exchange *exchange)
 
 void http_take_expectation(struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->take_expectation(exchange);
+        return;
+    }
     exchange_of(exchange)->relays_continue = true;
 }
 
 void http_interim(struct http_exchange *exchange, unsigned status, struct span lines)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->interim(exchange, status, lines);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     assert(status >= 100 && status < 200 && status != 101);
     if (self->is_http_1_0 || self->is_responded || self->is_finished || self->is_gone)
@@ -164,6 +181,10 @@ static void put_failure(struct exchange *self)
 
 void http_respond(struct http_exchange *exchange, const struct http_message *response)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->respond(exchange, response);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     assert(!self->is_responded && !self->is_finished && response->status >= 200);
     self->is_responded = true;
@@ -204,6 +225,10 @@ static void exchange_put(struct exchange *self, struct span bytes)
 
 void http_send(struct http_exchange *exchange, struct span bytes)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->send(exchange, bytes);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     assert(self->is_responded && !self->is_finished);
     if (bytes.size == 0 || self->is_gone || self->sending == SENDING_NOTHING)
@@ -239,6 +264,10 @@ static bool put_small_file(struct exchange *self, int fd, uint64_t offset, size_
 
 void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->send_file(exchange, fd, offset, size);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     assert(self->is_responded && !self->is_finished);
     if (size == 0 || self->is_gone || self->sending == SENDING_NOTHING) {
@@ -260,6 +289,10 @@ void http_send_file(struct http_exchange *exchange, int fd, uint64_t offset, uin
 
 void http_put_trailers(struct http_exchange *exchange, struct span lines)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->put_trailers(exchange, lines);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     assert(self->is_responded && !self->is_finished && !self->has_trailers);
     if (self->is_gone || self->sending != SENDING_CHUNKED)
@@ -277,16 +310,22 @@ static const struct exchange *const_exchange_of(const struct http_exchange *publ
 
 uint64_t http_received(const struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire))
+        return exchange->wire->received(exchange);
     return const_exchange_of(exchange)->received;
 }
 
 uint64_t http_sent(const struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire))
+        return exchange->wire->sent(exchange);
     return const_exchange_of(exchange)->sent;
 }
 
 size_t http_unsent(const struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire))
+        return exchange->wire->unsent(exchange);
     return outlet_unsent(&const_exchange_of(exchange)->out);
 }
 
@@ -355,6 +394,10 @@ void http_exchange_flush(struct exchange *self)
 
 void http_finish(struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->finish(exchange);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     struct connection *connection = self->connection;
     assert(self->is_responded && !self->is_finished);
@@ -386,6 +429,10 @@ void http_connection_reset_at_close(struct connection *connection)
 
 void http_break(struct http_exchange *exchange)
 {
+    if (unlikely(exchange->wire)) {
+        exchange->wire->reset(exchange, HTTP_RESET_INTERNAL_ERROR);
+        return;
+    }
     struct exchange *self = exchange_of(exchange);
     struct connection *connection = self->connection;
     assert(!self->is_finished);
@@ -399,6 +446,14 @@ void http_break(struct http_exchange *exchange)
     http_connection_close(connection);
 }
 
+void http_reset(struct http_exchange *exchange, uint32_t code)
+{
+    if (unlikely(exchange->wire))
+        exchange->wire->reset(exchange, code);
+    else
+        http_break(exchange);
+}
+
 void http_reply(struct http_exchange *exchange, unsigned status,
                 const struct http_out_field *fields, unsigned n_fields, struct span body)
 {
@@ -410,8 +465,8 @@ void http_reply(struct http_exchange *exchange, unsigned status,
         .content_length = body.size,
     };
     /* The body will not be read. When that ends the connection, the answer can still say so. */
-    struct exchange *self = exchange_of(exchange);
-    if (self->connection->input == INPUT_BODY && http_body_is_long(&self->body))
+    struct exchange *self = exchange->wire ? NULL : exchange_of(exchange);
+    if (self && self->connection->input == INPUT_BODY && http_body_is_long(&self->body))
         self->keeps_alive = false;
     http_respond(exchange, &response);
     http_send(exchange, body);

@@ -27,6 +27,7 @@ struct listener {
     struct list link;
     struct http_server *server;
     unsigned number;
+    struct http_listen_options options;
 };
 
 /* False when there was no reserve to give up. */
@@ -77,7 +78,7 @@ static void listener_accept(struct listener *listener)
         peer.size = sizeof(peer.storage);
         int fd = accept4(listener->watch.fd, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
-            http_server_admit(server, fd, &peer, listener->number);
+            http_server_admit(server, fd, &peer, listener->number, &listener->options);
         else if (!listener_survives(listener, errno))
             return;
         if (server->is_draining) /* a handler called http_drain(), and the listener is freed */
@@ -102,11 +103,14 @@ static void listener_on_due(struct timer *timer)
     listener_accept(container_of(timer, struct listener, retry));
 }
 
-int http_listen(struct http_server *server, int listen_fd, unsigned number)
+int http_listen(struct http_server *server, int listen_fd, unsigned number,
+                const struct http_listen_options *options)
 {
     struct listener *listener = mem_new(struct listener);
     listener->server = server;
     listener->number = number;
+    if (options)
+        listener->options = *options;
     listener->watch.on_ready = listener_on_ready;
     listener->task.on_run = listener_on_run;
     listener->retry.on_due = listener_on_due;
@@ -137,6 +141,7 @@ void http_server_end_listeners(struct http_server *server)
         struct listener *listener = container_of(link, struct listener, link);
         int listen_fd = listener->watch.fd;
         unsigned number = listener->number;
+        struct http_listen_options options = listener->options;
         listener_free(listener);
         for (unsigned i = 0; i < QUEUE_MAX; i++) {
             struct address peer;
@@ -144,7 +149,7 @@ void http_server_end_listeners(struct http_server *server)
             int fd = accept4(listen_fd, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd < 0)
                 break;
-            http_server_admit(server, fd, &peer, number);
+            http_server_admit(server, fd, &peer, number, &options);
         }
         shutdown(listen_fd, SHUT_RDWR);
     }

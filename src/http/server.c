@@ -199,7 +199,7 @@ struct span http_server_date(struct http_server *server)
 }
 
 void http_server_admit(struct http_server *server, int fd, const struct address *peer,
-                       unsigned listener)
+                       unsigned listener, const struct http_listen_options *options)
 {
     uint32_t key = 0;
     if (!http_census_take_client(server->census, peer, server->settings.max_connections,
@@ -211,6 +211,7 @@ void http_server_admit(struct http_server *server, int fd, const struct address 
     struct connection *connection = mem_new(struct connection);
     connection->server = server;
     connection->listener = listener;
+    connection->is_http1_only = options->is_http1_only;
     connection->census_key = key;
     connection->watch.fd = fd;
     connection->peer_size =

@@ -59,6 +59,8 @@ extern const struct http_settings http_settings_default;
 
 struct http_census;
 struct http_server;
+struct tls_peer;
+struct tls_server;
 struct http_exchange;
 struct http_call;
 
@@ -87,13 +89,27 @@ struct http_refusal {
     const char *text;
 };
 
+/* Why a stream of HTTP/2 ends before its time (RFC 9113 section 7). */
+enum http_reset_code {
+    HTTP_RESET_NO_ERROR = 0,
+    HTTP_RESET_PROTOCOL_ERROR = 1,
+    HTTP_RESET_INTERNAL_ERROR = 2,
+    HTTP_RESET_REFUSED_STREAM = 7,
+    HTTP_RESET_CANCEL = 8,
+    HTTP_RESET_ENHANCE_YOUR_CALM = 11,
+    HTTP_RESET_HTTP_1_1_REQUIRED = 13,
+};
+
 struct http_exchange {
-    const struct http_exchange_ops *ops; /* every slot may be NULL */
+    const struct http_exchange_ops *ops; /* every slot may be NULL, and so may this */
+    const struct http_wire *wire;        /* the server's; NULL in HTTP/1 */
     void *owner;                         /* the handler's object */
     const struct http_head *head;        /* valid until the exchange ends, with all it points to */
     const struct address *peer;
     unsigned listener;           /* the number given to http_listen() */
     struct http_refusal refusal; /* in on_abort, when not the client but its request ended it */
+    uint32_t reset_code;         /* in on_abort, an enum http_reset_code of the client's, or 0 */
+    const struct tls_peer *tls;  /* NULL: in plain text */
     /* What a handler finds out from the fields alone it may note here, plain bytes that nobody
      * frees, aligned for anything. They are there again when a later request of this connection has
      * the same field lines behind a request line of the same version and form, which the same
@@ -121,8 +137,15 @@ void http_server_set_pressure(struct http_server *server, enum http_pressure pre
 /* Closes everything at once; on_abort is called for exchanges under way. Not from a handler. */
 struct http_server *http_server_free(struct http_server *server);
 
-/* Accepts on a listening socket, which stays the caller's. */
-int http_listen(struct http_server *server, int listen_fd, unsigned number) MUST_CHECK;
+struct http_listen_options {
+    struct tls_server *tls; /* borrowed; NULL: in plain text */
+    bool has_proxy_header;  /* each connection begins with one of the PROXY protocol, version 2 */
+    bool is_http1_only;
+};
+
+/* Accepts on a listening socket, which stays the caller's. `options` NULL is none of them. */
+int http_listen(struct http_server *server, int listen_fd, unsigned number,
+                const struct http_listen_options *options) MUST_CHECK;
 
 /* Ends listening, for everybody who has the socket, closes idle connections, and lets the others
  * end with their exchange. What had been queued is still served; later clients are refused.
@@ -174,8 +197,12 @@ size_t http_unsent(const struct http_exchange *exchange);
 /* The answer is complete; the exchange is the connection's again and must not be touched. */
 void http_finish(struct http_exchange *exchange);
 
-/* The answer cannot be completed (an upstream broke off): closes so that the client sees it. */
+/* The answer cannot be completed (an upstream broke off): the connection closes so that the client
+ * sees it, or the stream is reset with INTERNAL_ERROR. */
 void http_break(struct http_exchange *exchange);
+
+/* The same with another code of enum http_reset_code, which only HTTP/2 tells. */
+void http_reset(struct http_exchange *exchange, uint32_t code);
 
 /* respond + send + finish for an answer at hand. */
 void http_reply(struct http_exchange *exchange, unsigned status,

@@ -293,6 +293,25 @@ def test_a_kept_connection_that_was_closed(shared, name, upstreams, method, is_r
             upstream.assert_untouched()
 
 
+def test_a_dying_instance_is_not_the_second_to_be_asked(shared, name, upstreams):
+    """It ends a kept connection, and its kernel would still take a new one."""
+    one, two = upstreams(2)
+    with Wire.connect(shared.edge) as client:
+        for _ in range(2):  # in turn, so that both have a kept connection
+            client.get(f"/api/{name}/")
+            service, _ = first_asked(one, two).request()
+            service.send(reply("200 OK", b"kept"))
+            assert client.answer()[1] == b"kept"
+        client.get(f"/api/{name}/")
+        kept = {upstream.wires[0].sock: upstream for upstream in (one, two)}
+        dying = kept[select.select(list(kept), [], [], 10)[0][0]]
+        dying.wires[0].close()
+        service, _ = (two if dying is one else one).request()
+        service.send(reply("200 OK", b"other"))
+        assert client.answer()[1] == b"other"
+        dying.assert_untouched()
+
+
 def test_a_connection_closed_while_idle_costs_nothing(shared, name, upstreams):
     (upstream,) = upstreams(1)
     with Wire.connect(shared.edge) as client:

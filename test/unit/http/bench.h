@@ -121,7 +121,7 @@ static inline struct bench *bench_new(const struct http_settings *settings)
     bench->server =
         http_server_new(bench->loop, &bench->handler, settings ? settings : &http_settings_default);
     bench->listen_fd = listen_on_loopback(&bench->address);
-    CHECK_INT(http_listen(bench->server, bench->listen_fd, 7), 0);
+    CHECK_INT(http_listen(bench->server, bench->listen_fd, 7, NULL), 0);
     return bench;
 }
 

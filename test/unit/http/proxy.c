@@ -311,8 +311,8 @@ TEST(bodies_of_all_kinds_pass_through_unchanged_and_memory_stays_bounded)
     int front_fd = listen_on_loopback(&address), back_fd = listen_on_loopback(&proxy.upstream);
     make_narrow(front_fd);
     make_narrow(back_fd);
-    CHECK_INT(http_listen(front, front_fd, 0), 0);
-    CHECK_INT(http_listen(back, back_fd, 0), 0);
+    CHECK_INT(http_listen(front, front_fd, 0, NULL), 0);
+    CHECK_INT(http_listen(back, back_fd, 0, NULL), 0);
 
     struct client clients[N_CLIENTS] = { 0 };
     for (size_t i = 0; i < N_CLIENTS; i++) {

@@ -106,7 +106,7 @@ static struct bench *bench_new(void)
     bench->pool = http_pool_new(bench->loop, &http_pool_settings_default);
     bench->listen_fd = listen_on_loopback(&bench->address);
     bench->upstream_fd = listen_on_loopback(&bench->upstream);
-    CHECK_INT(http_listen(bench->server, bench->listen_fd, 0), 0);
+    CHECK_INT(http_listen(bench->server, bench->listen_fd, 0, NULL), 0);
     return bench;
 }
 

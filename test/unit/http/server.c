@@ -218,7 +218,7 @@ TEST(unix_sockets_serve_the_same)
     int fd;
     CHECK_INT(address_parse(span_of(text), &address), 0);
     CHECK_INT(socket_listen(&address, false, &fd), 0);
-    CHECK_INT(http_listen(bench->server, fd, 7), 0);
+    CHECK_INT(http_listen(bench->server, fd, 7, NULL), 0);
 
     struct peer *peer = peer_connect(bench->loop, &address);
     peer_send(peer, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
