@@ -15,6 +15,7 @@
 #include "daemon/control.h"
 #include "daemon/resources.h"
 #include "daemon/settings.h"
+#include "io/notify.h"
 #include "io/process.h"
 #include "io/signals.h"
 #include "io/socket.h"
@@ -184,6 +185,7 @@ static void stop(struct server *server, int status)
         return;
     }
     server->is_stopping = true;
+    notify_send("STOPPING=1");
     process_signal(&server->child, SIGTERM);
     server->child_grace.on_due = on_child_grace;
     timer_start(&server->child_grace, server->loop,
@@ -196,6 +198,7 @@ static void on_ready(void *owner)
     struct server *server = owner;
     server->is_ready = true;
     print_ready(server);
+    notify_send("READY=1");
     if (server->child_argv)
         start_child(server);
 }
@@ -233,8 +236,6 @@ static void reload(struct server *server)
 {
     struct problem problem = { 0 };
     CLEANUP(settings_freep) struct settings *settings = NULL;
-    if (!server->is_ready)
-        return;
     if (!server->config) {
         control_reopen_logs(server->control);
         return;
@@ -255,11 +256,20 @@ static void reload(struct server *server)
     log_info("daemon", "reloaded", "file", server->config);
 }
 
+static void on_hangup(struct server *server)
+{
+    if (!server->is_ready)
+        return;
+    notify_reloading();
+    reload(server);
+    notify_send("READY=1"); /* by the old settings, where the new ones were refused */
+}
+
 static void on_signal(struct signals *signals, int signal)
 {
     struct server *server = container_of(signals, struct server, signals);
     if (signal == SIGHUP)
-        reload(server);
+        on_hangup(server);
     else if (signal == SIGTERM || signal == SIGINT)
         stop(server, 0);
 }
