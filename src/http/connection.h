@@ -19,6 +19,7 @@
  *
  * server.c        the server, admission, draining, the end of connections
  * listener.c      accepting
+ * proxied.c       the header of the PROXY protocol in front of a connection
  * connection.c    what comes in: heads, bodies, time
  * request_head.c  where a head lies while its exchange lasts
  * exchange.c      what goes out: the functions a handler calls
@@ -60,7 +61,8 @@ struct http_server {
     struct http_settings settings;
     struct list listeners;
     struct list connections;
-    struct list dead; /* closed in this turn; callers up the stack may still look at them */
+    struct list proxied; /* those that have not said yet for whom they come */
+    struct list dead;    /* closed in this turn; callers up the stack may still look at them */
     struct task reaper;
     struct task drainer;
     struct http_census *census, *own_census;
@@ -173,9 +175,17 @@ static inline bool http_body_is_long(const struct http_body *body)
 void http_server_admit(struct http_server *server, int fd, const struct address *peer,
                        unsigned listener, const struct http_listen_options *options);
 void http_connection_close(struct connection *connection);
+/* One less is there, which was counted in n_connections. */
+void http_server_forget_connection(struct http_server *server);
 struct exchange *http_exchange_new(struct connection *connection);
 void http_exchange_free(struct exchange *exchange);
 struct span http_server_date(struct http_server *server);
+
+/* proxied.c */
+/* Admits the connection when it has told, by the PROXY protocol, for whom it comes. */
+void http_server_expect_header(struct http_server *server, int fd, const struct address *peer,
+                               unsigned listener, const struct http_listen_options *options);
+void http_server_close_expected(struct http_server *server);
 
 /* request_head.c */
 /* Parses the head into exchange->head. Answers as http1_parse_request(). */

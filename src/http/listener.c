@@ -70,6 +70,15 @@ static bool listener_survives(struct listener *listener, int error)
     return false;
 }
 
+static void welcome(struct http_server *server, int fd, const struct address *peer,
+                    unsigned listener, const struct http_listen_options *options)
+{
+    if (unlikely(options->has_proxy_header))
+        http_server_expect_header(server, fd, peer, listener, options);
+    else
+        http_server_admit(server, fd, peer, listener, options);
+}
+
 static void listener_accept(struct listener *listener)
 {
     struct http_server *server = listener->server;
@@ -78,7 +87,7 @@ static void listener_accept(struct listener *listener)
         peer.size = sizeof(peer.storage);
         int fd = accept4(listener->watch.fd, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
-            http_server_admit(server, fd, &peer, listener->number, &listener->options);
+            welcome(server, fd, &peer, listener->number, &listener->options);
         else if (!listener_survives(listener, errno))
             return;
         if (server->is_draining) /* a handler called http_drain(), and the listener is freed */
@@ -149,7 +158,7 @@ void http_server_end_listeners(struct http_server *server)
             int fd = accept4(listen_fd, &peer.any, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd < 0)
                 break;
-            http_server_admit(server, fd, &peer, number, &options);
+            welcome(server, fd, &peer, number, &options);
         }
         shutdown(listen_fd, SHUT_RDWR);
     }

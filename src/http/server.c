@@ -70,6 +70,7 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&server->listeners);
     list_init(&server->connections);
+    list_init(&server->proxied);
     list_init(&server->dead);
     list_init(&server->warm);
     list_init(&server->reaper.link);
@@ -153,6 +154,7 @@ struct http_server *http_server_free(struct http_server *server)
         return NULL;
 
     http_server_close_listeners(server);
+    http_server_close_expected(server);
     while (!list_is_empty(&server->connections))
         http_connection_abort(container_of(server->connections.next, struct connection, link));
     server->on_drained = NULL;
@@ -279,6 +281,12 @@ void http_exchange_free(struct exchange *exchange)
     give_exchange(server, oldest);
 }
 
+void http_server_forget_connection(struct http_server *server)
+{
+    server->n_connections--;
+    task_defer(&server->reaper, server->loop);
+}
+
 void http_connection_close(struct connection *connection)
 {
     struct http_server *server = connection->server;
@@ -301,6 +309,5 @@ void http_connection_close(struct connection *connection)
     http_census_drop_client(server->census, connection->census_key);
     list_remove(&connection->link);
     list_add_last(&server->dead, &connection->link);
-    server->n_connections--;
-    task_defer(&server->reaper, server->loop);
+    http_server_forget_connection(server);
 }

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "io/file.h"
 #include "store/bytes.h"
-#include "store/crc32c.h"
+#include "base/crc32c.h"
 
 #define HEAD_MAGIC SPAN("SARSENH1")
 #define HEAD_SLOT_SIZE 48u

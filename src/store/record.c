@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "store/bytes.h"
-#include "store/crc32c.h"
+#include "base/crc32c.h"
 
 #define RECORD_FORMAT 1u
 

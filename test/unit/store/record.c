@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "store/crc32c.h"
 
 static void encode_sample(struct buf *bytes)
 {
@@ -14,13 +13,6 @@ static void encode_sample(struct buf *bytes)
     };
     record_encode(&(struct record){ .state_sum = UINT64_MAX, .events = events, .n_events = 2 },
                   bytes);
-}
-
-TEST(the_checksum_is_crc32c)
-{
-    CHECK_INT(crc32c(0, SPAN("123456789")), 0xe3069283);
-    CHECK_INT(crc32c(crc32c(0, SPAN("1234")), SPAN("56789")), 0xe3069283);
-    CHECK_INT(crc32c(0, SPAN("")), 0);
 }
 
 TEST(a_record_comes_back_as_it_was)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "store/crc32c.h"
+#include "base/crc32c.h"
 
 /* The remainders of all bytes under the reflected polynomial 0x82f63b78. */
 static const uint32_t remainders[256] = {

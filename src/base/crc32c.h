@@ -3,7 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * CRC-32C (Castagnoli; RFC 3720, appendix B.4): what binds a revision to the one before it.
+ * CRC-32C (Castagnoli; RFC 3720, appendix B.4): the checksum of what is stored, and of a PROXY header.
  *
  * Threads: any. Cost: O(size).
  */
