@@ -118,6 +118,14 @@ static json_t *build_json(const struct rooms *rooms, const struct build *build)
                      build->digest ? build->digest : "", "created", api_json_time(build->created));
 }
 
+/* One of a protocol that is not ours is known to all, and no request goes there. */
+static const char *instance_state(const struct instance *instance)
+{
+    if (instance->is_draining)
+        return "draining";
+    return instance->speaks.is_known ? "ready" : "unrouted";
+}
+
 static json_t *instance_json(const struct instance *instance)
 {
     json_t *meta = json_object();
@@ -126,8 +134,7 @@ static json_t *instance_json(const struct instance *instance)
     return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "service",
                      instance->service->name, "id", instance->id, "build", instance->build->version,
                      "provides", provides_json(instance->build), "address", instance->address,
-                     "protocol", instance->protocol, "state",
-                     instance->is_draining ? "draining" : "ready", "ttl",
+                     "protocol", instance->protocol, "state", instance_state(instance), "ttl",
                      api_json_duration(instance->ttl), "meta", meta, "registered",
                      api_json_time(instance->registered), "last_heartbeat",
                      api_json_time(instance->last_heartbeat));

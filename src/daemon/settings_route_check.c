@@ -417,6 +417,8 @@ int settings_check_route(const struct route_read *read, struct problem *problem)
         r = check_answer(&check);
     if (!r && was_given(&check, "redirect."))
         r = check_redirect(&check);
+    if (!r && !route->n_upstreams && route_line_of(read, "protocol"))
+        r = refuse(&check, "protocol", SPAN("without an upstream"), "a place beside upstream");
     bool is_passed_on = route->service || route->n_upstreams;
     if (!r)
         r = is_passed_on ? check_target(&check) : check_passed_on(&check);

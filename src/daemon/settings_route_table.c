@@ -32,6 +32,9 @@ const struct route_setting settings_route_table[] = {
       "an address such as 127.0.0.1:9000, [::1]:9000 or unix:/run/x.sock, or a list of them,",
       "a static upstream that answers; of several addresses each in its turn, and the next one "
       "where one refuses" },
+    { "protocol", ROUTE_PROTOCOL, AT(upstream_protocol), "http1, http2 or auto",
+      "what the upstream speaks: HTTP/1.1, which is what is meant without it; HTTP/2, as gRPC needs "
+      "it; or, over TLS, what the upstream prefers" },
     { "answer.status", ROUTE_STATUS, AT(answer_status), "200 to 599",
       "Sarsen answers itself with this status; 200 when only a body is given" },
     { "answer.body", ROUTE_TEXT_OR_EMPTY, AT(answer_body), "a text of 64 KiB at most",
@@ -122,6 +125,15 @@ static void write_leaf(struct json_out *out, const struct route_setting *setting
     switch (setting->kind) {
     case ROUTE_TEXT:
     case ROUTE_TEXT_OR_EMPTY: write_type(out, "string"); break;
+    case ROUTE_PROTOCOL:
+        write_type(out, "string");
+        json_key(out, SPAN("enum"));
+        json_open(out, '[');
+        json_text(out, SPAN("http1"));
+        json_text(out, SPAN("http2"));
+        json_text(out, SPAN("auto"));
+        json_close(out, ']');
+        break;
     case ROUTE_STATUS:
         write_type(out, "integer");
         json_key(out, SPAN("minimum"));

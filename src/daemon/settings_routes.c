@@ -133,6 +133,22 @@ static int read_status(const struct reader *reader, const struct route_setting *
     return 0;
 }
 
+static int read_protocol(const struct reader *reader, const struct route_setting *setting,
+                         const yaml_node_t *node, enum http_protocol *ret_protocol)
+{
+    struct span text = yaml_text(node);
+    if (span_is(text, "http1"))
+        *ret_protocol = HTTP_PROTOCOL_1;
+    else if (span_is(text, "http2"))
+        *ret_protocol = HTTP_PROTOCOL_2;
+    else if (span_is(text, "auto"))
+        *ret_protocol = HTTP_PROTOCOL_AUTO;
+    else
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
+    return 0;
+}
+
 /* How many lines a section of names and values makes; more than LIST_MAX means too many. */
 static size_t count_lines(const struct reader *reader, const yaml_node_t *map)
 {
@@ -189,6 +205,7 @@ static int read_value(const struct reader *reader, const struct route_setting *s
     case ROUTE_STATUS: return read_status(reader, setting, node, at);
     case ROUTE_TEXTS: return read_texts(reader, setting, node, at);
     case ROUTE_ADDRESSES: return read_addresses(reader, setting, node, &reader->read->route);
+    case ROUTE_PROTOCOL: return read_protocol(reader, setting, node, at);
     case ROUTE_FIELDS: return read_fields(reader, setting, node, at);
     }
     return 0;

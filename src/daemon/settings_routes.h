@@ -27,6 +27,7 @@ enum route_kind_of_value {
     ROUTE_STATUS,
     ROUTE_TEXTS,     /* one or a list */
     ROUTE_ADDRESSES, /* one or a list */
+    ROUTE_PROTOCOL,  /* an enum http_protocol by its name */
     ROUTE_FIELDS,    /* names and values; a list of values is several lines */
 };
 

@@ -8,9 +8,12 @@
 
 #include <stdint.h>
 
+#include "http/client.h"
 #include "io/socket.h"
 
 struct endpoint {
     struct address address;
     uint32_t build; /* of the snapshot; NO_INDEX for a static upstream, which has none */
+    enum http_protocol protocol;
+    const struct tls_client *tls; /* NULL: in plain text */
 };

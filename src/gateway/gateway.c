@@ -281,7 +281,7 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
                      struct version_snapshot *snapshot)
 {
     struct endpoints *before = gateway->endpoints;
-    gateway->endpoints = endpoints_new(registry, snapshot, before);
+    gateway->endpoints = endpoints_new(registry, snapshot, NULL, before);
     endpoints_unref(before);
     publish(gateway);
 }

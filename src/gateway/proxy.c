@@ -315,6 +315,8 @@ static void call_endpoint(struct request *request)
     request->call =
         (struct http_call){ .ops = &call_ops,
                             .answer_timeout = request->epoch->view->limits.answer_timeout,
+                            .protocol = endpoint->protocol,
+                            .tls = endpoint->tls,
                             .is_fresh = request->was_repeated };
     http_call_start(request->worker->pool, &request->call, &endpoint->address, &message,
                     request->deadline);

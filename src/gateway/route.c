@@ -227,7 +227,9 @@ static void keep_upstream(struct route_table *table, const struct gateway_route 
 {
     struct endpoint *endpoints = &table->endpoints[table->n_endpoints];
     for (unsigned i = 0; i < from->n_upstreams; i++)
-        endpoints[i] = (struct endpoint){ from->upstreams[i], NO_INDEX };
+        endpoints[i] = (struct endpoint){ .address = from->upstreams[i],
+                                          .build = NO_INDEX,
+                                          .protocol = from->upstream_protocol };
     *ret_upstream = (struct route_upstream){
         .endpoints = endpoints,
         .n = from->n_upstreams,

@@ -62,6 +62,7 @@ struct gateway_route {
     const char *service;
     const struct address *upstreams; /* of a static upstream, which no service stands behind */
     unsigned n_upstreams;
+    enum http_protocol upstream_protocol;
     unsigned answer_status;
     const char *answer_body, *answer_type;
     const char *redirect_to; /* instead of the prefix, or of the path; a URI or a path */

@@ -11,14 +11,15 @@
 /* Pairs collected in any order and then sorted into runs by their first member. */
 struct found {
     uint32_t group;
-    uint32_t value; /* a build, or a position in `addresses` */
+    uint32_t value; /* a build, or a position in `endpoints` */
 };
 
 struct collection {
     const struct version_snapshot *snapshot;
+    const struct tls_client *tls;
     struct found *instances, *providers;
-    struct address *addresses;
-    size_t n_instances, instances_capacity, n_addresses, addresses_capacity;
+    struct endpoint *endpoints;
+    size_t n_instances, instances_capacity, n_endpoints, endpoints_capacity;
     size_t n_providers, providers_capacity;
 };
 
@@ -28,19 +29,32 @@ static void add_provider(struct collection *into, struct found provider)
     into->providers[into->n_providers++] = provider;
 }
 
+static void leave_out(const struct instance *instance, const char *why)
+{
+    log_warn("gateway", why, "service", instance->service->name, "instance", instance->id,
+             "address", instance->address);
+}
+
 static void collect_instance(struct collection *into, const struct instance *instance,
                              uint32_t build)
 {
-    struct address address = { 0 };
-    if (address_parse(span_of(instance->address), &address)) {
-        log_warn("gateway", "instance has an address that cannot be used", "service",
-                 instance->service->name, "instance", instance->id, "address", instance->address);
+    struct endpoint endpoint = { .build = build };
+    if (address_parse(span_of(instance->address), &endpoint.address)) {
+        leave_out(instance, "instance has an address that cannot be used");
         return;
     }
-    mem_grow(into->addresses, into->n_addresses, into->addresses_capacity);
+    if (instance->speaks.is_tls) {
+        if (!into->tls) {
+            leave_out(instance, "instance speaks TLS, which cannot be spoken to it");
+            return;
+        }
+        endpoint.tls = into->tls;
+    }
+    endpoint.protocol = instance->speaks.is_http2 ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
+    mem_grow(into->endpoints, into->n_endpoints, into->endpoints_capacity);
     mem_grow(into->instances, into->n_instances, into->instances_capacity);
-    into->addresses[into->n_addresses] = address;
-    into->instances[into->n_instances++] = (struct found){ build, (uint32_t)into->n_addresses++ };
+    into->endpoints[into->n_endpoints] = endpoint;
+    into->instances[into->n_instances++] = (struct found){ build, (uint32_t)into->n_endpoints++ };
 }
 
 static void collect_build(struct collection *into, uint32_t service, const struct build *build)
@@ -115,8 +129,7 @@ static void fill_builds(struct endpoints *endpoints, const struct collection *fr
     for (size_t i = 0; i < from->n_instances; i++) {
         const struct found *found = &from->instances[i];
         struct endpoint_group *group = &endpoints->groups[found->group];
-        endpoints->endpoints[group->first + group->n++] =
-            (struct endpoint){ from->addresses[found->value], found->group };
+        endpoints->endpoints[group->first + group->n++] = from->endpoints[found->value];
     }
 }
 
@@ -185,9 +198,9 @@ static void find_gone(struct endpoints *endpoints, const struct endpoints *befor
 }
 
 struct endpoints *endpoints_new(const struct registry *registry, struct version_snapshot *snapshot,
-                                const struct endpoints *before)
+                                const struct tls_client *tls, const struct endpoints *before)
 {
-    struct collection found = { .snapshot = snapshot };
+    struct collection found = { .snapshot = snapshot, .tls = tls };
     map_each (node, registry_services(registry))
         collect_service(&found, container_of(node, struct service, node));
 
@@ -201,7 +214,7 @@ struct endpoints *endpoints_new(const struct registry *registry, struct version_
 
     free(found.instances);
     free(found.providers);
-    free(found.addresses);
+    free(found.endpoints);
     return endpoints;
 }
 

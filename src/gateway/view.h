@@ -47,9 +47,10 @@ struct endpoints {
     size_t n_gone;
 };
 
-/* Takes the snapshot. `before` may be NULL. */
+/* Takes the snapshot. `tls` is for instances that speak TLS; without it they are left out. `before`
+ * may be NULL. */
 struct endpoints *endpoints_new(const struct registry *registry, struct version_snapshot *snapshot,
-                                const struct endpoints *before);
+                                const struct tls_client *tls, const struct endpoints *before);
 struct endpoints *endpoints_ref(struct endpoints *endpoints);
 struct endpoints *endpoints_unref(struct endpoints *endpoints);
 

@@ -31,11 +31,28 @@ static int instance_check_names(const struct instance_spec *spec, struct problem
     return 0;
 }
 
+struct protocol protocol_parse(struct span word)
+{
+    struct span name = word;
+    struct protocol protocol = { .is_known = true };
+    if (span_is(word, "https"))
+        name = SPAN("http+tls");
+    if (span_ends_with(name, SPAN("+tls"))) {
+        name.size -= sizeof("+tls") - 1;
+        protocol.is_tls = true;
+    }
+    protocol.is_http2 = span_is(name, "http2") || span_is(name, "grpc");
+    if (!protocol.is_http2 && !span_is(name, "http"))
+        return (struct protocol){ 0 };
+    return protocol;
+}
+
+/* Any word: what is spoken to services of other kinds is theirs to say. */
 static bool protocol_is_valid(struct span protocol)
 {
     for (size_t i = 0; i < protocol.size; i++) {
         char c = protocol.data[i];
-        if ((c < 'a' || c > 'z') && (c < '0' || c > '9'))
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '+')
             return false;
     }
     return protocol.size <= PROTOCOL_MAX;
@@ -75,9 +92,11 @@ static int instance_check(const struct instance_spec *spec, struct problem *prob
         return r;
 
     if (!protocol_is_valid(spec->protocol)) {
-        problem_set(problem, "protocol",
-                    "is \"%.*s\"; up to %u lower-case letters and digits such as http are accepted",
-                    QUOTE(spec->protocol), PROTOCOL_MAX);
+        problem_set(
+            problem, "protocol",
+            "is \"%.*s\"; up to %u lower-case letters, digits and \"+\", such as http, grpc "
+            "or grpc+tls, are accepted",
+            QUOTE(spec->protocol), PROTOCOL_MAX);
         return REGISTRY_INVALID;
     }
     if (spec->ttl && (spec->ttl < TTL_MIN || spec->ttl > TTL_MAX)) {

@@ -280,6 +280,7 @@ static void instance_fill(struct instance *instance, const Registry__InstanceRec
     instance_clear(instance);
     instance->address = mem_strdup(record->address);
     instance->protocol = mem_strdup(record->protocol);
+    instance->speaks = protocol_parse(span_of(record->protocol));
     instance->n_meta = (unsigned)record->n_meta;
     instance->meta = mem_new_array(struct instance_meta, record->n_meta);
     for (size_t i = 0; i < record->n_meta; i++) {

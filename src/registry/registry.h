@@ -77,11 +77,19 @@ struct instance_meta {
     char *key, *value;
 };
 
+/* How requests are sent to an instance, as its protocol's word says it. */
+struct protocol {
+    bool is_known; /* else it is listed, and no request is sent to it */
+    bool is_http2; /* not HTTP/1.1 */
+    bool is_tls;
+};
+
 struct instance {
     struct map_node node;
     struct service *service;
     struct build *build;
     char *id, *address, *protocol;
+    struct protocol speaks; /* what `protocol` means */
     nsec ttl;
     struct instance_meta *meta;
     unsigned n_meta;
@@ -109,10 +117,13 @@ struct service *service_find(const struct registry *registry, struct span name);
 struct build *build_find(const struct service *service, struct span version);
 struct instance *instance_find(const struct service *service, struct span id);
 
-/* Whether it takes new requests: alive and not draining. */
+/* The words are http, http2 and grpc, which is HTTP/2, each with "+tls"; https is http+tls. */
+struct protocol protocol_parse(struct span word);
+
+/* Whether it takes new requests: alive, not draining, and of a protocol that is known. */
 static inline bool instance_is_ready(const struct instance *instance)
 {
-    return !instance->is_draining;
+    return !instance->is_draining && instance->speaks.is_known;
 }
 
 bool build_provides(const struct build *build, uint32_t major);

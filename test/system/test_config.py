@@ -66,7 +66,7 @@ BAD = [
      "exactly one of service, upstream, answer and redirect"),
     ("routes:\n  - service: Orders\n", 2, 'service is "Orders"', "a name"),
     ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known",
-     "match, service, upstream, answer, redirect, strip, rewrite, host, request_headers and "
+     "match, service, upstream, protocol, answer, redirect, strip, rewrite, host, request_headers and "
      "response_headers"),
     ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour is not known",
      "host, path, prefix, method, header and value"),
@@ -132,6 +132,8 @@ BAD += [(route(text), line, found, accepted) for text, line, found, accepted in 
     (UP + "rewrite: { prefix: b }", 4, 'rewrite.prefix is "b"', "begins with /"),
     (UP + "rewrite: { path: /a/../b }", 4, "rewrite.path is", '"/b", write that'),
     (UP + "rewrite: { suffix: /b }", 4, "rewrite.suffix is not known", "prefix and path"),
+    (UP + "protocol: h2", 4, 'protocol is "h2"', "http1, http2 or auto"),
+    ("service: a\n    protocol: http2", 4, "protocol is", "a place beside upstream"),
     (UP + "host: a b", 4, 'host is "a b"', "client, upstream or a host"),
     (UP + "request_headers: { set: { 'X A': b } }", 4, 'request_headers.set is "X A"', "the name"),
     (UP + "request_headers: { set: { X-A: \"a\\r\\nb\" } }", 4, "request_headers.set is",

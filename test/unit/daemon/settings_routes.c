@@ -57,6 +57,22 @@ TEST(one_value_is_a_list_of_one)
     settings_free(settings);
 }
 
+TEST(an_upstream_speaks_what_its_route_says)
+{
+    struct settings *settings = parse(
+        "routes:\n"
+        "- { upstream: 127.0.0.1:1 }\n"
+        "- { upstream: 127.0.0.1:1, protocol: http1 }\n"
+        "- { upstream: 127.0.0.1:1, protocol: http2 }\n"
+        "- { protocol: auto, upstream: 127.0.0.1:1 }\n");
+    const struct gateway_route *routes = settings->gateway.routes;
+    CHECK_INT(routes[0].upstream_protocol, HTTP_PROTOCOL_1);
+    CHECK_INT(routes[1].upstream_protocol, HTTP_PROTOCOL_1);
+    CHECK_INT(routes[2].upstream_protocol, HTTP_PROTOCOL_2);
+    CHECK_INT(routes[3].upstream_protocol, HTTP_PROTOCOL_AUTO);
+    settings_free(settings);
+}
+
 TEST(keys_may_have_dots)
 {
     struct settings *settings = parse(

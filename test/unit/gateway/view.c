@@ -4,19 +4,25 @@
 
 #include "fake/world.h"
 
-static void put_instance(struct world *world, const char *service, const char *version,
-                         const char *id, const char *address)
+static void put_speaker(struct world *world, const char *service, const char *version,
+                        const char *id, const char *address, const char *protocol)
 {
     struct instance_spec spec = {
         .service = span_of(service),
         .id = span_of(id),
         .address = span_of(address),
-        .protocol = SPAN("http"),
+        .protocol = span_of(protocol),
         .build = { .service = span_of(service), .version = span_of(version) },
     };
     CHECK_INT(instance_put(world->registry, &spec, world->wall, &world->txn, &world->problem), 0);
     version_observe_build(world->version, &spec.build, world->wall, &world->txn);
     CHECK_INT(fake_commit(&world->store, &world->txn), 0);
+}
+
+static void put_instance(struct world *world, const char *service, const char *version,
+                         const char *id, const char *address)
+{
+    put_speaker(world, service, version, id, address, "http");
 }
 
 static void fill(struct world *world)
@@ -32,7 +38,7 @@ static struct endpoints *compile(struct world *world, const struct endpoints *be
 {
     return endpoints_new(
         world->registry,
-        version_snapshot_new(world->version, world->registry, NULL, 0, world->wall), before);
+        version_snapshot_new(world->version, world->registry, NULL, 0, world->wall), NULL, before);
 }
 
 /* The addresses of a group, joined by spaces. */
@@ -116,4 +122,29 @@ TEST(an_empty_registry_is_a_view_too)
     CHECK_INT(endpoints->n_endpoints, 0);
     endpoints_unref(endpoints);
     world_fini(&world);
+}
+
+TEST(each_instance_is_spoken_to_in_its_protocol)
+{
+    static const struct {
+        const char *word;
+        int protocol; /* -1: no request goes there */
+    } rows[] = { { "http", HTTP_PROTOCOL_1 },
+                 { "http2", HTTP_PROTOCOL_2 },
+                 { "grpc", HTTP_PROTOCOL_2 },
+                 { "thrift", -1 },
+                 { "http+x", -1 },
+                 { "https+tls", -1 },
+                 { "https", -1 } /* there is no TLS here */ };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world world;
+        world_init(&world);
+        put_speaker(&world, "orders", "1.0.0", "a", "127.0.0.1:1", rows[i].word);
+        struct endpoints *endpoints = compile(&world, NULL);
+        CHECK_INT(endpoints->n_endpoints, rows[i].protocol >= 0);
+        if (endpoints->n_endpoints)
+            CHECK_INT(endpoints->endpoints[0].protocol, rows[i].protocol);
+        endpoints_unref(endpoints);
+        world_fini(&world);
+    }
 }

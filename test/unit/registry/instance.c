@@ -93,7 +93,8 @@ TEST(bad_fields_are_answered_in_sentences)
           "is 3601.000 s; from 1s to 1h is accepted, or 0 for an instance that stays until it is "
           "deregistered" },
         { good, "protocol",
-          "is \"HTTP/1\"; up to 16 lower-case letters and digits such as http are accepted" },
+          "is \"HTTP/1\"; up to 16 lower-case letters, digits and \"+\", such as http, grpc or "
+          "grpc+tls, are accepted" },
         { good, "meta.a key",
           "has a key of 5 characters; keys of 1 to 128 visible ASCII characters are accepted" },
         { good, "meta.",
@@ -233,6 +234,50 @@ TEST(a_draining_instance_takes_no_new_requests)
     int64_t revision = fake.store.revision;
     CHECK_INT(drain("orders", "a"), 0);
     CHECK_INT(fake.store.revision, revision);
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
+TEST(the_word_of_a_protocol_says_how_it_is_spoken_to)
+{
+    static const struct {
+        const char *word;
+        struct protocol protocol;
+    } rows[] = {
+        { "http", { .is_known = true } },
+        { "https", { .is_known = true, .is_tls = true } },
+        { "http+tls", { .is_known = true, .is_tls = true } },
+        { "http2", { .is_known = true, .is_http2 = true } },
+        { "http2+tls", { .is_known = true, .is_http2 = true, .is_tls = true } },
+        { "grpc", { .is_known = true, .is_http2 = true } },
+        { "grpc+tls", { .is_known = true, .is_http2 = true, .is_tls = true } },
+        { "https+tls", { 0 } },
+        { "thrift", { 0 } },
+        { "+tls", { 0 } },
+        { "", { 0 } },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct protocol protocol = protocol_parse(span_of(rows[i].word));
+        CHECK_INT(protocol.is_known, rows[i].protocol.is_known);
+        CHECK_INT(protocol.is_http2, rows[i].protocol.is_http2);
+        CHECK_INT(protocol.is_tls, rows[i].protocol.is_tls);
+    }
+}
+
+TEST(an_instance_of_another_protocol_is_listed_and_takes_no_requests)
+{
+    fake_registry_init(&fake);
+    struct instance_spec spec = fake_instance("orders", "a", "3.14.2");
+    spec.protocol = SPAN("thrift");
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    const struct instance *instance = fake_instance_find(&fake, "orders", "a");
+    CHECK(!instance_is_ready(instance));
+    CHECK_INT(instance->build->n_ready, 0);
+    spec.protocol = SPAN("grpc");
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    instance = fake_instance_find(&fake, "orders", "a");
+    CHECK(instance_is_ready(instance));
+    CHECK_INT(instance->build->n_ready, 1);
     CHECK(registry_is_sound(fake.registry));
     fake_registry_fini(&fake);
 }
