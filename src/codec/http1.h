@@ -136,7 +136,6 @@ struct http_head {
     bool is_keep_alive;     /* what the sender asks for, with the default of its version */
     bool expects_continue;
     bool accepts_trailers; /* TE: trailers */
-    struct span upgrade;   /* the protocol that is asked for, or agreed to with 101; SPAN_NULL */
     enum http_framing framing;
     uint64_t content_length; /* with HTTP_BODY_LENGTH */
     unsigned n_fields;
@@ -246,9 +245,19 @@ void http1_put_chunk_head(struct http1_out *out, uint64_t size);
 /* "200" -> "OK"; "" for a status without a registered phrase. */
 const char *http_status_reason(unsigned status);
 
-/* Whether the span is a token (RFC 9110 section 5.6.2), or a legal field value. */
+/* Cuts the first line off field lines as the writers above make them. False when it is none of
+ * those; then *lines is as it was. */
+struct http1_line {
+    struct span name, value;
+};
+bool http1_cut_line(struct span *lines, struct http1_line *ret_line) MUST_CHECK;
+
+/* Whether the span is a token (RFC 9110 section 5.6.2), one without capitals, a legal field value,
+ * or made of what a request target may hold. */
 bool http_is_token(struct span span);
+bool http_is_small_token(struct span span);
 bool http_is_field_value(struct span span);
+bool http_is_target(struct span span);
 
 /* The id of a name in any case, HTTP_OTHER if it is none of ours; and its text in small letters. */
 enum http_name http_name_find(struct span name);
