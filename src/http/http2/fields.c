@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The text of a section that comes in, while it grows:
+ *
+ *   . | GET | /a | shop.example | GET /a HTTP/1.1 CR LF host: shop.example CR LF accept: ... CR LF
+ *     method path  authority      head_at
+ *
+ * Pseudo-fields come first and in any order; with the first other field it is known what the head
+ * begins with. They stay where they are, for a Host to be compared with.
+ */
+
+#include "http/http2/fields.h"
+
+#include <assert.h>
+
+#define FIELD_OVERHEAD 32u /* RFC 9113 section 10.5.1 */
+#define START_ROOM 64u     /* what a head begins with, besides method, path and authority */
+
+/* What concerns one connection has no place in HTTP/2 (RFC 9113 section 8.2.2). */
+static bool is_for_one_hop(struct span name, struct span value)
+{
+    switch (name.size) {
+    case 2:
+        return span_equals_nocase(name, SPAN("te")) && !span_equals_nocase(value, SPAN("trailers"));
+    case 7: return span_equals_nocase(name, SPAN("upgrade"));
+    case 10:
+        return span_equals_nocase(name, SPAN("connection")) ||
+               span_equals_nocase(name, SPAN("keep-alive"));
+    case 16: return span_equals_nocase(name, SPAN("proxy-connection"));
+    case 17: return span_equals_nocase(name, SPAN("transfer-encoding"));
+    default: return false;
+    }
+}
+
+/* --- in --- */
+
+static void refuse(struct http2_in *in, enum http2_in_answer answer)
+{
+    if (in->answer == HTTP2_IN_OK)
+        in->answer = answer;
+}
+
+static uint32_t append(struct http2_in *in, struct spares *spares, struct span bytes)
+{
+    uint32_t at = in->text.end;
+    fifo_append(&in->text, spares, bytes);
+    return at;
+}
+
+static bool has(struct http2_place place)
+{
+    return place.size > 0;
+}
+
+void http2_in_begin(struct http2_in *in, struct spares *spares, enum http2_section section)
+{
+    struct fifo text = in->text;
+    *in = (struct http2_in){ .text = text, .section = section };
+    if (in->text.data)
+        in->text.offset = in->text.end = 0;
+    append(in, spares, SPAN("."));
+}
+
+static void put_request_line(struct http2_in *in, struct spares *spares)
+{
+    bool is_tunnel = span_equals(http2_in_text(in, in->method), SPAN("CONNECT"));
+    bool is_whole = has(in->method) && has(in->scheme) && has(in->path);
+    if (is_tunnel && !has(in->protocol))
+        is_whole = !has(in->scheme) && !has(in->path) && has(in->authority);
+    else if (has(in->protocol))
+        is_whole = is_whole && is_tunnel && has(in->authority);
+    if (!is_whole) {
+        refuse(in, HTTP2_IN_MALFORMED);
+        return;
+    }
+
+    size_t size = (size_t)in->method.size + in->path.size + 2 * (size_t)in->authority.size;
+    fifo_reserve(&in->text, spares, START_ROOM + size); /* nothing moves from here on */
+    struct span method = http2_in_text(in, in->method);
+    struct span authority = http2_in_text(in, in->authority);
+    append(in, spares, has(in->protocol) ? SPAN("GET") : method);
+    append(in, spares, SPAN(" "));
+    append(in, spares, has(in->path) ? http2_in_text(in, in->path) : authority);
+    append(in, spares, SPAN(" HTTP/1.1\r\n"));
+    if (has(in->authority)) {
+        append(in, spares, SPAN("host: "));
+        append(in, spares, authority);
+        append(in, spares, SPAN("\r\n"));
+        in->has_host = true;
+    }
+}
+
+static void put_status_line(struct http2_in *in, struct spares *spares)
+{
+    char *at = fifo_reserve(&in->text, spares, START_ROOM);
+    struct http1_out out = { .data = at, .capacity = START_ROOM };
+    if (!in->status) {
+        refuse(in, HTTP2_IN_MALFORMED);
+        return;
+    }
+    http1_put_status_line(&out, in->status);
+    assert(!out.is_full);
+    fifo_grow(&in->text, out.size);
+}
+
+static void put_start(struct http2_in *in, struct spares *spares)
+{
+    in->has_head = true;
+    in->head_at = in->text.end;
+    switch (in->section) {
+    case HTTP2_REQUEST: put_request_line(in, spares); break;
+    case HTTP2_RESPONSE: put_status_line(in, spares); break;
+    case HTTP2_TRAILERS: break;
+    }
+}
+
+/* `name` begins with ":". */
+static struct http2_place *pseudo_place(struct http2_in *in, struct span name)
+{
+    if (span_equals(name, SPAN(":path")))
+        return &in->path;
+    if (span_equals(name, SPAN(":method")))
+        return &in->method;
+    if (span_equals(name, SPAN(":scheme")))
+        return &in->scheme;
+    if (span_equals(name, SPAN(":authority")))
+        return &in->authority;
+    return span_equals(name, SPAN(":protocol")) ? &in->protocol : NULL;
+}
+
+/* Whether the value can stand in a request line, or in a field, and means the same there. What an
+ * authority is the parser knows. */
+static bool is_pseudo_value(const struct http2_in *in, const struct http2_place *place,
+                            struct span value)
+{
+    if (place == &in->path)
+        return http_is_target(value) && (value.data[0] == '/' || span_equals(value, SPAN("*")));
+    if (place == &in->scheme)
+        return span_equals(value, SPAN("http")) || span_equals(value, SPAN("https"));
+    if (place == &in->authority)
+        return http_is_target(value);
+    return http_is_token(value);
+}
+
+static void add_status(struct http2_in *in, struct span name, struct span value)
+{
+    uint64_t status = 0;
+    if (in->status || !span_equals(name, SPAN(":status")) || value.size != 3 ||
+        !span_to_uint(value, 599, &status) || status < 100) {
+        refuse(in, HTTP2_IN_MALFORMED);
+        return;
+    }
+    in->status = (unsigned)status;
+}
+
+static void add_pseudo(struct http2_in *in, struct spares *spares, struct span name,
+                       struct span value)
+{
+    if (in->has_head || in->section == HTTP2_TRAILERS) {
+        refuse(in, HTTP2_IN_MALFORMED);
+        return;
+    }
+    if (in->section == HTTP2_RESPONSE) {
+        add_status(in, name, value);
+        return;
+    }
+    struct http2_place *place = pseudo_place(in, name);
+    if (!place || has(*place) || !is_pseudo_value(in, place, value)) {
+        refuse(in, HTTP2_IN_MALFORMED);
+        return;
+    }
+    place->at = append(in, spares, value);
+    place->size = (uint32_t)value.size;
+}
+
+/* A cookie may come in pieces, which are one field to everybody else (RFC 9113 section 8.2.3). */
+static void join_cookie(struct http2_in *in, struct spares *spares, struct span value)
+{
+    size_t size = value.size + 2, behind = in->text.end - in->cookie_at;
+    fifo_reserve(&in->text, spares, size);
+    char *at = in->text.data + in->cookie_at;
+    memmove(at + size, at, behind);
+    at[0] = ';';
+    at[1] = ' ';
+    if (value.size)
+        memcpy(at + 2, value.data, value.size);
+    fifo_grow(&in->text, size);
+    in->cookie_at += (uint32_t)size;
+}
+
+static void add_line(struct http2_in *in, struct spares *spares, struct span name,
+                     struct span value)
+{
+    size_t size = name.size + value.size + 4;
+    char *at = fifo_reserve(&in->text, spares, size);
+    memcpy(at, name.data, name.size);
+    at += name.size;
+    *at++ = ':';
+    *at++ = ' ';
+    if (value.size)
+        memcpy(at, value.data, value.size);
+    memcpy(at + value.size, "\r\n", 2);
+    fifo_grow(&in->text, size);
+}
+
+/* Host says nothing new where there is an authority, and it must not say another. */
+static void add_host(struct http2_in *in, struct spares *spares, struct span value)
+{
+    bool is_other =
+        has(in->authority) && !span_equals_nocase(value, http2_in_text(in, in->authority));
+    if (is_other)
+        refuse(in, HTTP2_IN_MALFORMED);
+    else if (!has(in->authority))
+        add_line(in, spares, SPAN("host"), value);
+}
+
+static void add_regular(struct http2_in *in, struct spares *spares, struct span name,
+                        struct span value)
+{
+    if (!in->has_head)
+        put_start(in, spares);
+    if (!http_is_small_token(name) || !http_is_field_value(value) || is_for_one_hop(name, value)) {
+        refuse(in, HTTP2_IN_MALFORMED);
+        return;
+    }
+    bool is_request = in->section == HTTP2_REQUEST;
+    if (is_request && span_equals(name, SPAN("host"))) {
+        add_host(in, spares, value);
+    } else if (is_request && span_equals(name, SPAN("cookie"))) {
+        if (in->cookie_at) {
+            join_cookie(in, spares, value);
+        } else {
+            add_line(in, spares, name, value);
+            in->cookie_at = in->text.end - 2;
+        }
+    } else {
+        add_line(in, spares, name, value);
+    }
+}
+
+void http2_in_add(struct http2_in *in, struct spares *spares, const struct http2_in_limits *limits,
+                  struct span name, struct span value)
+{
+    bool is_pseudo = name.size > 0 && name.data[0] == ':';
+    in->size += name.size + value.size + FIELD_OVERHEAD;
+    if (!is_pseudo)
+        in->n_fields++;
+    if (in->size > limits->size || in->n_fields > limits->fields)
+        refuse(in, HTTP2_IN_TOO_LARGE);
+    if (in->answer)
+        return;
+    if (is_pseudo)
+        add_pseudo(in, spares, name, value);
+    else
+        add_regular(in, spares, name, value);
+}
+
+int http2_in_end(struct http2_in *in, struct spares *spares, struct span *ret_text)
+{
+    if (!in->answer && !in->has_head)
+        put_start(in, spares);
+    if (in->answer)
+        return (int)in->answer;
+    append(in, spares, SPAN("\r\n"));
+    *ret_text = span_from(fifo_span(&in->text), in->head_at);
+    return HTTP2_IN_OK;
+}
+
+/* --- out --- */
+
+static nghttp2_nv *next(struct http2_out *out)
+{
+    if (out->n == HTTP2_OUT_MAX) {
+        out->is_refused = true;
+        out->n--; /* it is not sent anyway */
+    }
+    return &out->nv[out->n++];
+}
+
+/* nghttp2 takes bytes that it does not change as if it did. */
+static uint8_t *bytes_of(struct span span)
+{
+    return (uint8_t *)(uintptr_t)span.data;
+}
+
+static void put(struct http2_out *out, struct span name, struct span value, uint8_t flags)
+{
+    *next(out) = (nghttp2_nv){
+        .name = bytes_of(name),
+        .value = bytes_of(value),
+        .namelen = name.size,
+        .valuelen = value.size,
+        .flags = flags,
+    };
+}
+
+void http2_put(struct http2_out *out, struct span name, struct span value)
+{
+    put(out, name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+}
+
+void http2_put_length(struct http2_out *out, uint64_t length)
+{
+    char *end = out->digits + sizeof(out->digits), *at = end;
+    do {
+        *--at = (char)('0' + length % 10);
+        length /= 10;
+    } while (length);
+    http2_put(out, SPAN("content-length"), (struct span){ at, (size_t)(end - at) });
+}
+
+/* What is not to lie in a table that others' requests share, for the size of what is sent would tell
+ * them when they guessed it; and what is new in every request, for which the table is too good. */
+static bool is_not_indexed(struct span name)
+{
+    switch (name.size) {
+    case 6: return span_equals_nocase(name, SPAN("cookie"));
+    case 10:
+        return span_equals_nocase(name, SPAN("set-cookie")) ||
+               span_equals_nocase(name, SPAN("tracestate"));
+    case 11: return span_equals_nocase(name, SPAN("traceparent"));
+    case 12: return span_equals_nocase(name, SPAN("x-request-id"));
+    case 13: return span_equals_nocase(name, SPAN("authorization"));
+    case 15: return span_equals_nocase(name, SPAN("sarsen-deadline"));
+    case 19: return span_equals_nocase(name, SPAN("proxy-authorization"));
+    default: return false;
+    }
+}
+
+/* A legal name and value. Where there are capitals in the name, nghttp2 copies it and makes them
+ * small. */
+static void put_checked(struct http2_out *out, struct span name, struct span value)
+{
+    if (is_for_one_hop(name, value))
+        return;
+    uint8_t flags = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    if (http_is_small_token(name))
+        flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
+    if (is_not_indexed(name))
+        flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    put(out, name, value, flags);
+}
+
+bool http2_put_lines(struct http2_out *out, struct span lines)
+{
+    struct http1_line line;
+    while (lines.size > 0 && http1_cut_line(&lines, &line))
+        put_checked(out, line.name, line.value);
+    if (lines.size > 0)
+        out->is_refused = true;
+    return !out->is_refused;
+}
+
+static bool put_fields(struct http2_out *out, const struct http_message *message)
+{
+    bool is_legal = http2_put_lines(out, message->lines);
+    for (unsigned i = 0; i < message->n_fields; i++) {
+        const struct http_out_field *field = &message->fields[i];
+        if (!http_is_token(field->name) || !http_is_field_value(field->value))
+            is_legal = false;
+        else
+            put_checked(out, field->name, field->value);
+    }
+    out->is_refused |= !is_legal;
+    return !out->is_refused;
+}
+
+bool http2_put_status(struct http2_out *out, unsigned status, const struct http_message *response)
+{
+    char *at = out->digits;
+    assert(status >= 100 && status <= 599);
+    at[0] = (char)('0' + status / 100);
+    at[1] = (char)('0' + status / 10 % 10);
+    at[2] = (char)('0' + status % 10);
+    http2_put(out, SPAN(":status"), (struct span){ at, 3 });
+    return put_fields(out, response);
+}
+
+/* The place of :authority is taken beforehand, and its value is among the fields. False when there
+ * is none, or a second. */
+static bool move_host(struct http2_out *out, unsigned authority)
+{
+    unsigned n_kept = authority + 1, n_hosts = 0;
+    for (unsigned i = n_kept; i < out->n; i++) {
+        const nghttp2_nv *field = &out->nv[i];
+        struct span name = { (const char *)field->name, field->namelen };
+        if (name.size == 4 && span_equals_nocase(name, SPAN("host"))) {
+            out->nv[authority].value = field->value;
+            out->nv[authority].valuelen = field->valuelen;
+            n_hosts++;
+        } else if (n_kept++ != i) {
+            out->nv[n_kept - 1] = *field;
+        }
+    }
+    out->n = n_kept;
+    return n_hosts == 1 && out->nv[authority].valuelen > 0;
+}
+
+static bool is_path(struct span target, struct span method)
+{
+    bool is_asterisk = span_equals(target, SPAN("*")) && span_equals(method, SPAN("OPTIONS"));
+    return http_is_target(target) && (target.data[0] == '/' || is_asterisk);
+}
+
+bool http2_put_request(struct http2_out *out, const struct http_message *request, bool is_secure)
+{
+    bool is_tunnel = request->upgrade.size > 0;
+    if (!http_is_token(request->method) || !is_path(request->target, request->method) ||
+        (is_tunnel && !http_is_token(request->upgrade))) {
+        out->is_refused = true;
+        return false;
+    }
+    http2_put(out, SPAN(":method"), is_tunnel ? SPAN("CONNECT") : request->method);
+    if (is_tunnel)
+        http2_put(out, SPAN(":protocol"), request->upgrade);
+    http2_put(out, SPAN(":scheme"), is_secure ? SPAN("https") : SPAN("http"));
+    http2_put(out, SPAN(":path"), request->target);
+    unsigned authority = out->n;
+    http2_put(out, SPAN(":authority"), SPAN(""));
+    if (!put_fields(out, request) || !move_host(out, authority))
+        out->is_refused = true;
+    return !out->is_refused;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "check.h"
+#include "http/http2/fields.h"
+
+#define MAX_FIELDS 12
+
+struct pair {
+    const char *name, *value;
+};
+
+static struct spares spares;
+static const struct http2_in_limits limits = { .size = 2048, .fields = 8 };
+
+/* The section's fields, up to the first without a name; its text, NUL-terminated, or "" when it is
+ * refused. */
+static const char *read_fields(enum http2_section section, const struct pair *pairs,
+                               int *ret_answer)
+{
+    static char text[4096];
+    struct http2_in in = { 0 };
+    struct span bytes = SPAN_NULL;
+    http2_in_begin(&in, &spares, section);
+    for (int i = 0; i < MAX_FIELDS && pairs[i].name; i++)
+        http2_in_add(&in, &spares, &limits, span_of(pairs[i].name), span_of(pairs[i].value));
+    *ret_answer = http2_in_end(&in, &spares, &bytes);
+    CHECK(bytes.size < sizeof(text));
+    if (bytes.size)
+        memcpy(text, bytes.data, bytes.size);
+    text[bytes.size] = '\0';
+    http2_in_clear(&in, &spares);
+    spares_fini(&spares);
+    return text;
+}
+
+TEST(a_request_is_written_as_a_head_of_http_1)
+{
+    static const struct {
+        struct pair pairs[MAX_FIELDS];
+        const char *text;
+    } cases[] = {
+        { { { ":method", "GET" }, { ":scheme", "http" }, { ":path", "/" }, { ":authority", "a" } },
+          "GET / HTTP/1.1\r\nhost: a\r\n\r\n" },
+        { { { ":authority", "a:80" },
+            { ":path", "/x?y" },
+            { ":scheme", "https" },
+            { ":method", "POST" },
+            { "te", "trailers" },
+            { "host", "A:80" },
+            { "accept", "" } },
+          "POST /x?y HTTP/1.1\r\nhost: a:80\r\nte: trailers\r\naccept: \r\n\r\n" },
+        { { { ":method", "GET" },
+            { ":scheme", "http" },
+            { ":path", "/" },
+            { "x", "1" },
+            { "host", "b" } },
+          "GET / HTTP/1.1\r\nx: 1\r\nhost: b\r\n\r\n" },
+        { { { ":method", "OPTIONS" },
+            { ":scheme", "http" },
+            { ":path", "*" },
+            { ":authority", "a" } },
+          "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n" },
+        { { { ":method", "CONNECT" }, { ":authority", "a:443" } },
+          "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n" },
+        { { { ":method", "CONNECT" },
+            { ":protocol", "websocket" },
+            { ":scheme", "https" },
+            { ":path", "/chat" },
+            { ":authority", "a" },
+            { "origin", "b" } },
+          "GET /chat HTTP/1.1\r\nhost: a\r\norigin: b\r\n\r\n" },
+        { { { ":method", "GET" },
+            { ":scheme", "http" },
+            { ":path", "/" },
+            { ":authority", "a" },
+            { "cookie", "a=1" },
+            { "x", "y" },
+            { "cookie", "b=2" },
+            { "cookie", "c" } },
+          "GET / HTTP/1.1\r\nhost: a\r\ncookie: a=1; b=2; c\r\nx: y\r\n\r\n" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int answer;
+        const char *text = read_fields(HTTP2_REQUEST, cases[i].pairs, &answer);
+        CHECK_INT(answer, HTTP2_IN_OK);
+        CHECK_STR(text, cases[i].text);
+    }
+}
+
+/* A whole request but for one field that is put in at place 4, or in the place of another. */
+TEST(what_a_head_of_http_1_cannot_say_is_refused)
+{
+    static const struct {
+        struct pair instead[4], more;
+    } cases[] = {
+        { .more = { "transfer-encoding", "chunked" } },
+        { .more = { "connection", "close" } },
+        { .more = { "keep-alive", "1" } },
+        { .more = { "proxy-connection", "close" } },
+        { .more = { "upgrade", "h2c" } },
+        { .more = { "te", "gzip" } },
+        { .more = { "te", "trailers, gzip" } },
+        { .more = { "a", "b\r\nc: d" } },
+        { .more = { "a", "b\nc" } },
+        { .more = { "a\r\nb", "c" } },
+        { .more = { "A", "b" } },
+        { .more = { "aB", "b" } },
+        { .more = { "a:b", "c" } },
+        { .more = { "a b", "c" } },
+        { .more = { "", "c" } },
+        { .more = { "a", " b" } },
+        { .more = { "a", "b\t" } },
+        { .more = { "host", "other" } },
+        { .more = { ":unknown", "a" } },
+        { .more = { ":method", "GET" } },
+        { .more = { ":status", "200" } },
+        { .more = { ":protocol", "websocket" } },
+        { .instead = { { ":path", "" } } },
+        { .instead = { { ":path", "a" } } },
+        { .instead = { { ":path", "/ HTTP/1.1\r\na: b" } } },
+        { .instead = { { ":path", "/ b" } } },
+        { .instead = { { ":path", "/\tb" } } },
+        { .instead = { { ":path", "/#b" } } },
+        { .instead = { [1] = { ":method", "GET /" } } },
+        { .instead = { [1] = { ":method", "" } } },
+        { .instead = { [1] = { ":method", "CONNECT" } } },
+        { .instead = { [2] = { ":scheme", "ftp" } } },
+        { .instead = { [3] = { ":authority", "a b" } } },
+        { .instead = { [3] = { ":authority", "a\r\nb: c" } } },
+        { .instead = { [3] = { ":authority", "" } } },
+        { .instead = { [2] = { "accept", "late" } } },
+    };
+    static const struct pair whole[4] = {
+        { ":path", "/" }, { ":method", "GET" }, { ":scheme", "http" }, { ":authority", "a" }
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair pairs[MAX_FIELDS] = { 0 };
+        int answer;
+        for (int j = 0; j < 4; j++)
+            pairs[j] = cases[i].instead[j].name ? cases[i].instead[j] : whole[j];
+        pairs[4] = cases[i].more;
+        read_fields(HTTP2_REQUEST, pairs, &answer);
+        if (answer != HTTP2_IN_MALFORMED)
+            printf("# case %zu\n", i);
+        CHECK_INT(answer, HTTP2_IN_MALFORMED);
+    }
+}
+
+TEST(nul_has_no_place_in_a_field)
+{
+    struct http2_in in = { 0 };
+    struct span text;
+    http2_in_begin(&in, &spares, HTTP2_TRAILERS);
+    http2_in_add(&in, &spares, &limits, SPAN("a"), (struct span){ "b\0c", 3 });
+    CHECK_INT(http2_in_end(&in, &spares, &text), HTTP2_IN_MALFORMED);
+    http2_in_clear(&in, &spares);
+    spares_fini(&spares);
+}
+
+TEST(a_response_has_a_status_and_nothing_of_a_request)
+{
+    static const struct {
+        struct pair pairs[MAX_FIELDS];
+        const char *text;
+    } cases[] = {
+        { { { ":status", "200" }, { "a", "b" }, { "set-cookie", "c" }, { "set-cookie", "d" } },
+          "HTTP/1.1 200 OK\r\na: b\r\nset-cookie: c\r\nset-cookie: d\r\n\r\n" },
+        { { { ":status", "404" } }, "HTTP/1.1 404 Not Found\r\n\r\n" },
+        { { { ":status", "599" } }, "HTTP/1.1 599 \r\n\r\n" },
+        { { { "a", "b" } }, NULL },
+        { { { ":status", "99" } }, NULL },
+        { { { ":status", "099" } }, NULL },
+        { { { ":status", "20a" } }, NULL },
+        { { { ":status", "600" } }, NULL },
+        { { { ":status", "200" }, { ":status", "200" } }, NULL },
+        { { { ":status", "200" }, { ":path", "/" } }, NULL },
+        { { { "a", "b" }, { ":status", "200" } }, NULL },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int answer;
+        const char *text = read_fields(HTTP2_RESPONSE, cases[i].pairs, &answer);
+        CHECK_INT(answer, cases[i].text ? HTTP2_IN_OK : HTTP2_IN_MALFORMED);
+        CHECK_STR(text, cases[i].text ? cases[i].text : "");
+    }
+}
+
+TEST(trailers_have_no_pseudo_field)
+{
+    static const struct pair good[MAX_FIELDS] = { { "grpc-status", "0" }, { "x-bin", "AA==" } };
+    static const struct pair bad[MAX_FIELDS] = { { ":path", "/" } };
+    int answer;
+    CHECK_STR(read_fields(HTTP2_TRAILERS, good, &answer), "grpc-status: 0\r\nx-bin: AA==\r\n\r\n");
+    CHECK_INT(answer, HTTP2_IN_OK);
+    read_fields(HTTP2_TRAILERS, bad, &answer);
+    CHECK_INT(answer, HTTP2_IN_MALFORMED);
+}
+
+TEST(pieces_of_a_cookie_and_overhead_count_towards_the_limits)
+{
+    struct http2_in in = { 0 };
+    struct span text;
+    for (unsigned n = 8; n <= 9; n++) {
+        http2_in_begin(&in, &spares, HTTP2_TRAILERS);
+        for (unsigned i = 0; i < n; i++)
+            http2_in_add(&in, &spares, &limits, SPAN("cookie"), SPAN("a"));
+        CHECK_INT(http2_in_end(&in, &spares, &text), n > 8 ? HTTP2_IN_TOO_LARGE : HTTP2_IN_OK);
+    }
+    static char value[2048];
+    memset(value, 'a', sizeof(value));
+    for (size_t size = 2048 - 33; size <= 2048 - 32; size++) {
+        http2_in_begin(&in, &spares, HTTP2_TRAILERS);
+        http2_in_add(&in, &spares, &limits, SPAN("b"), (struct span){ value, size });
+        CHECK_INT(http2_in_end(&in, &spares, &text),
+                  size > 2048 - 33 ? HTTP2_IN_TOO_LARGE : HTTP2_IN_OK);
+    }
+    http2_in_clear(&in, &spares);
+    spares_fini(&spares);
+}
+
+/* "name: value" of each, with "!" behind those that are never indexed. */
+static const char *show(const struct http2_out *out)
+{
+    static char text[4096];
+    size_t size = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < out->n; i++) {
+        const nghttp2_nv *nv = &out->nv[i];
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%.*s=%.*s%s", i ? " " : "",
+                                 (int)nv->namelen, (const char *)nv->name, (int)nv->valuelen,
+                                 (const char *)nv->value,
+                                 nv->flags & NGHTTP2_NV_FLAG_NO_INDEX ? "!" : "");
+    }
+    return text;
+}
+
+TEST(a_request_goes_out_with_host_as_authority)
+{
+    static struct http2_out out;
+    struct http_out_field fields[] = { { SPAN("HOST"), SPAN("a") },
+                                       { SPAN("Connection"), SPAN("x") } };
+    struct http_message request = {
+        .method = SPAN("GET"),
+        .target = SPAN("/b"),
+        .lines = SPAN("accept: c\r\nauthorization: d\r\ncookie: e=f; g\r\nte: trailers\r\n"),
+        .fields = fields,
+        .n_fields = 2,
+    };
+    CHECK(http2_put_request(&out, &request, false));
+    CHECK_STR(show(&out),
+              ":method=GET :scheme=http :path=/b :authority=a accept=c "
+              "authorization=d! cookie=e=f; g! te=trailers");
+    CHECK(out.nv[4].flags & NGHTTP2_NV_FLAG_NO_COPY_NAME);
+
+    out.n = 0;
+    request.upgrade = SPAN("websocket");
+    request.lines = SPAN("X-Y: z\r\nkeep-alive: 1\r\n");
+    CHECK(http2_put_request(&out, &request, true));
+    CHECK_STR(show(&out),
+              ":method=CONNECT :protocol=websocket :scheme=https :path=/b "
+              ":authority=a X-Y=z");
+    CHECK(!(out.nv[5].flags & NGHTTP2_NV_FLAG_NO_COPY_NAME)); /* or nobody made it small */
+}
+
+TEST(nothing_illegal_goes_out)
+{
+    static struct http2_out out;
+    static const struct http_out_field host = { SPAN("host"), SPAN("a") };
+    static const struct {
+        struct span method, target, lines;
+        struct http_out_field field;
+    } cases[] = {
+        { SPAN("GET"), SPAN("/ b"), SPAN(""), host },
+        { SPAN("GET"), SPAN("/\r\nb: c"), SPAN(""), host },
+        { SPAN("GET"), SPAN("/#"), SPAN(""), host },
+        { SPAN("GET"), SPAN("b"), SPAN(""), host },
+        { SPAN("GET"), SPAN("*"), SPAN(""), host },
+        { SPAN("GET"), SPAN(""), SPAN(""), host },
+        { SPAN("G T"), SPAN("/"), SPAN(""), host },
+        { SPAN("GET"), SPAN("/"), SPAN("a\r\n"), host },
+        { SPAN("GET"), SPAN("/"), SPAN("a: b\n\r\n"), host },
+        { SPAN("GET"), SPAN("/"), SPAN(": b\r\n"), host },
+        { SPAN("GET"), SPAN("/"), SPAN(":path: b\r\n"), host },
+        { SPAN("GET"), SPAN("/"), SPAN("host: b\r\n"), host },
+        { SPAN("GET"), SPAN("/"), SPAN(""), { SPAN("host"), SPAN("a\r\nb: c") } },
+        { SPAN("GET"), SPAN("/"), SPAN(""), { SPAN("host"), SPAN("") } },
+        { SPAN("GET"), SPAN("/"), SPAN(""), { SPAN("x"), SPAN("a") } },
+        { SPAN("GET"), SPAN("/"), SPAN("host: a\r\n"), { SPAN(""), SPAN("a") } },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct http_message request = { .method = cases[i].method,
+                                        .target = cases[i].target,
+                                        .lines = cases[i].lines,
+                                        .fields = &cases[i].field,
+                                        .n_fields = 1 };
+        out.n = 0;
+        out.is_refused = false;
+        CHECK(!http2_put_request(&out, &request, false));
+    }
+}
+
+TEST(a_response_goes_out_with_status_and_length)
+{
+    static struct http2_out out;
+    struct http_message response = { .lines = SPAN("server: a\r\nset-cookie: b\r\n") };
+    CHECK(http2_put_status(&out, 404, &response));
+    http2_put_length(&out, UINT64_MAX);
+    CHECK_STR(show(&out), ":status=404 server=a set-cookie=b! content-length=18446744073709551615");
+}
+
+TEST(more_fields_than_there_is_room_for_are_refused)
+{
+    static struct http2_out out;
+    char lines[5 * (HTTP2_OUT_MAX + 1) + 1];
+    for (unsigned i = 0; i <= HTTP2_OUT_MAX; i++)
+        memcpy(lines + 5 * i, "a: \r\n", 5);
+    CHECK(http2_put_lines(&out, (struct span){ lines, 5 * (size_t)HTTP2_OUT_MAX }));
+    out.n = 0;
+    CHECK(!http2_put_lines(&out, (struct span){ lines, 5 * (size_t)(HTTP2_OUT_MAX + 1) }));
+}
