@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "http/http2/session.h"
+
+#include <assert.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define READS_PER_RUN 4u     /* then it is the others' turn */
+#define FLUSH_SIZE 262144u   /* from here on what was put together leaves before more is */
+#define QUEUE_MAX 1000u      /* frames that wait to be sent; above nothing is received */
+#define MAX_CONTINUATIONS 4u /* frames of one head beside the first */
+#define MAX_SETTINGS 16u     /* in one frame */
+#define MAX_ACKS 200u        /* that wait to be sent */
+#define LINGER_TIME (2 * NSEC_PER_SEC)
+#define LINGER_MAX 262144u /* bytes that are read and dropped meanwhile */
+
+/* Whether nghttp2 has nothing more to do with it. */
+static bool is_over(const struct http2_session *session)
+{
+    return session->is_gone || session->is_lingering || session->is_closed;
+}
+
+/* --- what nghttp2 tells --- */
+
+static int note(struct http2_session *session, enum http2_offence offence)
+{
+    struct http2_side *side = session->side;
+    if (session->is_ending)
+        return 0;
+    side->counts.offences[offence]++;
+    if (likely(http2_abuse_note(&session->abuse, offence, side->limits, loop_now(side->loop))))
+        return 0;
+    http2_session_end(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    return NGHTTP2_ERR_CALLBACK_FAILURE; /* nothing more of what came is looked at */
+}
+
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *head, void *user_data)
+{
+    struct http2_session *session = http2_session_of(user_data);
+    (void)ng;
+    switch (head->type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION: return 0;
+    case NGHTTP2_DATA:
+        if (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM))
+            return 0;
+        break;
+    case NGHTTP2_RST_STREAM: return session->side->is_server ? note(session, HTTP2_RESET) : 0;
+    default: break;
+    }
+    return note(session, HTTP2_GLITCH);
+}
+
+static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
+{
+    struct http2_session *session = http2_session_of(user_data);
+    (void)ng;
+    if (frame->hd.type == NGHTTP2_DATA && frame->hd.length > 0 &&
+        frame->hd.length <= frame->data.padlen && note(session, HTTP2_GLITCH))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    session->side->ops->on_frame(session, frame);
+    return session->is_closed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+/* nghttp2 ends the stream for it. Where it is no matter of that stream's message the peer cannot
+ * be trusted with the others either. */
+static int on_invalid_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, int error,
+                                 void *user_data)
+{
+    struct http2_session *session = http2_session_of(user_data);
+    (void)ng;
+    bool is_message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    if (note(session, HTTP2_GLITCH))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (!is_message && frame->hd.stream_id > 0 && error != NGHTTP2_ERR_STREAM_CLOSED)
+        http2_session_end(session, NGHTTP2_PROTOCOL_ERROR);
+    return 0;
+}
+
+/* Streams that end for a fault of ours, or because nothing more of them is wanted, are no offence. */
+static bool is_own_fault(uint32_t code)
+{
+    return code == NGHTTP2_NO_ERROR || code == NGHTTP2_REFUSED_STREAM || code == NGHTTP2_CANCEL ||
+           code == NGHTTP2_INTERNAL_ERROR;
+}
+
+static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
+{
+    struct http2_session *session = http2_session_of(user_data);
+    struct http2_counts *counts = &session->side->counts;
+    (void)ng;
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA: http2_abuse_excuse(&session->abuse, 2); break;
+    case NGHTTP2_RST_STREAM:
+        if (session->side->is_server && !is_own_fault(frame->rst_stream.error_code))
+            IGNORE(note(session, HTTP2_OWN_RESET), "what is being sent is sent");
+        break;
+    case NGHTTP2_GOAWAY:
+        if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)
+            counts->n_calmed++;
+        else if (frame->goaway.error_code != NGHTTP2_NO_ERROR)
+            counts->n_broken++;
+        break;
+    default: break;
+    }
+    return 0;
+}
+
+/* Frames of types that nobody here knows are of no effect, but they are counted. */
+static int on_extension(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *head,
+                        void *user_data)
+{
+    (void)ng, (void)payload, (void)head, (void)user_data;
+    return NGHTTP2_ERR_CANCEL;
+}
+
+/* --- the side --- */
+
+void http2_side_init(struct http2_side *side)
+{
+    http2_slab_init(&side->slab);
+    if (nghttp2_session_callbacks_new(&side->callbacks) || nghttp2_option_new(&side->option))
+        mem_exhausted(sizeof(*side));
+
+    nghttp2_option *option = side->option;
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
+    nghttp2_option_set_max_settings(option, MAX_SETTINGS);
+    nghttp2_option_set_max_outbound_ack(option, MAX_ACKS);
+    /* 0x0 to 0x9 are HTTP/2's own. */
+    for (unsigned type = 10; type < 256; type++)
+        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
+
+    nghttp2_session_callbacks *callbacks = side->callbacks;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame_recv);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_extension);
+}
+
+void http2_side_fini(struct http2_side *side)
+{
+    nghttp2_session_callbacks_del(side->callbacks);
+    nghttp2_option_del(side->option);
+    http2_slab_fini(&side->slab);
+}
+
+/* --- ends --- */
+
+void http2_session_end(struct http2_session *session, uint32_t error)
+{
+    if (session->is_ending || is_over(session))
+        return;
+    session->is_ending = true;
+    session->error = error;
+    http2_session_wake(session);
+}
+
+static void lose(struct http2_session *session)
+{
+    session->is_gone = true;
+    http2_session_wake(session);
+}
+
+static void tell_lost(struct http2_session *session)
+{
+    if (session->is_told)
+        return;
+    session->is_told = true;
+    session->side->ops->on_lost(session);
+}
+
+void http2_session_close(struct http2_session *session)
+{
+    if (session->is_closed)
+        return;
+    session->is_closed = true;
+    watch_remove(&session->watch);
+    close(session->watch.fd);
+    timer_stop(&session->timer);
+    task_cancel(&session->task);
+    inlet_fini(&session->in, session->side->spares);
+    outlet_fini(&session->out, session->side->spares);
+}
+
+void http2_session_fini(struct http2_session *session)
+{
+    assert(session->is_closed && !session->is_inside);
+    nghttp2_session_del(session->ng);
+    session->ng = NULL;
+}
+
+static void flush_outlet(struct http2_session *session)
+{
+    size_t before = outlet_unsent(&session->out);
+    if (before == 0 || session->out.is_blocked)
+        return;
+    if (outlet_flush(&session->out, session->watch.fd, session->side->spares))
+        lose(session);
+    else if (outlet_unsent(&session->out) < before)
+        session->sent_at = loop_now(session->side->loop);
+}
+
+/* Everything was said. Closing on unread bytes would have the kernel reset the connection, and the
+ * peer would not learn why. */
+static void linger(struct http2_session *session)
+{
+    if (!session->is_lingering) {
+        session->is_lingering = true;
+        session->linger_until = loop_now(session->side->loop) + LINGER_TIME;
+        http2_session_arm(session, session->linger_until);
+        tell_lost(session);
+    }
+    if (session->is_closed || session->is_gone)
+        return;
+    flush_outlet(session);
+    if (!session->is_shut && outlet_unsent(&session->out) == 0) {
+        session->is_shut = true;
+        shutdown(session->watch.fd, SHUT_WR);
+    }
+}
+
+/* --- what comes in --- */
+
+/* nghttp2 takes all that is given to it, or gives the connection up. */
+static void use(struct http2_session *session, struct span bytes)
+{
+    session->is_inside = true;
+    ssize_t n = nghttp2_session_mem_recv(session->ng, (const uint8_t *)bytes.data, bytes.size);
+    session->is_inside = false;
+    if (likely(n >= 0))
+        return;
+    /* It broke off in the middle, so what its own GOAWAY would say is said here. */
+    if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+        http2_session_end(session, NGHTTP2_PROTOCOL_ERROR);
+    else if (n == NGHTTP2_ERR_FLOODED)
+        http2_session_end(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    else
+        http2_session_end(session, NGHTTP2_INTERNAL_ERROR);
+}
+
+void http2_session_receive(struct http2_session *session, struct span bytes)
+{
+    if (bytes.size > 0 && !session->is_ending && !is_over(session))
+        use(session, bytes);
+    http2_session_wake(session);
+}
+
+static bool takes_input(const struct http2_session *session)
+{
+    if (session->is_closed || session->is_gone || !session->in.is_readable)
+        return false;
+    if (session->is_lingering)
+        return true;
+    return !session->is_ending && outlet_unsent(&session->out) < FLUSH_SIZE &&
+           nghttp2_session_get_outbound_queue_size(session->ng) < QUEUE_MAX;
+}
+
+static void take(struct http2_session *session, struct span bytes)
+{
+    if (!session->is_lingering) {
+        session->received_at = loop_now(session->side->loop);
+        use(session, bytes);
+        return;
+    }
+    session->n_dropped += (uint32_t)bytes.size;
+    if (session->n_dropped > LINGER_MAX)
+        lose(session);
+}
+
+static void receive(struct http2_session *session)
+{
+    struct http2_side *side = session->side;
+    for (unsigned n = 0; takes_input(session); n++) {
+        struct span bytes;
+        if (n == READS_PER_RUN) {
+            http2_session_wake(session);
+            return;
+        }
+        switch (inlet_receive(&session->in, session->watch.fd, side->hot, INLET_RECEIVE_SIZE,
+                              side->spares, &bytes)) {
+        case INLET_BYTES: take(session, bytes); break;
+        case INLET_END:
+        case INLET_GONE: lose(session); return;
+        default: return;
+        }
+    }
+}
+
+/* --- what goes out --- */
+
+/* Has nghttp2 write frames behind what waits, until there is enough. */
+static void collect(struct http2_session *session)
+{
+    session->is_inside = true;
+    while (outlet_unsent(&session->out) < FLUSH_SIZE) {
+        const uint8_t *data;
+        ssize_t n = nghttp2_session_mem_send(session->ng, &data);
+        if (n > 0) {
+            http2_session_put(session, (struct span){ (const char *)data, (size_t)n });
+            continue;
+        }
+        if (n < 0)
+            lose(session);
+        break;
+    }
+    session->is_inside = false;
+}
+
+static void flush(struct http2_session *session)
+{
+    bool is_full = true;
+    if (session->is_ending &&
+        nghttp2_session_terminate_session(session->ng, session->error)) /* once is enough */
+        lose(session);
+    while (is_full && !session->out.is_blocked && !session->is_gone) {
+        collect(session);
+        is_full = outlet_unsent(&session->out) >= FLUSH_SIZE;
+        flush_outlet(session);
+        if (!session->is_gone && !session->is_ending)
+            session->side->ops->on_flushed(session);
+        is_full = is_full || nghttp2_session_want_write(session->ng);
+    }
+    bool is_done =
+        !nghttp2_session_want_write(session->ng) && !nghttp2_session_want_read(session->ng);
+    if (!session->is_gone && (session->is_ending || is_done))
+        linger(session);
+}
+
+/* --- the loop --- */
+
+static void run(struct http2_session *session, bool may_flush)
+{
+    if (session->is_running || session->is_closed)
+        return;
+    session->is_running = true;
+    receive(session);
+    if (session->is_lingering && !session->is_gone)
+        linger(session);
+    else if (may_flush && !session->is_gone)
+        flush(session);
+    session->is_running = false;
+    if (!session->is_gone || session->is_closed)
+        return;
+    tell_lost(session);
+    http2_session_close(session);
+    session->side->ops->on_closed(session);
+}
+
+void http2_session_wake(struct http2_session *session)
+{
+    if (!session->is_closed)
+        task_defer(&session->task, session->side->loop);
+}
+
+/* What comes in is answered at the end of the turn, with what others have for this peer. */
+static void on_ready(struct watch *watch, uint32_t events)
+{
+    struct http2_session *session = container_of(watch, struct http2_session, watch);
+    inlet_note(&session->in, events);
+    if (events & EPOLLOUT)
+        session->out.is_blocked = false;
+    run(session, false);
+    http2_session_wake(session);
+}
+
+static void on_run(struct task *task)
+{
+    run(container_of(task, struct http2_session, task), true);
+}
+
+static void on_due(struct timer *timer)
+{
+    struct http2_session *session = container_of(timer, struct http2_session, timer);
+    if (!session->is_lingering) {
+        session->side->ops->on_due(session);
+        return;
+    }
+    if (loop_now(session->side->loop) >= session->linger_until)
+        lose(session);
+    else
+        http2_session_arm(session, session->linger_until);
+}
+
+void http2_session_arm(struct http2_session *session, nsec at)
+{
+    if (at == NSEC_NEVER || session->is_closed)
+        return;
+    if (!timer_is_running(&session->timer) || at < session->timer.node.at)
+        timer_start(&session->timer, session->side->loop, at);
+}
+
+void http2_session_consume(struct http2_session *session, int32_t stream_id, size_t size)
+{
+    if (size == 0 || is_over(session))
+        return;
+    if (nghttp2_session_consume(session->ng, stream_id, size))
+        http2_session_end(session, NGHTTP2_INTERNAL_ERROR);
+    http2_session_wake(session);
+}
+
+static void submit_settings(struct http2_session *session, const nghttp2_settings_entry *extra,
+                            unsigned n_extra)
+{
+    const struct http2_limits *limits = session->side->limits;
+    nghttp2_settings_entry entries[8] = {
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_fields_size },
+    };
+    unsigned n = 2;
+    assert(n_extra <= 6);
+    for (unsigned i = 0; i < n_extra; i++)
+        entries[n++] = extra[i];
+    if (nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, entries, n) ||
+        nghttp2_session_set_local_window_size(session->ng, NGHTTP2_FLAG_NONE, 0,
+                                              (int32_t)limits->connection_window))
+        http2_session_end(session, NGHTTP2_INTERNAL_ERROR);
+}
+
+bool http2_session_open(struct http2_session *session, const nghttp2_settings_entry *extra,
+                        unsigned n_extra)
+{
+    struct http2_side *side = session->side;
+    session->watch.on_ready = on_ready;
+    session->timer.on_due = on_due;
+    session->task.on_run = on_run;
+    list_init(&session->task.link);
+    session->received_at = session->sent_at = loop_now(side->loop);
+
+    int r = side->is_server ? nghttp2_session_server_new3(&session->ng, side->callbacks, session,
+                                                          side->option, &side->slab.mem)
+                            : nghttp2_session_client_new3(&session->ng, side->callbacks, session,
+                                                          side->option, &side->slab.mem);
+    if (r)
+        mem_exhausted(sizeof(*session));
+    uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+    if (watch_add(&session->watch, side->loop, session->watch.fd, events)) {
+        http2_session_close(session);
+        return false;
+    }
+    submit_settings(session, extra, n_extra);
+    http2_session_wake(session);
+    return true;
+}
