@@ -136,6 +136,7 @@ struct http_head {
     bool is_keep_alive;     /* what the sender asks for, with the default of its version */
     bool expects_continue;
     bool accepts_trailers; /* TE: trailers */
+    struct span upgrade;   /* the protocol that is asked for, or agreed to with 101; SPAN_NULL */
     enum http_framing framing;
     uint64_t content_length; /* with HTTP_BODY_LENGTH */
     unsigned n_fields;

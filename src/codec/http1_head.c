@@ -417,9 +417,10 @@ bool http1_parse_request_line(struct span line, const struct http1_limits *limit
     struct http1_error error;
     struct parser parser = parser_of(line, limits, &error);
     unsigned minor_version = head->minor_version;
-    if (head->form != HTTP_TARGET_ORIGIN || parse_request_line(&parser, head) ||
-        parser.at != parser.end || head->minor_version != minor_version ||
-        head->target.data[0] != '/' || span_equals(head->method, SPAN("CONNECT")))
+    if (head->form != HTTP_TARGET_ORIGIN || head->by_name[HTTP_UPGRADE] ||
+        parse_request_line(&parser, head) || parser.at != parser.end ||
+        head->minor_version != minor_version || head->target.data[0] != '/' ||
+        span_equals(head->method, SPAN("CONNECT")))
         return false;
     head->path_and_query = head->target;
     return true;

@@ -264,6 +264,39 @@ RARE static int read_expect(struct http_head *head, uint64_t repeated, struct ht
     return HTTP1_OK;
 }
 
+static bool names_upgrade(const struct http_head *head)
+{
+    bool is_named = false;
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        struct span list = head->fields[i].value, element;
+        while (head->fields[i].id == HTTP_CONNECTION && next_element(&list, &element))
+            is_named |= http1_value_is(element, SPAN("upgrade"));
+    }
+    return is_named;
+}
+
+/* One protocol, as RFC 9110 section 7.8 has it. A list leaves the choice to the server, who may
+ * pass it over, and so does this; TLS and HTTP/2 are not begun in the middle of a connection. */
+RARE static struct span read_upgrade(const struct http_head *head, uint64_t repeated)
+{
+    struct span value = http_head_value(head, HTTP_UPGRADE), version = value;
+    struct span name = span_cut(&version, '/');
+    bool is_one = !(repeated & http1_bit(HTTP_UPGRADE)) && http_is_token(name) &&
+                  (!version.data || http_is_token(version));
+    if (!is_one || head->minor_version == 0 || !names_upgrade(head) ||
+        http1_value_is(name, SPAN("h2c")) || http1_value_is(name, SPAN("tls")))
+        return SPAN_NULL;
+    return value;
+}
+
+/* What has a body is done first, and then nobody knows where the tunnel would begin. */
+static inline struct span upgrade_of_request(const struct http_head *head, uint64_t repeated)
+{
+    bool is_asked = head->by_name[HTTP_UPGRADE] && head->framing == HTTP_BODY_NONE &&
+                    span_equals(head->method, SPAN("GET"));
+    return unlikely(is_asked) ? read_upgrade(head, repeated) : SPAN_NULL;
+}
+
 int http1_read_request(struct http_head *head, uint64_t repeated, struct http1_error *ret_error)
 {
     int r = read_host(head, repeated, ret_error);
@@ -276,6 +309,7 @@ int http1_read_request(struct http_head *head, uint64_t repeated, struct http1_e
     if (r)
         return r;
     head->accepts_trailers = head->by_name[HTTP_TE] && accepts_trailers(head);
+    head->upgrade = upgrade_of_request(head, repeated);
     head->expects_continue = false;
     return head->by_name[HTTP_EXPECT] ? read_expect(head, repeated, ret_error) : HTTP1_OK;
 }
@@ -316,5 +350,8 @@ int http1_read_response(struct http_head *head, struct span method, uint64_t rep
         return r;
     }
     head->accepts_trailers = false;
+    head->upgrade = unlikely(head->status == 101 && head->by_name[HTTP_UPGRADE])
+                        ? read_upgrade(head, repeated)
+                        : SPAN_NULL;
     return HTTP1_OK;
 }

@@ -219,6 +219,8 @@ static bool put_request(struct http_stream *stream, const struct http_message *r
     if (out.is_full)
         return false;
     head_put_fields(&out, request);
+    if (unlikely(request->upgrade.size))
+        head_put_upgrade(&out, request->upgrade);
     if (out.is_full)
         return false;
 
@@ -245,6 +247,8 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     call->trailers = SPAN_NULL;
     stream->call = call;
     stream->wants_trailers = request->wants_trailers;
+    stream->wants_upgrade = request->upgrade.size;
+    stream->is_tunnel = false;
     stream->deadline = deadline;
     stream->answer_timeout = call->answer_timeout;
     stream->is_expecting = request->expects_continue;
@@ -300,6 +304,11 @@ void http_call_finish(struct http_call *call)
     if (!stream || stream->is_request_done || stream->has_fault || stream->cannot_send)
         return;
 
+    if (stream->is_tunnel) {
+        stream->is_request_done = true;
+        http_stream_flush(stream);
+        return;
+    }
     if (stream->sending == HTTP_SEND_LENGTH) { /* or it would be done */
         stream->has_fault = true;
         stream->fault = HTTP_FAULT_BROKEN;

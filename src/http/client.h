@@ -53,15 +53,20 @@ enum http_fault {
     HTTP_FAULT_TIMEOUT,         /* no answer by the call's deadline, or a body that stalled */
 };
 
-struct http_call_ops { /* on_drained and on_interim may be NULL */
+struct http_call_ops { /* all below on_fault may be NULL */
     /* A final response head. Valid during the call, as is that of on_interim. */
     void (*on_response)(struct http_call *call, const struct http_head *head);
     void (*on_body)(struct http_call *call, struct span bytes);
     void (*on_end)(struct http_call *call);
     void (*on_fault)(struct http_call *call, enum http_fault fault);
     void (*on_drained)(struct http_call *call); /* unsent fell to 0 after it was above */
-    /* A 1xx head before the final one, a few at most; never 101, which nobody asks for here. */
+    /* A 1xx head before the final one, a few at most; never 101. */
     void (*on_interim)(struct http_call *call, const struct http_head *head);
+    /* Instead of on_response, after http_message.upgrade asked for it: the upstream agreed to
+     * head->upgrade, which the caller compares. From here on http_call_send() and on_body carry what
+     * the two ends say to each other, without limit of time; http_call_finish() ends our direction,
+     * and on_end tells that the upstream ended. NULL where nobody asks. */
+    void (*on_upgraded)(struct http_call *call, const struct http_head *head);
 };
 
 struct http_stream; /* the connection's side */

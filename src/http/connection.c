@@ -37,7 +37,7 @@ static bool body_is_held(const struct exchange *exchange)
 
 static nsec body_deadline(const struct exchange *exchange, const struct http_settings *settings)
 {
-    if (body_is_held(exchange))
+    if (body_is_held(exchange) || exchange->is_tunnel)
         return NSEC_NEVER;
     nsec at = exchange->received_at + settings->stall_timeout;
     if (settings->body_min_rate == 0)
@@ -312,7 +312,8 @@ static void pass_data(struct connection *connection, struct span data)
         exchange->needs_continue = false;
         exchange->body_since = exchange->received_at;
     }
-    if (connection->input == INPUT_BODY && exceeds_body(connection->server, exchange->received)) {
+    if (connection->input == INPUT_BODY && !exchange->is_tunnel &&
+        exceeds_body(connection->server, exchange->received)) {
         connection_break_body(connection, 413, "the request body is too large\n");
         return;
     }
@@ -409,7 +410,12 @@ static void connection_end_of_input(struct connection *connection)
     struct exchange *exchange = connection->exchange;
     switch (connection->input) {
     case INPUT_HEAD: http_connection_close(connection); break;
-    case INPUT_BODY: http_connection_abort(connection); break;
+    case INPUT_BODY:
+        if (exchange->is_tunnel)
+            end_body(connection);
+        else
+            http_connection_abort(connection);
+        break;
     case INPUT_DONE: break;
     case INPUT_DISCARD:
     case INPUT_LINGER:

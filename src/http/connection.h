@@ -145,6 +145,8 @@ struct exchange {
     bool was_paused; /* at any time in this body */
     bool is_shut;    /* the client has been told that nothing follows */
     bool is_gone;    /* the client takes nothing any more; on_abort is due */
+    bool is_tunnel;  /* upgraded: bytes both ways, and what HTTP says of bodies does not hold */
+    bool is_told;    /* of the draining */
 
     /* From here on nothing is cleared for the next request. */
     struct list warm_link;

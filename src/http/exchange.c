@@ -200,6 +200,36 @@ void http_respond(struct http_exchange *exchange, const struct http_message *res
     task_defer(&self->connection->task, loop_of(self));
 }
 
+void http_accept_upgrade(struct http_exchange *exchange, const struct http_message *response)
+{
+    if (unlikely(exchange->wire)) {
+        exchange->wire->accept_upgrade(exchange, response);
+        return;
+    }
+    struct exchange *self = exchange_of(exchange);
+    struct connection *connection = self->connection;
+    assert(!self->is_responded && !self->is_finished && connection->input == INPUT_DONE);
+    self->is_responded = true;
+    if (self->is_gone)
+        return;
+
+    self->is_tunnel = true;
+    self->keeps_alive = false;
+    self->sending = SENDING_UNTIL_CLOSE;
+    self->body = (struct http_body){ .framing = HTTP_BODY_UNTIL_CLOSE };
+    self->sent_at = self->received_at = self->paused_at = loop_now(loop_of(self));
+    struct http1_out out = head_begin(&self->out, spares_of(self), response);
+    http1_put_status_line(&out, 101);
+    head_put(&out, response->lines);
+    head_put_upgrade(&out, response->upgrade);
+    IGNORE(!head_end(&out, &self->out), "nothing in it can be refused");
+    connection->input = INPUT_BODY;
+    http_connection_wake(connection);
+    task_defer(&connection->task, loop_of(self));
+    if (connection->server->is_draining)
+        task_defer(&connection->server->drainer, loop_of(self));
+}
+
 static void exchange_put(struct exchange *self, struct span bytes)
 {
     struct outlet *out = &self->out;

@@ -23,7 +23,8 @@
 static inline struct http1_out head_begin(struct outlet *outlet, struct spares *spares,
                                           const struct http_message *message)
 {
-    size_t size = HEAD_OVERHEAD + message->method.size + message->target.size + message->lines.size;
+    size_t size = HEAD_OVERHEAD + message->method.size + message->target.size +
+                  message->lines.size + message->upgrade.size;
     for (unsigned i = 0; i < message->n_fields; i++)
         size += message->fields[i].name.size + message->fields[i].value.size + 4;
     return (struct http1_out){ .data = fifo_reserve(&outlet->kept, spares, size),
@@ -54,6 +55,13 @@ static inline void head_put_length(struct http1_out *out, uint64_t length)
     } while (length);
     head_put(out, SPAN("content-length: "));
     head_put(out, (struct span){ at, (size_t)(end - at) });
+    head_put(out, SPAN("\r\n"));
+}
+
+static inline void head_put_upgrade(struct http1_out *out, struct span protocol)
+{
+    head_put(out, SPAN("connection: upgrade\r\nupgrade: "));
+    head_put(out, protocol);
     head_put(out, SPAN("\r\n"));
 }
 

@@ -38,7 +38,7 @@ struct http_message {
     struct span lines;          /* field lines as the codec writes them, sent before the fields */
     bool expects_continue;      /* of a request: its body comes when a 100 has, or the like */
     bool wants_trailers;        /* of a request: see http_call_trailers() */
-    struct span upgrade;        /* of a request: the protocol that it asks for, see on_upgraded */
+    struct span upgrade;        /* the protocol that is asked for, or agreed to; else SPAN_NULL */
     const struct http_out_field *fields;
     unsigned n_fields;
     enum http_body_kind body;

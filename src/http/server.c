@@ -39,6 +39,16 @@ static void server_reap(struct task *task)
     }
 }
 
+static void tell_tunnel(struct exchange *exchange)
+{
+    const struct http_exchange_ops *ops = exchange->public.ops;
+    if (!exchange->is_tunnel || exchange->is_told || !exchange->connection->server->is_draining)
+        return;
+    exchange->is_told = true;
+    if (ops && ops->on_drain)
+        ops->on_drain(&exchange->public);
+}
+
 /* Idle connections are looked at once more: a request may have come that no event told of yet. */
 static void server_close_idle(struct task *task)
 {
@@ -49,7 +59,9 @@ static void server_close_idle(struct task *task)
     for (struct list *link; (link = list_take_first(&todo));) {
         struct connection *connection = container_of(link, struct connection, link);
         list_add_last(&server->connections, link);
-        if (connection->exchange || connection->input != INPUT_HEAD)
+        if (connection->exchange)
+            tell_tunnel(connection->exchange);
+        if (connection->is_closed || connection->exchange || connection->input != INPUT_HEAD)
             continue;
         connection->in.is_readable = true;
         http_connection_run(connection);

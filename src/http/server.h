@@ -81,6 +81,8 @@ struct http_exchange_ops {
     /* The client is gone, broke the protocol, or took too long: nothing can be sent any more. The
      * exchange is dead when this returns. Not called after http_finish(). */
     void (*on_abort)(struct http_exchange *exchange);
+    /* The server drains. Told once, of an exchange that was upgraded: it has no end of its own. */
+    void (*on_drain)(struct http_exchange *exchange);
 };
 
 /* What is answered in the handler's place. */
@@ -167,6 +169,12 @@ void http_resume(struct http_exchange *exchange);
 
 /* The final response's head; once per exchange, also while the body still comes in. */
 void http_respond(struct http_exchange *exchange, const struct http_message *response);
+
+/* Instead of http_respond(), for a request whose head->upgrade asks for it: response->upgrade is the
+ * protocol, its status is this function's to choose. From here on http_send() and on_body carry
+ * what the two ends say to each other, without limit of size or time; http_finish() ends it, and
+ * on_body_end tells that the client sends no more. */
+void http_accept_upgrade(struct http_exchange *exchange, const struct http_message *response);
 
 /* A piece of the body, copied where it cannot leave at once. */
 void http_send(struct http_exchange *exchange, struct span bytes);

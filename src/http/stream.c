@@ -51,8 +51,9 @@ static nsec stream_deadline(const struct http_stream *stream)
     case STREAM_RECEIVING:
         if (stream->is_paused || stream->is_held)
             break;
-        at = after(stream->received_at,
-                   stream->low_mark > 1 ? RELAY_PATIENCE : settings->stall_timeout);
+        if (!stream->is_tunnel)
+            at = after(stream->received_at,
+                       stream->low_mark > 1 ? RELAY_PATIENCE : settings->stall_timeout);
         break;
     }
     if (outlet_unsent(&stream->out) > 0)
@@ -150,21 +151,32 @@ static void stream_lose_sending(struct http_stream *stream)
     task_defer(&stream->task, stream->pool->loop);
 }
 
+/* Of a tunnel: our direction ends when all has left. */
+static void end_sending(struct http_stream *stream)
+{
+    if (stream->is_request_done && !stream->cannot_send)
+        shutdown(stream->watch.fd, SHUT_WR);
+}
+
 void http_stream_flush(struct http_stream *stream)
 {
     size_t before = outlet_unsent(&stream->out);
+    if (unlikely(stream->is_tunnel) && before == 0)
+        end_sending(stream);
     if (before == 0 || stream->state == STREAM_CONNECTING || stream->cannot_send)
         return;
     if (outlet_flush(&stream->out, stream->watch.fd, &stream->pool->spares))
         stream_lose_sending(stream);
     else if (outlet_unsent(&stream->out) < before)
         stream->sent_at = loop_now(stream->pool->loop);
+    if (unlikely(stream->is_tunnel) && outlet_unsent(&stream->out) == 0)
+        end_sending(stream);
 }
 
 void http_stream_put(struct http_stream *stream, struct span bytes)
 {
     struct spares *spares = &stream->pool->spares;
-    bool is_chunked = stream->sending == HTTP_SEND_UNKNOWN;
+    bool is_chunked = stream->sending == HTTP_SEND_UNKNOWN && !stream->is_tunnel;
     struct span tail = is_chunked ? SPAN("\r\n") : SPAN_NULL;
     if (is_chunked) {
         char text[24];
@@ -174,7 +186,8 @@ void http_stream_put(struct http_stream *stream, struct span bytes)
     }
     stream->is_expecting = false;
     stream->sent += bytes.size;
-    stream->is_request_done = !is_chunked && stream->sent == stream->content_length;
+    stream->is_request_done =
+        !is_chunked && !stream->is_tunnel && stream->sent == stream->content_length;
 
     bool is_small = outlet_unsent(&stream->out) + bytes.size < SEND_NOW;
     bool waits = stream->state == STREAM_CONNECTING || stream->out.is_blocked;
@@ -278,6 +291,16 @@ static void begin_body(struct http_stream *stream)
     call->ops->on_response(call, head);
 }
 
+static void begin_tunnel(struct http_stream *stream)
+{
+    struct http_call *call = stream->call;
+    stream->state = STREAM_RECEIVING;
+    stream->is_tunnel = true;
+    stream->keeps_alive = stream->is_request_done = false;
+    stream->body = (struct http_body){ .framing = HTTP_BODY_UNTIL_CLOSE };
+    call->ops->on_upgraded(call, &stream->pool->head);
+}
+
 /* What comes before the answer counts towards the limit of its head, so that nobody is made to pass
  * on more of it than of that. */
 static void pass_interim(struct http_stream *stream)
@@ -320,6 +343,8 @@ static size_t use_head(struct http_stream *stream, struct span bytes)
     stream->scanned = 0;
     if (pool->head.status >= 200)
         begin_body(stream);
+    else if (unlikely(stream->wants_upgrade && pool->head.upgrade.data))
+        begin_tunnel(stream);
     else
         pass_interim(stream);
     return size;

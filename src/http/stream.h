@@ -88,7 +88,8 @@ struct http_stream {
     size_t n_received; /* at once, lately */
     bool is_expecting; /* a 100, before anything of the body is sent */
     bool is_request_done, is_reused, has_answer_bytes, keeps_alive, is_paused;
-    bool wants_trailers;
+    bool wants_trailers, wants_upgrade;
+    bool is_tunnel;                  /* upgraded: bytes both ways */
     bool is_held;                    /* the exchange relayed to takes nothing now */
     bool has_spliced, cannot_splice; /* this body */
     bool has_fault;                  /* to be told from the loop */

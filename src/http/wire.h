@@ -16,6 +16,7 @@ struct http_wire {
     void (*take_expectation)(struct http_exchange *exchange);
     void (*interim)(struct http_exchange *exchange, unsigned status, struct span lines);
     void (*respond)(struct http_exchange *exchange, const struct http_message *response);
+    void (*accept_upgrade)(struct http_exchange *exchange, const struct http_message *response);
     void (*send)(struct http_exchange *exchange, struct span bytes);
     void (*send_file)(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size);
     void (*put_trailers)(struct http_exchange *exchange, struct span lines);
