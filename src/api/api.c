@@ -6,10 +6,7 @@
 
 #include "api/api.h"
 
-#include <arpa/inet.h>
-
 #include "api/call.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/uri.h"
@@ -18,7 +15,8 @@ struct api {
     struct http_handler handler;
     struct loop *loop;
     struct rooms *rooms;
-    struct api_settings settings;
+    struct access access;
+    nsec started;
     struct http_server *server;
     struct list calls; /* those that are not answered yet */
     bool is_draining;
@@ -109,68 +107,6 @@ static bool decode_params(struct api_call *call)
     return true;
 }
 
-/* --- who may --- */
-
-/* The name part of "name:port", "[::1]:port". */
-static struct span host_name(struct span authority)
-{
-    if (authority.size && authority.data[0] == '[')
-        return span_first(authority, span_find(authority, ']') + 1);
-    return span_first(authority, span_find(authority, ':'));
-}
-
-/* "127.0.0.1.example.com" is a name that anybody can point at us, not an address. */
-static bool is_loopback_name(struct span name)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-    if (span_equals_nocase(name, SPAN("localhost")) || span_is(name, "[::1]"))
-        return true;
-    if (name.size == 0 || name.size >= sizeof(text))
-        return false;
-    memcpy(text, name.data, name.size);
-    text[name.size] = '\0';
-    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
-}
-
-/* A page that a browser was lured to can aim at loopback by a DNS name of its own; then Host is
- * that name. A page of another site sends its Origin. Neither is let in. */
-static bool is_from_here(const struct http_exchange *exchange)
-{
-    if (!address_is_loopback(exchange->peer))
-        return true;
-    if (exchange->peer->any.sa_family != AF_UNIX &&
-        !is_loopback_name(host_name(exchange->head->authority)))
-        return false;
-
-    struct span origin = http_head_value(exchange->head, HTTP_ORIGIN);
-    if (!origin.size)
-        return true;
-    return span_starts_with(origin, SPAN("http://")) &&
-           span_equals_nocase(span_from(origin, 7), exchange->head->authority);
-}
-
-static bool is_authorised(const struct api *api, const struct http_exchange *exchange)
-{
-    struct span value = http_head_value(exchange->head, HTTP_AUTHORIZATION);
-    struct span scheme = span_first(value, 7);
-    return span_equals_nocase(scheme, SPAN("Bearer ")) &&
-           hash_equals(span_trim(span_from(value, 7)), span_of(api->settings.token));
-}
-
-/* The status that refuses the call, 0 when it may go on. */
-static unsigned check_caller(const struct api_call *call)
-{
-    const struct api *api = call->api;
-    if (!is_from_here(call->exchange))
-        return 403;
-    if (is_authorised(api, call->exchange))
-        return 0;
-    bool is_open = call->route->is_open && api->settings.registration_is_open &&
-                   address_is_loopback(call->exchange->peer);
-    return is_open ? 0 : 401;
-}
-
 /* --- intake --- */
 
 static void refuse_upload(struct api_call *call)
@@ -253,21 +189,19 @@ static void refuse_route(struct api_call *call, struct span path, bool is_path_k
     api_refuse(call, is_path_known ? 405 : 404, &problem, NULL);
 }
 
-static void refuse_caller(struct api_call *call, unsigned status)
+/* Who makes the call; false when it may not, and then it is answered. */
+static bool check_caller(struct api_call *call)
 {
-    const char *text =
-        "requests of other sites are not accepted: Host must be loopback, and "
-        "Origin, where sent, the same";
-    if (status == 401 && http_head_value(call->exchange->head, HTTP_AUTHORIZATION).size) {
-        text =
-            "this token is not accepted; the one that is stands in the file \"token\" in the "
-            "data directory";
-    } else if (status == 401) {
-        text =
-            "a token is needed: Authorization: Bearer …, from the file \"token\" in the data "
-            "directory";
-    }
-    api_refuse_text(call, status, text);
+    struct access_moment moment = { loop_now(call->loop), loop_wall(call->loop) };
+    struct access_refusal refusal;
+    address_format(call->exchange->peer, call->peer);
+    if (access_check(&call->api->access, call->exchange, call->route, moment, &call->caller,
+                     &refusal))
+        return true;
+    struct problem problem = { 0 };
+    problem_set(&problem, refusal.field, "%s", refusal.text);
+    api_refuse(call, refusal.status, &problem, NULL);
+    return false;
 }
 
 /* A blob is opened as soon as the route is known, so that the body can stream into it.
@@ -282,7 +216,7 @@ static bool start_call(struct api_call *call)
         api_refuse_text(call, 400, reason);
         return false;
     }
-    path = arena_span_dup(&call->arena, path);
+    call->path = path = arena_span_dup(&call->arena, path);
     call->query = arena_span_dup(&call->arena, call->query);
 
     bool is_path_known;
@@ -291,11 +225,8 @@ static bool start_call(struct api_call *call)
         refuse_route(call, path, is_path_known);
         return false;
     }
-    unsigned status = check_caller(call);
-    if (status) {
-        refuse_caller(call, status);
+    if (!check_caller(call))
         return false;
-    }
     if (!decode_params(call) || !is_query_readable(call)) {
         api_refuse_text(call, 400,
                         "the path or the query has a malformed escape, a control character, or is "
@@ -355,7 +286,10 @@ struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_set
     api->handler.on_request = on_request;
     api->loop = loop;
     api->rooms = rooms;
-    api->settings = *settings;
+    api->access.token = settings->token;
+    api->access.auth = rooms->auth;
+    api->started = settings->started;
+    api_set_access(api, settings->hosts, settings->registration_is_open);
     list_init(&api->calls);
 
     struct http_settings http = http_settings_default;
@@ -381,9 +315,10 @@ int api_listen(struct api *api, int listen_fd)
     return err_trace(http_listen(api->server, listen_fd, 0, NULL));
 }
 
-void api_set_open(struct api *api, bool registration_is_open)
+void api_set_access(struct api *api, const char *hosts, bool registration_is_open)
 {
-    api->settings.registration_is_open = registration_is_open;
+    api->access.hosts = hosts;
+    api->access.registration_is_open = registration_is_open;
 }
 
 void api_changed(struct api *api)
@@ -424,5 +359,5 @@ bool api_is_draining(const struct api *api)
 
 nsec api_uptime(const struct api *api)
 {
-    return loop_now(api->loop) - api->settings.started;
+    return loop_now(api->loop) - api->started;
 }

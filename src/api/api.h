@@ -12,8 +12,9 @@
  * If-Match is refused rather than ignored.
  *
  * A route marked open (registration and discovery) needs no token on loopback; all others need
- * "Authorization: Bearer <token>". Host and Origin are checked against DNS rebinding and
- * cross-site requests.
+ * "Authorization: Bearer <token>", unless they come by the unix socket from our own uid or root.
+ * Host and Origin are checked against DNS rebinding and cross-site requests. Who changed what is
+ * in the audit log before the answer is given.
  *
  * Owns:     its server and calls. Borrows: the loop, the rooms, the settings' strings.
  * Threads:  the control loop.
@@ -26,7 +27,8 @@
 struct api;
 
 struct api_settings {
-    const char *token;         /* what callers present */
+    const char *token;         /* of the data directory: it may do everything */
+    const char *hosts;         /* names that Host may have, with commas between them */
     bool registration_is_open; /* open routes need no token */
     nsec started;              /* of the process, for health */
 };
@@ -37,8 +39,8 @@ struct api *api_free(struct api *api);
 /* Serves a listening socket, which stays the caller's. */
 int api_listen(struct api *api, int listen_fd) MUST_CHECK;
 
-/* Whether open routes need no token, from the next request on. */
-void api_set_open(struct api *api, bool registration_is_open);
+/* New settings for these, from the next request on. */
+void api_set_access(struct api *api, const char *hosts, bool registration_is_open);
 
 /* Something was applied: answers the long polls that waited for it. */
 void api_changed(struct api *api);

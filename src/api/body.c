@@ -275,3 +275,39 @@ bool api_major(struct span text, uint32_t *ret_major)
     *ret_major = (uint32_t)major;
     return true;
 }
+
+int api_expires(const struct api_call *call, nsec by_default, unix_msec *ret_expires,
+                struct problem *problem)
+{
+    struct span text = api_text(call->body, "expires");
+    unix_msec wall = loop_wall(call->loop);
+    nsec duration = by_default;
+
+    if (span_is(text, "never")) {
+        *ret_expires = 0;
+        return 0;
+    }
+    if (text.data && !time_parse(text, ret_expires) && *ret_expires > wall)
+        return 0;
+    if (!text.data || !duration_parse(text, &duration)) {
+        *ret_expires = wall + (unix_msec)(duration / NSEC_PER_MSEC);
+        return 0;
+    }
+    problem_set(
+        problem, "expires",
+        "is \"%.*s\"; a time to come (RFC 3339: \"2030-12-31T18:00:00Z\"), a duration such as "
+        "\"30d\", or \"never\" is accepted",
+        SPAN_ARG(text));
+    return 400;
+}
+
+bool api_since(const struct api_call *call, struct span text, unix_msec *ret_since)
+{
+    nsec ago;
+    if (!time_parse(text, ret_since))
+        return true;
+    if (duration_parse(text, &ago))
+        return false;
+    *ret_since = loop_wall(call->loop) - (unix_msec)(ago / NSEC_PER_MSEC);
+    return true;
+}

@@ -29,7 +29,7 @@ void api_call_end(struct api_call *call)
 
 static void send_answer(struct api_call *call, unsigned status, const char *type, struct span text)
 {
-    struct http_out_field fields[5];
+    struct http_out_field fields[6];
     unsigned n_fields = 0;
     char etag[32];
 
@@ -38,6 +38,8 @@ static void send_answer(struct api_call *call, unsigned status, const char *type
     fields[n_fields++] = (struct http_out_field){ SPAN("Cache-Control"), SPAN("no-store") };
     if (status == 401)
         fields[n_fields++] = (struct http_out_field){ SPAN("WWW-Authenticate"), SPAN("Bearer") };
+    if (status == 429)
+        fields[n_fields++] = (struct http_out_field){ SPAN("Retry-After"), SPAN("6") };
     if (status == 405)
         fields[n_fields++] = (struct http_out_field){ SPAN("Allow"), call->allow };
     int64_t revision =
@@ -213,14 +215,11 @@ static void log_written(struct api_call *call)
              f[10], f[11], f[12], f[13]);
 }
 
-static void on_written(struct store_command *command, int answer, bool is_store_answer,
-                       int64_t revision)
+static void answer_write(struct api_call *call)
 {
-    (void)revision;
-    struct api_call *call = container_of(command, struct api_call, command);
+    int answer = call->written.answer;
+    bool is_store_answer = call->written.is_store_answer;
     call->is_busy = false;
-    if (!answer && call->route->log && call->n_changes)
-        log_written(call);
     if (!call->exchange)
         api_call_end(call);
     else if (answer == CALL_PLANNED && !is_store_answer)
@@ -235,6 +234,45 @@ static void on_written(struct store_command *command, int answer, bool is_store_
         api_answer_written(call);
     else
         call->is_settling = true;
+}
+
+/* The change stands, whatever the ledger says: then the log has what the audit log lacks. */
+static void on_audited(struct ledger_write *write, int answer)
+{
+    struct api_call *call = container_of(write, struct api_call, audited);
+    if (answer) {
+        log_error("api", "the audit log cannot be written", "who", call->caller.name, "method",
+                  call->route->method, "path", arena_span_dup(&call->arena, call->path).data);
+    }
+    answer_write(call);
+}
+
+/* Changes, and what somebody who is known was refused: not heartbeats, not what strangers on
+ * loopback try, which would fill the disk. */
+static bool is_audited(const struct api_call *call, int answer, bool is_store_answer)
+{
+    if (answer && (is_store_answer || answer == CALL_PLANNED))
+        return false;
+    return answer ? call->caller.is_known && !call->is_dry_run : call->n_changes > 0;
+}
+
+static void on_written(struct store_command *command, int answer, bool is_store_answer,
+                       int64_t revision)
+{
+    (void)revision;
+    struct api_call *call = container_of(command, struct api_call, command);
+    call->written.answer = answer;
+    call->written.is_store_answer = is_store_answer;
+    if (!answer && call->route->log && call->n_changes)
+        log_written(call);
+    if (!is_audited(call, answer, is_store_answer)) {
+        answer_write(call);
+        return;
+    }
+    call->is_busy = true;
+    call->audited.on_done = on_audited;
+    unsigned status = answer < 0 ? 500 : answer ? (unsigned)answer : 200;
+    api_audit(call, status, answer ? call->problem.text : call->route->log);
 }
 
 void api_answer_written(struct api_call *call)

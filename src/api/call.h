@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "api/access.h"
 #include "api/api.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -72,6 +73,7 @@ struct api_call {
     struct loop *loop;
     struct http_exchange *exchange; /* NULL when the client is gone */
     const struct api_route *route;
+    struct caller caller;
     struct span params[API_PARAMS_MAX];
     struct span query, if_match, allow; /* allow: the methods of a 405 */
     struct arena arena;                 /* lives as long as the call */
@@ -80,9 +82,17 @@ struct api_call {
     bool is_dry_run;
     size_t n_changes; /* of a write; one that changes nothing is not logged */
     bool is_created;  /* a write made something new: 201 */
-    bool is_busy;     /* the store has the command or the blob; the call must stay */
+    bool is_busy;     /* the store has the command, the blob or its audit row; the call must stay */
     bool is_settling; /* written; waits until the workers serve by it */
     struct store_command command;
+    struct ledger_write audited;
+    struct {
+        int answer; /* as on_done of the command had them */
+        bool is_store_answer;
+    } written;
+    struct span path, secret; /* secret: of a token that is being made */
+    char peer[ADDRESS_TEXT_MAX];
+    uint64_t audit_limit;
     struct ledger_read read;
     struct problem problem;
     json_t *plan;    /* of a dry run */
@@ -116,6 +126,10 @@ void api_refuse_text(struct api_call *call, unsigned status, const char *text);
  * on dry_run tells what it would do. */
 void api_write(struct api_call *call);
 
+/* Puts what a call did, or was refused, into the audit log; call->audited.on_done is called when it
+ * is on disk. `status` is that of the refusal, 200 otherwise. */
+void api_audit(struct api_call *call, unsigned status, const char *text);
+
 /* Answers a write that is durable and settled. */
 void api_answer_written(struct api_call *call);
 
@@ -142,6 +156,13 @@ struct span api_query(struct api_call *call, const char *name);
 /* Holds the names of the query to those the route takes, each once. False: *ret_problem says why. */
 bool api_query_check(const struct api_call *call, struct problem *ret_problem);
 
+/* The body's "expires": a time to come, a duration from now, or "never", which is 0. 0, or 400. */
+int api_expires(const struct api_call *call, nsec by_default, unix_msec *ret_expires,
+                struct problem *problem) MUST_CHECK;
+
+/* A time, or a duration back from now. */
+bool api_since(const struct api_call *call, struct span text, unix_msec *ret_since);
+
 bool api_major(struct span text, uint32_t *ret_major);
 
 /* --- writing output --- */
@@ -162,3 +183,4 @@ json_t *api_json_sentence(const char *text);
 int registry_status(int r);
 int version_status(int r);
 int rollout_status(int r);
+int auth_status(int r);

@@ -114,31 +114,6 @@ void route_pin_get(struct api_call *call)
 }
 
 /* "never", a time, or a duration from now. */
-static int read_expires(const struct api_call *call, unix_msec *ret_expires,
-                        struct problem *problem)
-{
-    struct span text = api_text(call->body, "expires");
-    unix_msec wall = loop_wall(call->loop);
-    nsec duration = PIN_DURATION_DEFAULT;
-
-    if (span_is(text, "never")) {
-        *ret_expires = 0;
-        return 0;
-    }
-    if (text.data && !time_parse(text, ret_expires) && *ret_expires > wall)
-        return 0;
-    if (!text.data || !duration_parse(text, &duration)) {
-        *ret_expires = wall + (unix_msec)(duration / NSEC_PER_MSEC);
-        return 0;
-    }
-    problem_set(
-        problem, "expires",
-        "is \"%.*s\"; a time to come (RFC 3339: \"2030-12-31T18:00:00Z\"), a duration such as "
-        "\"30d\", or \"never\" is accepted",
-        SPAN_ARG(text));
-    return 400;
-}
-
 int route_pin_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct pin_spec spec = {
@@ -146,9 +121,9 @@ int route_pin_write(struct api_call *call, struct txn *txn, struct problem *prob
         .app = call->params[1],
         .release = api_text(call->body, "release"),
         .why = api_text(call->body, "why"),
-        .by = SPAN("token"),
+        .by = span_of(call->caller.name),
     };
-    int status = read_expires(call, &spec.expires, problem);
+    int status = api_expires(call, PIN_DURATION_DEFAULT, &spec.expires, problem);
     if (status)
         return status;
     call->is_created = !call_pin(call);

@@ -9,6 +9,7 @@
  * Threads: the control loop.
  */
 
+#include "auth/auth.h"
 #include "base/clock.h"
 #include "gateway/gateway.h"
 #include "io/loop.h"
@@ -25,6 +26,7 @@ struct rooms {
     struct version *version;
     struct rollouts *rollouts;
     struct usage *usage;
+    struct auth *auth;
     struct gateway *gateway;
     nsec retire_window; /* how long a contract must be unused before it can go offline */
     bool is_settled;    /* every worker serves by what has been applied here */

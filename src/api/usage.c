@@ -32,18 +32,6 @@ static bool read_columns(struct span names, unsigned *ret_by)
     return true;
 }
 
-/* A time, or a duration back from now. */
-static bool read_since(const struct api_call *call, struct span text, unix_msec *ret_since)
-{
-    nsec ago;
-    if (!time_parse(text, ret_since))
-        return true;
-    if (duration_parse(text, &ago))
-        return false;
-    *ret_since = loop_wall(call->loop) - (unix_msec)(ago / NSEC_PER_MSEC);
-    return true;
-}
-
 /* A name that was mistyped must not read as a contract that nobody uses. */
 static bool is_contract_known(const struct api_call *call, struct span name)
 {
@@ -139,7 +127,7 @@ static void report(void *owner)
                         "accepted, with commas between them");
         return;
     }
-    if (since.size && !read_since(call, since, &filter.since)) {
+    if (since.size && !api_since(call, since, &filter.since)) {
         api_refuse_text(call, 400, "since: a time or a duration such as 30d is accepted");
         return;
     }

@@ -66,6 +66,8 @@ static void apply(struct control *control, const struct store_event *event)
         r = version_apply(rooms->version, event);
     } else if (span_starts_with(event->entry.key, SPAN(ROLLOUT_PREFIX))) {
         r = rollouts_apply(rooms->rollouts, event);
+    } else if (span_starts_with(event->entry.key, SPAN(AUTH_PREFIX))) {
+        r = auth_apply(rooms->auth, event);
     }
     if (r) {
         char *key = mem_span_dup(event->entry.key);
@@ -351,6 +353,7 @@ static int start_api(struct control *control, struct problem *problem)
 {
     struct api_settings settings = {
         .token = control->token,
+        .hosts = control->settings->api_hosts,
         .registration_is_open = !control->settings->auth_required,
         .started = loop_now(control->loop),
     };
@@ -358,6 +361,8 @@ static int start_api(struct control *control, struct problem *problem)
 
     char *path = mem_format("unix:%s/api.sock", control->settings->data);
     int r = listen_at(span_of(path), "api.listen", problem, &control->api_unix_fd);
+    if (!r && chmod(path + strlen("unix:"), 0600) < 0)
+        r = err_origin(-errno);
     free(path);
     if (r)
         return r;
@@ -488,6 +493,7 @@ static int open_store(struct control *control, struct problem *problem)
     load(control, SPAN(REGISTRY_PREFIX));
     load(control, SPAN(VERSION_PREFIX));
     load(control, SPAN(ROLLOUT_PREFIX));
+    load(control, SPAN(AUTH_PREFIX));
     sweep_blobs(control);
     control->watch.on_events = on_events;
     return err_fold(store_watch_start(control->rooms.store, &control->watch, 0));
@@ -515,6 +521,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->rooms.version = version_new();
     control->rooms.rollouts = rollouts_new();
     control->rooms.usage = usage_new();
+    control->rooms.auth = auth_new();
     return control;
 }
 
@@ -573,7 +580,7 @@ int control_reload(struct control *control, const struct settings *settings,
     control->rooms.retire_window = settings->retire_window;
     forget_hours(control);
     pressure_set_limit(&control->pressure, settings->memory);
-    api_set_open(control->api, !settings->auth_required);
+    api_set_access(control->api, settings->api_hosts, !settings->auth_required);
     log_setup(settings->log_level, settings->log_is_json);
     return 0;
 }
@@ -659,6 +666,7 @@ struct control *control_free(struct control *control)
     task_cancel(&control->publish);
     api_free(control->api);
     rooms_changed(&control->rooms);
+    auth_free(control->rooms.auth);
     usage_free(control->rooms.usage);
     rollouts_free(control->rooms.rollouts);
     version_free(control->rooms.version);

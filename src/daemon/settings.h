@@ -28,6 +28,7 @@ struct settings {
     enum log_level log_level;
     bool log_is_json;
     char *api_listen; /* "127.0.0.1:7000" */
+    char *api_hosts;  /* names with commas between them */
     bool auth_required;
     bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
     nsec retire_window;

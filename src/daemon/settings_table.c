@@ -26,6 +26,10 @@ const struct setting settings_table[] = {
     { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0,
       "a loopback address such as 127.0.0.1:7000",
       "the management API; it is on a unix socket in the data directory as well" },
+    { "api.hosts", KIND_TEXT, AT(api_hosts), "", 0, 0,
+      "names with commas between them, such as sarsen.example.com",
+      "what Host may say besides the names and addresses of loopback: names that a proxy or a tunnel "
+      "in front of the management API goes by" },
     { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
       "whether registration and discovery need the token on loopback too" },
     { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,

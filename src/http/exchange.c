@@ -338,6 +338,18 @@ static const struct exchange *const_exchange_of(const struct http_exchange *publ
     return (const struct exchange *)(const void *)public;
 }
 
+bool http_peer_uid(const struct http_exchange *exchange, uid_t *ret_uid)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    if (exchange->wire || exchange->peer->any.sa_family != AF_UNIX ||
+        getsockopt(const_exchange_of(exchange)->connection->watch.fd, SOL_SOCKET, SO_PEERCRED,
+                   &peer, &size) < 0)
+        return false;
+    *ret_uid = peer.uid;
+    return true;
+}
+
 uint64_t http_received(const struct http_exchange *exchange)
 {
     if (unlikely(exchange->wire))

@@ -194,6 +194,10 @@ void http_relay(struct http_exchange *exchange, struct http_call *call);
  * where the body is not chunked. */
 void http_put_trailers(struct http_exchange *exchange, struct span lines);
 
+/* The uid that the client's process had when it connected, of a unix socket and HTTP/1; false for
+ * all others. */
+bool http_peer_uid(const struct http_exchange *exchange, uid_t *ret_uid) MUST_CHECK;
+
 /* Bytes of the request's body that came, and of the answer's that were given, so far. */
 uint64_t http_received(const struct http_exchange *exchange);
 uint64_t http_sent(const struct http_exchange *exchange);

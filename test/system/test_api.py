@@ -397,6 +397,29 @@ def test_usage(api):
         refused(api.call("GET", f"/v1/usage?{query}"), 400)
 
 
+@answers("POST /v1/tokens", 201, 400, 409)
+@answers("GET /v1/tokens", 200)
+@answers("DELETE /v1/tokens/{token}", 204, 404)
+def test_tokens(api):
+    made = api.call("POST", "/v1/tokens", {"name": "ci", "read_only": True, "expires": "1h"},
+                    status=201).json
+    refused(api.call("POST", "/v1/tokens", {"name": "ci"}), 409, "taken")
+    refused(api.call("POST", "/v1/tokens", {"name": "C I"}), 400, "name")
+    (row,) = api.get("/v1/tokens")["tokens"]
+    assert row == {key: value for key, value in made.items() if key != "token"}
+    api.call("DELETE", "/v1/tokens/ci", status=204)
+    refused(api.call("DELETE", "/v1/tokens/ci"), 404, "ci")
+
+
+@answers("GET /v1/audit", 200, 400)
+def test_audit(api):
+    assert api.get("/v1/audit") == {"audit": []}
+    api.call("PUT", "/v1/cohorts/staff", {"expression": "a == 'b'"}, status=201)
+    (row,) = api.get("/v1/audit")["audit"]
+    assert (row["who"], row["path"], row["changes"]) == ("token", "/v1/cohorts/staff", 1)
+    refused(api.call("GET", "/v1/audit?limit=none"), 400, "limit")
+
+
 def test_explain_names_what_serves_of_every_service(api):
     for build in ("3.1.0", "3.2.0", "4.0.0"):
         api.register("orders", build, "127.0.0.1:9", build)

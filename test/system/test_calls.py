@@ -185,6 +185,7 @@ def test_dry_run_changes_nothing(make_daemon, service):
     daemon.call("PUT", "/v1/customers/acme", {"attributes": {"a": "b"}}, status=201)
     daemon.call("PUT", "/v1/customers/acme/pins/shop", {"release": "4.1.0"}, status=201)
     daemon.call("PUT", "/v1/cohorts/staff", {"expression": "a == 'b'"}, status=201)
+    daemon.call("POST", "/v1/tokens", {"name": "ci"}, status=201)
     daemon.call("PUT", f"{ORDERS}/default", {"contract": 3}, status=200)
     daemon.call("PUT", "/v1/services/idle", {}, status=201)
     daemon.call("PUT", "/v1/contracts/orders/7", {}, status=201)
@@ -219,6 +220,8 @@ def test_dry_run_changes_nothing(make_daemon, service):
         ("PUT", "/v1/cohorts/other", {"expression": "a == 'b'"}, "PUT /v1/cohorts/{cohort}"),
         ("DELETE", "/v1/cohorts/staff", None, "DELETE /v1/cohorts/{cohort}"),
         ("POST", "/v1/rollouts", {"members": ["orders@3.1.0"]}, "POST /v1/rollouts"),
+        ("POST", "/v1/tokens", {"name": "other"}, "POST /v1/tokens"),
+        ("DELETE", "/v1/tokens/ci", None, "DELETE /v1/tokens/{token}"),
         ("POST", f"/v1/rollouts/{rollout['rollout']}:abort", None,
          "POST /v1/rollouts/{rollout}:{verb}"),
     ]
@@ -286,17 +289,18 @@ def test_open_routes_need_no_token_and_others_do(shared):
     for route in ROUTES:
         path = route["path"].replace("{path...}", "a").replace("{major}", "3")
         for name in ("service", "build", "id", "app", "release", "customer", "cohort", "rollout",
-                     "verb"):
+                     "verb", "token"):
             path = path.replace(f"{{{name}}}", "none")
-        for token in (None, "Bearer wrong", "Basic none", "Bearer", f"bearer {shared.token}x"):
-            headers = {"Authorization": token} if token else {}
-            answer = shared.call(route["method"], path, b"" if "raw" in route else {}, headers,
-                                 token=False)
-            if route.get("open"):
-                assert answer.status != 401, (route["path"], answer)
-            else:
-                refused(answer, 401, "token")
-                assert answer.headers["WWW-Authenticate"] == "Bearer"
+        answer = shared.call(route["method"], path, b"" if "raw" in route else {}, token=False)
+        if route.get("open"):
+            assert answer.status != 401, (route["path"], answer)
+        else:
+            refused(answer, 401, "token")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for token in ("Bearer wrong", "Basic none", "Bearer", f"bearer {shared.token}x"):
+        headers = {"Authorization": token}
+        refused(shared.call("GET", "/v1/contracts", headers=headers, token=False), 401, "token")
+        assert shared.call("GET", "/v1/services", headers=headers, token=False).status == 200
     for scheme in ("Bearer", "bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {shared.token}"}
         assert shared.call("GET", "/v1/contracts", headers=headers, token=False).status == 200
@@ -327,7 +331,9 @@ def test_other_sites_are_kept_out(shared):
 def test_the_unix_socket_serves_the_same(shared):
     unix = f"unix:{shared.data}/api.sock"
     assert request(unix, "GET", "/v1/services").status == 200
-    assert request(unix, "GET", "/v1/contracts").status == 401
+    assert request(unix, "GET", "/v1/contracts").status == 200  # by who we are
+    wrong = {"Authorization": "Bearer wrong"}
+    assert request(unix, "GET", "/v1/contracts", headers=wrong).status == 401
     token = {"Authorization": f"Bearer {shared.token}"}
     assert request(unix, "GET", "/v1/contracts", headers=token).status == 200
 

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "api/access.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "api/call.h"
+#include "base/hash.h"
+
+/* --- where it comes from --- */
+
+/* The name part of "name:port", "[::1]:port". */
+static struct span host_name(struct span authority)
+{
+    if (authority.size && authority.data[0] == '[')
+        return span_first(authority, span_find(authority, ']') + 1);
+    return span_first(authority, span_find(authority, ':'));
+}
+
+static bool parse_ip(int family, struct span name, void *ret_ip)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (name.size == 0 || name.size >= sizeof(text))
+        return false;
+    memcpy(text, name.data, name.size);
+    text[name.size] = '\0';
+    return inet_pton(family, text, ret_ip) == 1;
+}
+
+/* "127.0.0.1.example.com" is a name that anybody can point at us, not an address. */
+static bool is_loopback_name(struct span name)
+{
+    struct in_addr address;
+    if (span_equals_nocase(name, SPAN("localhost")) || span_is(name, "[::1]"))
+        return true;
+    return parse_ip(AF_INET, name, &address) && ntohl(address.s_addr) >> 24 == 127;
+}
+
+/* Nobody can point an address at another one, as one can a name. */
+static bool is_address(struct span name)
+{
+    struct in6_addr ip;
+    if (name.size > 2 && name.data[0] == '[')
+        return parse_ip(AF_INET6, (struct span){ name.data + 1, name.size - 2 }, &ip);
+    return parse_ip(AF_INET, name, &ip);
+}
+
+static bool is_listed(struct span list, struct span name)
+{
+    while (list.size) {
+        if (span_equals_nocase(span_trim(span_cut(&list, ',')), name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_our_host(const struct access *access, const struct http_exchange *exchange)
+{
+    struct span name = host_name(exchange->head->authority);
+    if (name.size && is_listed(span_of(access->hosts), name))
+        return true;
+    return address_is_loopback(exchange->peer) ? is_loopback_name(name) : is_address(name);
+}
+
+static bool is_our_origin(const struct http_exchange *exchange)
+{
+    struct span origin = http_head_value(exchange->head, HTTP_ORIGIN);
+    struct span scheme = exchange->tls ? SPAN("https://") : SPAN("http://");
+    if (!origin.size)
+        return true;
+    return span_starts_with(origin, scheme) &&
+           span_equals_nocase(span_from(origin, scheme.size), exchange->head->authority);
+}
+
+/* Browsers say of each request whose page it is from; a page cannot change that. */
+static bool is_site_ours(const struct http_head *head)
+{
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        if (span_equals_nocase(head->fields[i].name, SPAN("Sec-Fetch-Site")) &&
+            !span_is(head->fields[i].value, "same-origin") &&
+            !span_is(head->fields[i].value, "none"))
+            return false;
+    }
+    return true;
+}
+
+bool access_is_from_here(const struct access *access, const struct http_exchange *exchange)
+{
+    bool is_unix = exchange->peer->any.sa_family == AF_UNIX;
+    return (is_unix || is_our_host(access, exchange)) && is_our_origin(exchange) &&
+           is_site_ours(exchange->head);
+}
+
+/* --- who it is --- */
+
+static struct span token_of(const struct http_exchange *exchange)
+{
+    struct span value = http_head_value(exchange->head, HTTP_AUTHORIZATION);
+    if (!span_equals_nocase(span_first(value, 7), SPAN("Bearer ")))
+        return SPAN_NULL;
+    return span_trim(span_from(value, 7));
+}
+
+static bool is_token(const struct access *access, struct span text, unix_msec wall,
+                     struct caller *ret_caller)
+{
+    bool is_master = hash_equals(text, span_of(access->token));
+    const struct token *token = token_check(access->auth, text, wall);
+    if (!text.size || (!is_master && !token))
+        return false;
+    ret_caller->is_known = true;
+    ret_caller->is_read_only = !is_master && token->is_read_only;
+    if (is_master)
+        snprintf(ret_caller->name, sizeof(ret_caller->name), "token");
+    else
+        snprintf(ret_caller->name, sizeof(ret_caller->name), "token:%s", token->name);
+    return true;
+}
+
+/* Whoever may read the data directory has its token anyway. Who brings one is held to it. */
+static bool is_our_peer(const struct http_exchange *exchange, struct caller *ret_caller)
+{
+    uid_t uid;
+    if (http_head_value(exchange->head, HTTP_AUTHORIZATION).size ||
+        !http_peer_uid(exchange, &uid) || (uid != 0 && uid != geteuid()))
+        return false;
+    ret_caller->is_known = true;
+    snprintf(ret_caller->name, sizeof(ret_caller->name), "uid:%u", (unsigned)uid);
+    return true;
+}
+
+/* What a form of another site could send: for those who are let in without a token that is not
+ * good enough (RFC 6454 has no Origin for all of them). */
+static bool is_form(const struct http_head *head)
+{
+    static const char *const types[] = { "application/x-www-form-urlencoded", "multipart/form-data",
+                                         "text/plain" };
+    struct span type = http_head_value(head, HTTP_CONTENT_TYPE);
+    type = span_trim(span_first(type, span_find(type, ';')));
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (span_equals_nocase(type, span_of(types[i])))
+            return span_is(head->method, "POST");
+    }
+    return false;
+}
+
+/* --- what it may --- */
+
+static bool refuse(struct access_refusal *refusal, unsigned status, const char *field,
+                   const char *text)
+{
+    *refusal = (struct access_refusal){ status, field, text };
+    return false;
+}
+
+static bool refuse_token(struct access *access, const struct http_exchange *exchange, nsec now,
+                         struct access_refusal *refusal)
+{
+    if (!http_head_value(exchange->head, HTTP_AUTHORIZATION).size) {
+        return refuse(refusal, 401, "",
+                      "a token is needed: Authorization: Bearer …, from the file \"token\" in the "
+                      "data directory, or one that `sarsen token create` made");
+    }
+    if (attempts_is_over(&access->attempts, exchange->peer, now))
+        return refuse(refusal, 429, "", "too many wrong tokens came from this address");
+    attempts_add(&access->attempts, exchange->peer, now);
+    return refuse(refusal, 401, "",
+                  "this token is not accepted; the one that is stands in the file \"token\" in "
+                  "the data directory");
+}
+
+static bool is_reading(struct span method)
+{
+    return span_is(method, "GET") || span_is(method, "HEAD");
+}
+
+static bool check_open(const struct access *access, const struct http_exchange *exchange,
+                       const struct api_route *route, struct access_refusal *refusal,
+                       bool *ret_is_open)
+{
+    *ret_is_open =
+        route->is_open && access->registration_is_open && address_is_loopback(exchange->peer);
+    if (*ret_is_open && is_form(exchange->head)) {
+        return refuse(refusal, 415, "Content-Type",
+                      "is one that forms of other sites send; application/json is accepted");
+    }
+    return true;
+}
+
+bool access_check(struct access *access, const struct http_exchange *exchange,
+                  const struct api_route *route, struct access_moment moment,
+                  struct caller *ret_caller, struct access_refusal *ret_refusal)
+{
+    bool is_open;
+    *ret_caller = (struct caller){ .name = "open" };
+    if (!access_is_from_here(access, exchange)) {
+        return refuse(ret_refusal, 403, "",
+                      "requests of other sites are not accepted: Host must be loopback, or one of "
+                      "api.hosts, and Origin, where sent, the same");
+    }
+    /* On loopback a stranger could keep everybody out. */
+    if (!address_is_loopback(exchange->peer) &&
+        attempts_is_over(&access->attempts, exchange->peer, moment.now))
+        return refuse(ret_refusal, 429, "", "too many wrong tokens came from this address");
+    if (is_token(access, token_of(exchange), moment.wall, ret_caller) ||
+        is_our_peer(exchange, ret_caller)) {
+        if (!ret_caller->is_read_only || is_reading(exchange->head->method))
+            return true;
+        return refuse(ret_refusal, 403, "", "this token may read and change nothing");
+    }
+    if (!check_open(access, exchange, route, ret_refusal, &is_open))
+        return false;
+    return is_open || refuse_token(access, exchange, moment.now, ret_refusal);
+}
