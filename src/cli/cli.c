@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -13,7 +16,7 @@
 #include "cli/publish.h"
 
 static const struct verb *const tables[] = { registry_verbs, version_verbs, rollout_verbs,
-                                             usage_verbs, meta_verbs };
+                                             usage_verbs,    auth_verbs,    meta_verbs };
 
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
@@ -103,9 +106,10 @@ static void print_help(FILE *out)
     print_form(out, "config", "check|reference|schema", "the config file");
     print_form(out, "help", "VERB", "what a verb takes");
     print_verbs(out, NULL);
-    fprintf(out,
-            "\nAll take --json, --dry-run, --help, --address URL, --token TOKEN, --data DIR "
-            "(where the token is).\nExit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
+    fprintf(
+        out,
+        "\nAll take --json, --dry-run, --help, --address URL, --token TOKEN, --data DIR "
+        "\n(whose socket and token are used).\nExit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
 }
 
 static const struct verb *find_in_table(const struct verb *table, const char *one, const char *two)
@@ -131,13 +135,52 @@ static const struct verb *find_verb(int argc, char **argv, int *ret_n)
     return verb;
 }
 
-/* The token from the data directory: --data, or ./.sarsen where `sarsen dev` runs. free() it. */
-static char *read_token(const char *data)
+/* --- where to call --- */
+
+#define N_DATA (sizeof(data_directories) / sizeof(data_directories[0]))
+#define TCP_ADDRESS "http://127.0.0.1:7000"
+
+/* Where `sarsen dev` keeps its data, and where the package does. */
+static const char *const data_directories[] = { ".sarsen", "/var/lib/sarsen" };
+
+/* Whether somebody listens there who lets us in: a socket outlives a process that was killed. */
+static bool is_answered(const char *path)
 {
-    CLEANUP(mem_freep) char *path = mem_format("%s/token", data ? data : ".sarsen");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t size = strlen(path);
+    if (size >= sizeof(address.sun_path))
+        return false;
+    memcpy(address.sun_path, path, size);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool is_connected = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return is_connected;
+}
+
+/* The socket in a data directory, NULL when it does not answer. free() it. */
+static char *find_socket(const char *data)
+{
+    CLEANUP(mem_freep) char *path = mem_format("%s/api.sock", data);
+    return is_answered(path) ? mem_format("unix:%s", path) : NULL;
+}
+
+/* What is named wins; else the socket of the data directory, which needs no token. free() it. */
+static char *find_address(const struct cli_options *options)
+{
+    const char *named = options->address ? options->address : getenv("SARSEN_ADDRESS");
+    if (named && *named)
+        return mem_format("%s", named);
+    char *found = options->data ? find_socket(options->data) : NULL;
+    for (size_t i = 0; !options->data && !found && i < N_DATA; i++)
+        found = find_socket(data_directories[i]);
+    return found ? found : mem_format("%s", TCP_ADDRESS);
+}
+
+static char *read_token_file(const char *path)
+{
     FILE *file = fopen(path, "re");
-    if (!file && data)
-        fprintf(stderr, "sarsen: %s cannot be read: %s\n", path, strerror(errno));
     if (!file)
         return NULL;
     char line[128] = "";
@@ -146,20 +189,44 @@ static char *read_token(const char *data)
     return is_read ? mem_span_dup(span_first(span_of(line), strcspn(line, "\r\n"))) : NULL;
 }
 
-static int run(struct command *command)
+/* The token of the data directory, NULL where it cannot be read. free() it. */
+static char *read_token(const char *data)
 {
     char *token = NULL;
-    if (!command->options.token && (command->options.data || !getenv("SARSEN_TOKEN")))
+    for (size_t i = 0; !token && i < (data ? 1 : N_DATA); i++) {
+        CLEANUP(mem_freep) char *path = mem_format("%s/token", data ? data : data_directories[i]);
+        token = read_token_file(path);
+        if (!token && data)
+            fprintf(stderr, "sarsen: %s cannot be read: %s\n", path, strerror(errno));
+    }
+    return token;
+}
+
+/* A socket opens by who we are; the token is for all other addresses. */
+static bool needs_token(const struct command *command)
+{
+    const struct cli_options *options = &command->options;
+    if (options->token || (!options->data && getenv("SARSEN_TOKEN")))
+        return false;
+    return options->address || strncmp(command->address, "unix:", 5) != 0;
+}
+
+static int run(struct command *command)
+{
+    CLEANUP(mem_freep) char *address = find_address(&command->options);
+    CLEANUP(mem_freep) char *token = NULL;
+    command->address = address;
+    if (needs_token(command)) {
         token = read_token(command->options.data);
-    if (!token && command->options.data && !command->options.token)
-        return CLI_FAILED;
+        if (!token && command->options.data)
+            return CLI_FAILED;
+    }
     sarsen_options options = {
         .size = sizeof(options),
-        .address = command->options.address,
+        .address = address,
         .token = command->options.token ? command->options.token : token,
     };
     int r = sarsen_client_new(&options, &command->client);
-    free(token);
     if (r) {
         fprintf(stderr, "sarsen: %s\n", sarsen_strerror(r));
         return CLI_USAGE;

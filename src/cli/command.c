@@ -35,7 +35,10 @@ static const struct {
     TEXT_OPTION(since),
     TEXT_OPTION(customer),
     TEXT_OPTION(caller),
+    TEXT_OPTION(limit),
+    TEXT_OPTION(who),
 #undef TEXT_OPTION
+    { "read-only", offsetof(struct cli_options, is_read_only), true, false },
     { "address", offsetof(struct cli_options, address), false, true },
     { "token", offsetof(struct cli_options, token), false, true },
     { "data", offsetof(struct cli_options, data), false, true },
@@ -127,7 +130,7 @@ void command_usage(const struct verb *verb, bool is_error)
     struct span rest = span_of(verb->options);
     while (rest.size) {
         struct span name = span_cut(&rest, ' ');
-        fprintf(out, " [--%.*s …]", SPAN_ARG(name));
+        fprintf(out, span_is(name, "read-only") ? " [--%.*s]" : " [--%.*s …]", SPAN_ARG(name));
     }
     fprintf(out, " [--json]\n\n%s\n", verb->help);
 }
@@ -177,6 +180,16 @@ char *command_path(const struct command *command, const char *pattern, ...)
     return buf_take_text(&text);
 }
 
+void put_query(struct buf *path, const struct command *command, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    char *encoded = command_path(&(struct command){ .verb = command->verb }, "%", value);
+    buf_printf(path, "%c%s=%s", span_find(buf_span(path), '?') < path->size ? '&' : '?', name,
+               encoded);
+    free(encoded);
+}
+
 static void print_list(const char *title, const sarsen_value *list)
 {
     for (size_t i = 0; i < sarsen_value_size(list); i++)
@@ -186,11 +199,8 @@ static void print_list(const char *title, const sarsen_value *list)
 
 int command_fail(const struct command *command, int error)
 {
-    const char *address =
-        command->options.address ? command->options.address : getenv("SARSEN_ADDRESS");
     if (error == SARSEN_ECONNECT) {
-        fprintf(stderr, "sarsen: nobody answers at %s\n",
-                address && *address ? address : "http://127.0.0.1:7000");
+        fprintf(stderr, "sarsen: nobody answers at %s\n", command->address);
         fprintf(stderr,
                 "sarsen: is it running? `sarsen dev` starts it; --address or "
                 "SARSEN_ADDRESS names another one\n");

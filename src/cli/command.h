@@ -24,9 +24,9 @@ struct json_out;
 
 struct cli_options {
     const char *why, *expires, *app, *release, *build, *ttl, *steps, *cohort, *subject, *by;
-    const char *since, *customer, *caller;
+    const char *since, *customer, *caller, *limit, *who;
     const char *address, *token, *data;
-    bool is_json, is_dry_run, is_help;
+    bool is_json, is_dry_run, is_help, is_read_only;
 };
 
 struct command {
@@ -35,6 +35,7 @@ struct command {
     unsigned n_operands;
     struct cli_options options;
     sarsen_client *client;
+    const char *address; /* that the client calls */
 };
 
 struct verb {
@@ -48,7 +49,7 @@ struct verb {
 
 /* One table per file, ended by a NULL name. */
 extern const struct verb registry_verbs[], version_verbs[], rollout_verbs[], usage_verbs[],
-    meta_verbs[];
+    auth_verbs[], meta_verbs[];
 
 /* Fills operands and options. Returns 0 or CLI_USAGE, having said why. */
 int command_parse(struct command *command, int argc, char **argv);
@@ -82,6 +83,10 @@ void command_put_dry_run(const struct command *command, struct buf *path);
 
 /* A path: "%" in the pattern takes the next text as one encoded segment. free() it. */
 char *command_path(const struct command *command, const char *pattern, ...);
+
+/* Appends a parameter to a path's query; a NULL value is left out. */
+void put_query(struct buf *path, const struct command *command, const char *name,
+               const char *value);
 
 /* A text member of a body under construction; a NULL value is left out. */
 void put_member(struct json_out *out, const char *key, const char *value);

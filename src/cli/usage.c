@@ -42,17 +42,6 @@ static void print_usage(const sarsen_value *value, const char *by)
     print_table(sarsen_value_get(value, "usage"), columns, "no use is known");
 }
 
-static void put_query(struct buf *path, const struct command *command, const char *name,
-                      const char *value)
-{
-    if (!value)
-        return;
-    char *encoded = command_path(&(struct command){ .verb = command->verb }, "%", value);
-    buf_printf(path, "%c%s=%s", span_find(buf_span(path), '?') < path->size ? '&' : '?', name,
-               encoded);
-    free(encoded);
-}
-
 static int usage(struct command *command)
 {
     const struct cli_options *options = &command->options;
