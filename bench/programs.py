@@ -6,7 +6,8 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "release"
-TARGETS = ["src/daemon/sarsen", "bench/bench-backend", "bench/bench-load"]
+TARGETS = ["src/daemon/sarsen", "bench/bench-backend", "bench/bench-load",
+           "bench/bench-backend-h2", "bench/bench-load-h2"]
 
 
 def pinned(core):
@@ -32,8 +33,8 @@ class Program:
 
 
 class Backend(Program):
-    def __init__(self, core=None):
-        super().__init__("bench-backend", ["0"], core)
+    def __init__(self, core=None, program="bench-backend", arguments=()):
+        super().__init__(program, ["0", *arguments], core)
         self.port = int(self.line().removeprefix("port "))
         self.address = f"127.0.0.1:{self.port}"
 
@@ -41,11 +42,11 @@ class Backend(Program):
 class Load(Program):
     """Clients that have warmed up when this is made; run() sends what is measured."""
 
-    def __init__(self, address, requests, core=None, **options):
+    def __init__(self, address, requests, core=None, program="bench-load", **options):
         arguments = ["--to", address, "--requests", requests]
         for name, value in options.items():
             arguments += ["--" + name.replace("_", "-"), value]
-        super().__init__("bench-load", arguments, core)
+        super().__init__(program, arguments, core)
         if self.line() != "ready":
             raise RuntimeError(f"the load generator ended: {self.process.wait()}")
 
@@ -74,3 +75,18 @@ def http_request(method, path, cookie=None, body=b"", fields=()):
     if body:
         lines += ["Content-Type: application/octet-stream", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, *fields, "", ""]).encode() + body
+
+
+def http2_request(method, path, cookie=None, message=None):
+    """The same as fields of HTTP/2; with a message it is a unary call of gRPC."""
+    lines = [f":method: {method}", ":scheme: http", f":path: {path}", ":authority: shop.example"]
+    body = b""
+    if message is None:
+        lines += ["user-agent: bench/1", "accept: */*"]
+    else:
+        lines += ["content-type: application/grpc", "te: trailers", "user-agent: grpc-bench/1",
+                  "grpc-accept-encoding: identity, deflate, gzip"]
+        body = b"\0" + len(message).to_bytes(4, "big") + message
+    if cookie:
+        lines.append(f"cookie: {cookie}")
+    return "\r\n".join([*lines, "", ""]).encode() + body

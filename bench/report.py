@@ -16,9 +16,9 @@ def median(runs, key):
     return statistics.median(run[key] for run in runs)
 
 
-def best_peer(by_server, key="cpu"):
-    """The peer of the lowest median."""
-    peers = [name for name in by_server if name != SARSEN]
+def best_peer(by_server, beside, key="cpu"):
+    """The peer of the lowest median, but those who are only printed beside."""
+    peers = [name for name in by_server if name != SARSEN and name not in beside]
     return min(peers, key=lambda name: median(by_server[name], key), default=None)
 
 
@@ -32,8 +32,7 @@ def row(*cells):
     return "| " + " | ".join(cells) + " |"
 
 
-def verdict(title, by_server, key, target):
-    peer = best_peer(by_server, key)
+def verdict(title, by_server, peer, key, target):
     low, middle, high = quartiles(ratios(by_server, peer, key))
     return row(title, peer, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", f"{target:.2f}",
                "holds" if middle <= target else "missed")
@@ -43,19 +42,31 @@ def verdicts(results):
     yield row("scenario", "best peer", "ratio", "quartiles", "target", "")
     yield "|---|---|--:|--:|--:|---|"
     for name, by_server in results["runs"].items():
-        if SARSEN not in by_server or len(by_server) == 1:
+        peer = best_peer(by_server, results["beside"][name])
+        if SARSEN not in by_server or not peer:
             continue
         title = results["titles"][name]
-        yield verdict(title, by_server, "cpu", results["targets"][name])
+        yield verdict(title, by_server, peer, "cpu", results["targets"][name])
         if name == AT_RATE:
-            yield verdict("its p99", by_server, "p99", 1.0)
-    idle = results["idle"].get(SARSEN)
-    if idle is not None:
-        target = results["targets"]["idle"]
-        peers = {name: size for name, size in results["idle"].items() if name != SARSEN}
-        best = min(peers, key=peers.get, default="")
-        yield row("memory per idle connection", best, f"{idle:.0f} B", "", f"{target} B",
-                  "holds" if idle <= target else "missed")
+            peer = best_peer(by_server, results["beside"][name], "p99")
+            yield verdict("its p99", by_server, peer, "p99", 1.0)
+    for name, sizes in results["idle"].items():
+        if SARSEN in sizes:
+            yield idle_verdict(results, name, sizes)
+
+
+def idle_verdict(results, name, sizes):
+    """A target above 1 is one of bytes."""
+    target, size = results["targets"][name], sizes[SARSEN]
+    peers = {peer: value for peer, value in sizes.items()
+             if peer != SARSEN and peer not in results["beside"][name]}
+    best = min(peers, key=peers.get, default="")
+    if target > 1:
+        cells, holds = (f"{size:.0f} B", "", f"{target} B"), size <= target
+    else:
+        ratio = size / peers[best] if best else 0
+        cells, holds = (f"{ratio:.2f}", "", f"{target:.2f}"), bool(best) and ratio <= target
+    return row(results["titles"][name], best, *cells, "holds" if holds else "missed")
 
 
 def shares(runs):
@@ -80,10 +91,11 @@ def costs(results):
 
 
 def idle(results):
-    yield row("server", "bytes per idle connection")
-    yield "|---|--:|"
-    for server, size in results["idle"].items():
-        yield row(server, f"{size:.0f}")
+    names = list(results["idle"])
+    yield row("server", *(results["titles"][name] for name in names))
+    yield "|---|" + "--:|" * len(names)
+    for server in results["versions"]:
+        yield row(server, *(f"{results['idle'][name][server]:.0f} B" for name in names))
 
 
 def text(results):

@@ -21,12 +21,12 @@ import sys
 
 import report
 import world
-from programs import ROOT, TARGETS, Backend, Load, http_request, write_requests
-from servers import SERVERS
+from programs import ROOT, TARGETS, Load, http2_request, http_request, write_requests
+from servers import SERVERS, Backends
 
 PROXY_CORE, LOAD_CORE = 0, 1
 N_CONNECTIONS = 64
-N_IDLE, N_IDLE_FIRST = 10_000, 1000
+MESSAGE_SIZE = 128  # of an answer of gRPC; a call has half of it
 RUN = ROOT / "build" / "bench" / "run"
 
 
@@ -39,11 +39,22 @@ class Scenario:
     upload: int = 0
     rate: int = 0
     is_fresh: bool = False
+    address: str = "plain"  # which of a server's; see Server
+    connections: int = N_CONNECTIONS
+    streams: int = 0  # on each connection; 0 is HTTP/1.1
+    warm: int = 2000
+    servers: tuple = tuple(SERVERS)  # those that can
+    beside: tuple = ()  # of them, who are printed and not compared with
 
     def requests(self, cookies):
+        path = f"/api/{world.SERVICE}/{self.size}"
+        if self.address == "grpc":
+            return [http2_request("POST", world.METHOD, cookie, b"x" * (MESSAGE_SIZE // 2))
+                    for cookie in cookies]
+        if self.streams:
+            return [http2_request("GET", path, cookie) for cookie in cookies]
         method = "POST" if self.upload else "GET"
         fields = ["Connection: close"] if self.is_fresh else []
-        path = f"/api/{world.SERVICE}/{self.size}"
         return [http_request(method, path, cookie, b"x" * self.upload, fields)
                 for cookie in cookies]
 
@@ -52,31 +63,62 @@ class Scenario:
         return RUN / f"{self.name}.requests"
 
     def load(self, server, core, **options):
+        options.setdefault("connections", self.connections)
         if self.rate:
             options["rate"] = self.rate
         if self.is_fresh:
             options.update(fresh=1, addresses=50)
-        return Load(server.address, self.path, core, connections=N_CONNECTIONS, length=self.size,
-                    **options)
+        if self.address == "tls":
+            options["tls"] = 1
+        if self.streams:
+            options.update(program="bench-load-h2", streams=self.streams)
+        if self.address == "grpc":
+            options["grpc"] = 1
+        return Load(server.addresses[self.address], self.path, core, length=self.size, **options)
 
 
+WITHOUT_H2O = ("sarsen", "nginx", "haproxy")
 SCENARIOS = [
     Scenario("get128", "GET 128 B, saturated", 0.75, 128),
     Scenario("rate5k", "GET 128 B at 5,000/s", 0.80, 128, rate=5000),
     Scenario("get16k", "GET 16 KiB", 0.76, 16 << 10),
     Scenario("post4k", "POST 4 KiB", 0.70, 128, upload=4096),
-    Scenario("get1m", "GET 1 MiB", 0.90, 1 << 20),
+    Scenario("get1m", "GET 1 MiB", 0.90, 1 << 20, warm=200),
     Scenario("fresh", "new connection per request", 1.00, 128, is_fresh=True),
+    Scenario("h2", "HTTP/2 to HTTP/1.1, 8 x 32", 0.65, 128, address="h2", connections=8,
+             streams=32),
+    Scenario("grpc", "gRPC unary, 8 x 32", 0.35, MESSAGE_SIZE, address="grpc", connections=8,
+             streams=32, servers=WITHOUT_H2O),
+    Scenario("grpc1", "gRPC unary, 64 x 1", 0.40, MESSAGE_SIZE, address="grpc", streams=1,
+             servers=WITHOUT_H2O),
+    Scenario("tls128", "TLS GET 128 B", 0.75, 128, address="tls", beside=("h2o",)),
+    Scenario("tls1m", "TLS GET 1 MiB", 0.90, 1 << 20, address="tls", warm=200, beside=("h2o",)),
+    Scenario("tlsfresh", "TLS handshake and GET", 0.85, 128, address="tls", is_fresh=True,
+             warm=200, beside=("h2o",)),
 ]
-IDLE = "idle"
-IDLE_TARGET = 320
-WARM = {"get1m": 200}
-WARM_DEFAULT = 2000
+
+
+@dataclasses.dataclass
+class Idle:
+    """Memory of a kept connection without a request."""
+    name: str
+    title: str
+    target: float  # bytes, or a share of the best peer when it is small
+    address: str
+    last: int  # connections; growth counts from the first thousand on
+    beside: tuple = ()
+    first: int = 1000
+
+
+IDLES = [
+    Idle("idle", "memory per idle connection", 320, "plain", 10_000),
+    Idle("tlsidle", "memory per idle TLS connection", 0.9, "tls", 5000, beside=("h2o",)),
+]
 
 
 def measure(server, scenario, seconds, core):
     """One short run: CPU of the proxy per request, and latencies."""
-    load = scenario.load(server, core, warm=WARM.get(scenario.name, WARM_DEFAULT), seconds=seconds)
+    load = scenario.load(server, core, warm=scenario.warm, seconds=seconds)
     before = server.cpu()
     result = load.run()
     spent = server.cpu() - before
@@ -87,32 +129,36 @@ def measure(server, scenario, seconds, core):
             "p99": result["p99"]}
 
 
-def hold(server, n, core):
-    """Opens connections that each make one request and then stay."""
-    load = Load(server.address, SCENARIOS[0].path, core, connections=n, addresses=50,
-                in_flight=N_CONNECTIONS, count=n, length=SCENARIOS[0].size)
-    load.run()
-    return load
-
-
-def measure_idle(make, core):
+def measure_idle(make, idle, core):
     """Bytes of a fresh process's own memory for each kept connection without a request. The first
     thousand fill what starting and warming up have left free, and are not counted."""
     server = make()
     loads = []
+    scenario = Scenario(idle.name, "", 0, 128, address=idle.address)
+
+    def hold(n):
+        """Opens connections that each make one request and then stay."""
+        loads.append(scenario.load(server, core, connections=n, addresses=50,
+                                   in_flight=N_CONNECTIONS, count=n))
+        loads[-1].run()
+
     try:
-        scenario = SCENARIOS[0]
-        if server.name == "sarsen":
-            write_requests(scenario.path, scenario.requests(server.cookies(N_CONNECTIONS)))
-        loads.append(scenario.load(server, core, warm=2 * WARM_DEFAULT))
-        loads.append(hold(server, N_IDLE_FIRST, core))
+        write_requests(scenario.path, scenario.requests(cookies_of([server])))
+        loads.append(scenario.load(server, core, warm=2 * scenario.warm))
+        hold(idle.first)
         before = server.anonymous()
-        loads.append(hold(server, N_IDLE - N_IDLE_FIRST, core))
-        return (server.anonymous() - before) / (N_IDLE - N_IDLE_FIRST)
+        hold(idle.last - idle.first)
+        return (server.anonymous() - before) / (idle.last - idle.first)
     finally:
         for load in loads:
             load.stop()
         server.stop()
+
+
+def cookies_of(servers):
+    """Those of customers, if Sarsen is among the servers: peers get the bytes that it gets."""
+    sarsen = next((one for one in servers if one.name == "sarsen"), None)
+    return sarsen.cookies(N_CONNECTIONS) if sarsen else [None]
 
 
 class Bench:
@@ -123,20 +169,19 @@ class Bench:
             sys.exit("the bench needs two cores")
         self.proxy_core, self.load_core = cores[PROXY_CORE], cores[LOAD_CORE]
         self.scenarios = [one for one in SCENARIOS if one.name in options.scenarios]
-        self.runs = {one.name: {name: [] for name in options.servers} for one in self.scenarios}
+        self.runs = {one.name: {name: [] for name in options.servers if name in one.servers}
+                     for one in self.scenarios}
         self.idle, self.servers = {}, []
 
     def make(self, name):
-        return SERVERS[name](RUN, self.backend, self.proxy_core)
+        return SERVERS[name](RUN, self.backends, self.proxy_core)
 
     def start(self):
-        self.backend = Backend(self.load_core)
-        # Peers get the very bytes that Sarsen gets, cookies too.
+        self.backends = Backends(RUN, self.load_core, MESSAGE_SIZE)
         for name in self.options.servers:
             self.servers.append(self.make(name))
-        sarsen = next((one for one in self.servers if one.name == "sarsen"), None)
-        cookies = sarsen.cookies(N_CONNECTIONS) if sarsen else [None]
-        for scenario in self.scenarios or SCENARIOS[:1]:
+        cookies = cookies_of(self.servers)
+        for scenario in self.scenarios:
             write_requests(scenario.path, scenario.requests(cookies))
 
     def stop(self):
@@ -149,8 +194,9 @@ class Bench:
                 # Who comes first changes, so that a drift of the machine meets all alike.
                 turn = rep % len(self.servers)
                 for server in self.servers[turn:] + self.servers[:turn]:
-                    run = measure(server, scenario, self.options.seconds, self.load_core)
-                    self.runs[scenario.name][server.name].append(run)
+                    if server.name in scenario.servers:
+                        run = measure(server, scenario, self.options.seconds, self.load_core)
+                        self.runs[scenario.name][server.name].append(run)
             print(f"repetition {rep + 1} of {self.options.reps}", file=sys.stderr, flush=True)
 
     def run(self):
@@ -160,10 +206,12 @@ class Bench:
                 self.repeat()
         finally:
             self.stop()
-        if IDLE in self.options.scenarios:
-            for name in self.options.servers:
-                self.idle[name] = measure_idle(lambda name=name: self.make(name), self.load_core)
-        self.backend.stop()
+        for idle in IDLES:
+            if idle.name in self.options.scenarios:
+                self.idle[idle.name] = {
+                    name: measure_idle(lambda name=name: self.make(name), idle, self.load_core)
+                    for name in self.options.servers}
+        self.backends.stop()
 
 
 def machine():
@@ -176,7 +224,8 @@ def machine():
 
 
 def arguments():
-    names = [one.name for one in SCENARIOS] + [IDLE]
+    idles = [one.name for one in IDLES]
+    names = [one.name for one in SCENARIOS] + idles
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--scenarios", help=", ".join(names))
@@ -185,7 +234,7 @@ def arguments():
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--save", action="store_true", help="write bench/results also when quick")
     options = parser.parse_args()
-    chosen = [name for name in names if name != IDLE or not options.quick]
+    chosen = [name for name in names if name not in idles or not options.quick]
     options.scenarios = options.scenarios.split(",") if options.scenarios else chosen
     options.servers = options.servers.split(",") if options.servers else list(SERVERS)
     options.reps = options.reps or (3 if options.quick else 10)
@@ -221,8 +270,9 @@ def main():
         "date": now.isoformat(timespec="seconds"), "commit": commit, "machine": machine(),
         "versions": {name: SERVERS[name].version() for name in options.servers},
         "connections": N_CONNECTIONS, "seconds": options.seconds, "repetitions": options.reps,
-        "targets": {**{one.name: one.target for one in SCENARIOS}, IDLE: IDLE_TARGET},
-        "titles": {one.name: one.title for one in SCENARIOS},
+        "targets": {one.name: one.target for one in [*SCENARIOS, *IDLES]},
+        "titles": {one.name: one.title for one in [*SCENARIOS, *IDLES]},
+        "beside": {one.name: one.beside for one in [*SCENARIOS, *IDLES]},
         "runs": bench.runs, "idle": bench.idle,
     }
     text = report.text(results)

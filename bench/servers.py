@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import world
-from programs import BUILD, ROOT, pinned
+from programs import BUILD, ROOT, Backend, pinned
 
 PEERS = pathlib.Path(__file__).resolve().parent / "peers"
 PIPE_SIZE_MAX = pathlib.Path("/proc/sys/fs/pipe-max-size")
@@ -55,14 +55,40 @@ def free_port():
         return listener.getsockname()[1]
 
 
-class Server:
-    """A proxy between $address and the backend, on one core."""
+def make_certificate(path):
+    """A key of P-256 and the certificate signed with it, in one file, as HAProxy wants them."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+                    "/CN=shop.example", "-addext", "subjectAltName=DNS:shop.example",
+                    "-keyout", path, "-out", path.with_suffix(".crt")],
+                   check=True, capture_output=True)
+    with path.open("a") as file:
+        file.write(path.with_suffix(".crt").read_text())
 
-    def __init__(self, directory, backend, core=None):
+
+class Backends:
+    """What is behind each proxy, and the certificate in front of it."""
+
+    def __init__(self, directory, core=None, message_size=128):
+        self.http1 = Backend(core)
+        self.grpc = Backend(core, "bench-backend-h2", [message_size])
+        self.certificate = pathlib.Path(directory) / "shop.pem"
+        make_certificate(self.certificate)
+
+    def stop(self):
+        self.http1.stop()
+        self.grpc.stop()
+
+
+class Server:
+    """A proxy on one core. Its `addresses` are those of HTTP/1.1 ("plain"), of HTTP/2 by prior
+    knowledge ("h2"; of gRPC "grpc") and of HTTP/1.1 over TLS ("tls")."""
+
+    def __init__(self, directory, backends, core=None):
         self.directory = pathlib.Path(directory) / self.name
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        self.backend, self.core = backend, core
+        self.backends, self.core = backends, core
         self.start()
         self.pids = tree(self.process.pid)
 
@@ -79,13 +105,18 @@ class Server:
 
 
 class Peer(Server):
-    """One that is started with a file made from bench/peers."""
+    """One that is started with a file made from bench/peers. What it serves at one address, `same`
+    tells."""
 
     def start(self):
-        port = free_port()
-        self.address = f"127.0.0.1:{port}"
+        ports = {name: free_port() for name in ("plain", "h2", "grpc", "tls")}
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        for name, other in self.same.items():
+            self.addresses[name] = self.addresses[other]
         text = string.Template((PEERS / self.config).read_text()).substitute(
-            address=self.address, port=port, backend=self.backend.address,
+            self.addresses, address=self.addresses["plain"], port=ports["plain"],
+            tls_port=ports["tls"], backend=self.backends.http1.address,
+            backend_h2=self.backends.grpc.address, certificate=self.backends.certificate,
             directory=self.directory, user="user root;" if os.geteuid() == 0 else "",
             pipesize=min(1 << 20, int(PIPE_SIZE_MAX.read_text())))
         path = self.directory / self.config
@@ -94,7 +125,7 @@ class Peer(Server):
         self.process = subprocess.Popen(
             [*pinned(self.core), *self.command, path], stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=self.log)
-        self._wait(port)
+        self._wait(ports["plain"])
 
     def _wait(self, port):
         deadline = time.monotonic() + 20
@@ -126,17 +157,17 @@ class Peer(Server):
 
 
 class Nginx(Peer):
-    name, config = "nginx", "nginx.conf"
+    name, config, same = "nginx", "nginx.conf", {"grpc": "h2"}
     command = ["nginx", "-c"]
 
 
 class Haproxy(Peer):
-    name, config = "haproxy", "haproxy.cfg"
+    name, config, same = "haproxy", "haproxy.cfg", {}
     command = ["haproxy", "-db", "-f"]
 
 
 class H2o(Peer):
-    name, config = "h2o", "h2o.yaml"
+    name, config, same = "h2o", "h2o.yaml", {"h2": "plain"}
     command = ["h2o", "-c"]
 
 
@@ -147,10 +178,10 @@ class Sarsen(Server):
         world.copy_to(self.directory)
         self.sarsen = world.Sarsen(self.directory, self.core)
         self.process = self.sarsen.process
-        self.address = self.sarsen.edge
+        self.addresses = dict.fromkeys(("plain", "h2", "grpc", "tls"), self.sarsen.edge)
 
     def cookies(self, n):
-        return world.attach(self.sarsen, self.backend.address, n)
+        return world.attach(self.sarsen, self.backends.http1.address, n)
 
     def stop(self):
         self.sarsen.stop()

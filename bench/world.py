@@ -23,6 +23,7 @@ N_CUSTOMERS = 100_000
 N_RELEASES = 8
 N_ROLLOUTS = 8
 SERVICE = "bench"  # whose instance is the backend
+METHOD = "/bench.Bench/Unary"  # of a gRPC service
 LOGIN = "login"  # the identity service
 APP = "shop"
 LANES = 256  # connections to the management API
