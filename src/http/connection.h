@@ -74,7 +74,8 @@ struct http_server {
     uint64_t n_fields_seen;
     unsigned n_connections;
     int reserve_fd; /* given up to accept and close when there are no descriptors left */
-    bool is_draining;
+    bool is_draining, has_heir;
+    struct http_heir heir;
     enum http_pressure pressure;
     void (*on_drained)(void *owner);
     void *drain_owner;
@@ -197,9 +198,10 @@ int http_exchange_parse(struct exchange *exchange, struct span bytes, struct htt
 /* listener.c */
 void http_server_close_listeners(struct http_server *server);
 
-/* Takes what is queued and has the kernel refuse all that comes later. A socket that nobody
- * accepts on would let clients connect and wait until the whole draining is over. */
-void http_server_end_listeners(struct http_server *server);
+/* Takes what is queued and, unless others accept on the sockets too, has the kernel refuse all that
+ * comes later. A socket that nobody accepts on would let clients connect and wait until the whole
+ * draining is over. */
+void http_server_end_listeners(struct http_server *server, bool is_shared);
 
 /* connection.c */
 void http_connection_open(struct connection *connection);

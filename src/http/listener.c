@@ -144,7 +144,9 @@ static void listener_free(struct listener *listener)
     free(listener);
 }
 
-void http_server_end_listeners(struct http_server *server)
+/* The watch goes first: of those who share a socket only one is woken for a connection, and what
+ * this one was woken for it takes. */
+void http_server_end_listeners(struct http_server *server, bool is_shared)
 {
     for (struct list *link; (link = list_take_first(&server->listeners));) {
         struct listener *listener = container_of(link, struct listener, link);
@@ -160,7 +162,8 @@ void http_server_end_listeners(struct http_server *server)
                 break;
             welcome(server, fd, &peer, number, &options);
         }
-        shutdown(listen_fd, SHUT_RDWR);
+        if (!is_shared)
+            shutdown(listen_fd, SHUT_RDWR);
     }
 }
 

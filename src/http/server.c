@@ -39,61 +39,6 @@ static void server_reap(struct task *task)
     }
 }
 
-static void tell_tunnel(struct exchange *exchange)
-{
-    const struct http_exchange_ops *ops = exchange->public.ops;
-    if (!exchange->is_tunnel || exchange->is_told || !exchange->connection->server->is_draining)
-        return;
-    exchange->is_told = true;
-    if (ops && ops->on_drain)
-        ops->on_drain(&exchange->public);
-}
-
-/* Idle connections are looked at once more: a request may have come that no event told of yet. */
-static void server_close_idle(struct task *task)
-{
-    struct http_server *server = container_of(task, struct http_server, drainer);
-    struct list todo; /* a list of its own, for handlers may close any connection meanwhile */
-    list_init(&todo);
-    list_move_all(&todo, &server->connections);
-    for (struct list *link; (link = list_take_first(&todo));) {
-        struct connection *connection = container_of(link, struct connection, link);
-        list_add_last(&server->connections, link);
-        if (connection->exchange)
-            tell_tunnel(connection->exchange);
-        if (connection->is_closed || connection->exchange || connection->input != INPUT_HEAD)
-            continue;
-        connection->in.is_readable = true;
-        http_connection_run(connection);
-        if (!connection->is_closed && !connection->exchange && connection->scanned == 0)
-            http_connection_close(connection);
-    }
-    task_defer(&server->reaper, server->loop);
-}
-
-struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
-                                    const struct http_settings *settings)
-{
-    struct http_server *server = mem_new(struct http_server);
-    server->loop = loop;
-    server->handler = handler;
-    server->settings = *settings;
-    server->date_second = -1;
-    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    list_init(&server->listeners);
-    list_init(&server->connections);
-    list_init(&server->proxied);
-    list_init(&server->dead);
-    list_init(&server->warm);
-    list_init(&server->reaper.link);
-    list_init(&server->drainer.link);
-    server->reaper.on_run = server_reap;
-    server->drainer.on_run = server_close_idle;
-    server->own_census = settings->census ? NULL : http_census_new();
-    server->census = settings->census ? settings->census : server->own_census;
-    return server;
-}
-
 static void exchange_drop(struct exchange *exchange)
 {
     free(exchange->long_head);
@@ -117,6 +62,106 @@ static void leave_warm(struct exchange *exchange)
     list_remove(&exchange->warm_link);
     exchange->connection->warm = NULL;
     exchange->connection->server->n_warm--;
+}
+
+static bool is_between_requests(const struct connection *connection)
+{
+    return !connection->exchange && connection->input == INPUT_HEAD && connection->scanned == 0;
+}
+
+/* Everything of it but the descriptor. */
+static void connection_end(struct connection *connection)
+{
+    struct http_server *server = connection->server;
+    connection->is_closed = true;
+    watch_remove(&connection->watch);
+    timer_stop(&connection->timer);
+    task_cancel(&connection->task);
+    inlet_fini(&connection->in, &server->spares);
+    if (connection->exchange)
+        http_exchange_free(connection->exchange);
+    if (connection->warm) {
+        struct exchange *warm = connection->warm;
+        leave_warm(warm);
+        give_exchange(server, warm);
+    }
+    http_census_drop_client(server->census, connection->census_key);
+    list_remove(&connection->link);
+    list_add_last(&server->dead, &connection->link);
+    http_server_forget_connection(server);
+}
+
+static void connection_hand_over(struct connection *connection)
+{
+    struct http_heir heir = connection->server->heir;
+    struct address peer = { .size = connection->peer_size };
+    memcpy(&peer.storage, &connection->peer, connection->peer_size);
+    int fd = connection->watch.fd;
+    connection_end(connection);
+    heir.on_connection(heir.owner, fd, &peer, connection->listener);
+}
+
+/* Idle connections are looked at once more: a request may have come that no event told of yet. */
+static void connection_close_idle(struct connection *connection)
+{
+    connection->in.is_readable = true;
+    http_connection_run(connection);
+    if (!connection->is_closed && is_between_requests(connection))
+        http_connection_close(connection);
+}
+
+static void tell_tunnel(struct exchange *exchange)
+{
+    const struct http_exchange_ops *ops = exchange->public.ops;
+    if (!exchange->is_tunnel || exchange->is_told || !exchange->connection->server->is_draining)
+        return;
+    exchange->is_told = true;
+    if (ops && ops->on_drain)
+        ops->on_drain(&exchange->public);
+}
+
+static void server_end_idle(struct task *task)
+{
+    struct http_server *server = container_of(task, struct http_server, drainer);
+    struct list todo; /* a list of its own, for handlers may close any connection meanwhile */
+    list_init(&todo);
+    list_move_all(&todo, &server->connections);
+    for (struct list *link; (link = list_take_first(&todo));) {
+        struct connection *connection = container_of(link, struct connection, link);
+        list_add_last(&server->connections, link);
+        if (connection->exchange)
+            tell_tunnel(connection->exchange);
+        if (connection->is_closed || connection->exchange || connection->input != INPUT_HEAD)
+            continue;
+        if (!server->has_heir)
+            connection_close_idle(connection);
+        else if (is_between_requests(connection) && fifo_size(&connection->in.kept) == 0)
+            connection_hand_over(connection);
+    }
+    task_defer(&server->reaper, server->loop);
+}
+
+struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
+                                    const struct http_settings *settings)
+{
+    struct http_server *server = mem_new(struct http_server);
+    server->loop = loop;
+    server->handler = handler;
+    server->settings = *settings;
+    server->date_second = -1;
+    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    list_init(&server->listeners);
+    list_init(&server->connections);
+    list_init(&server->proxied);
+    list_init(&server->dead);
+    list_init(&server->warm);
+    list_init(&server->reaper.link);
+    list_init(&server->drainer.link);
+    server->reaper.on_run = server_reap;
+    server->drainer.on_run = server_end_idle;
+    server->own_census = settings->census ? NULL : http_census_new();
+    server->census = settings->census ? settings->census : server->own_census;
+    return server;
 }
 
 /* What was parsed under other limits is not known any more. */
@@ -191,8 +236,28 @@ void http_drain(struct http_server *server, void (*on_done)(void *owner), void *
     server->is_draining = true;
     server->on_drained = on_done;
     server->drain_owner = owner;
-    http_server_end_listeners(server);
+    http_server_end_listeners(server, false);
     task_defer(&server->drainer, server->loop);
+}
+
+void http_leave(struct http_server *server, const struct http_heir *heir,
+                void (*on_done)(void *owner), void *owner)
+{
+    server->has_heir = heir;
+    if (heir)
+        server->heir = *heir;
+    server->is_draining = true;
+    server->on_drained = on_done;
+    server->drain_owner = owner;
+    http_server_end_listeners(server, true);
+    task_defer(&server->drainer, server->loop);
+}
+
+void http_admit(struct http_server *server, int fd, const struct address *peer, unsigned number,
+                const struct http_listen_options *options)
+{
+    static const struct http_listen_options none = { 0 };
+    http_server_admit(server, fd, peer, number, options ? options : &none);
 }
 
 unsigned http_n_connections(const struct http_server *server)
@@ -301,25 +366,9 @@ void http_server_forget_connection(struct http_server *server)
 
 void http_connection_close(struct connection *connection)
 {
-    struct http_server *server = connection->server;
     if (connection->is_closed)
         return;
-
-    connection->is_closed = true;
-    watch_remove(&connection->watch);
-    close(connection->watch.fd);
-    timer_stop(&connection->timer);
-    task_cancel(&connection->task);
-    inlet_fini(&connection->in, &server->spares);
-    if (connection->exchange)
-        http_exchange_free(connection->exchange);
-    if (connection->warm) {
-        struct exchange *warm = connection->warm;
-        leave_warm(warm);
-        give_exchange(server, warm);
-    }
-    http_census_drop_client(server->census, connection->census_key);
-    list_remove(&connection->link);
-    list_add_last(&server->dead, &connection->link);
-    http_server_forget_connection(server);
+    int fd = connection->watch.fd;
+    connection_end(connection);
+    close(fd);
 }

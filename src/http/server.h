@@ -154,6 +154,27 @@ int http_listen(struct http_server *server, int listen_fd, unsigned number,
  * on_done(owner) is called when none is left. */
 void http_drain(struct http_server *server, void (*on_done)(void *owner), void *owner);
 
+/* Who serves on where this process ends. */
+struct http_heir {
+    /* A connection of HTTP/1 in plain text that is between two requests. The descriptor is the
+     * heir's, and what its client has sent since is still unread. `number` is that of
+     * http_listen(). */
+    void (*on_connection)(void *owner, int fd, const struct address *peer, unsigned number);
+    void *owner;
+};
+
+/* http_drain() where others have the listening sockets too, and go on with them. With an heir
+ * nobody is sent away between two requests: such connections are the heir's, as soon as they are;
+ * those that cannot be handed over end with their next answer, which says so. `heir`, NULL for
+ * none, is copied. */
+void http_leave(struct http_server *server, const struct http_heir *heir,
+                void (*on_done)(void *owner), void *owner);
+
+/* Serves a connection that is between two requests, from another server's http_leave(). `options`
+ * are those of its listener. */
+void http_admit(struct http_server *server, int fd, const struct address *peer, unsigned number,
+                const struct http_listen_options *options);
+
 unsigned http_n_connections(const struct http_server *server);
 
 /* For a handler's on_request: an expectation of 100-continue is the handler's now. It passes the

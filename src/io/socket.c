@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h> /* the library's struct tcp_info ends before the window */
@@ -215,6 +216,25 @@ int socket_listen(const struct address *address, bool is_shared, int *ret_fd)
         return socket_bind_answer(-errno);
 
     *ret_fd = fd_steal(&fd);
+    return 0;
+}
+
+int socket_adopt(int fd, struct address *ret_address)
+{
+    int type = 0, is_listening = 0, one = 1, unsent = UNSENT_MAX;
+    socklen_t size = sizeof(int);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) < 0 || !is_listening)
+        return SOCKET_BAD_ADDRESS;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return err_origin(-errno);
+    int r = socket_address(fd, ret_address);
+    if (r)
+        return err_trace(r);
+    if (ret_address->any.sa_family != AF_UNIX) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    }
     return 0;
 }
 

@@ -53,6 +53,10 @@ bool address_is_loopback(const struct address *address);
  * SOCKET_REFUSED. */
 int socket_listen(const struct address *address, bool is_shared, int *ret_fd) MUST_CHECK;
 
+/* Prepares a listening stream socket that somebody else opened, like those of socket_listen(). Answers: SOCKET_BAD_ADDRESS when it is
+ * none. */
+int socket_adopt(int fd, struct address *ret_address) MUST_CHECK;
+
 /* The address a listening socket really has (port 0 resolved). */
 int socket_address(int fd, struct address *ret_address) MUST_CHECK;
 

@@ -76,6 +76,107 @@ TEST(draining_an_unused_server_is_done_at_once)
     bench_free(bench);
 }
 
+static struct http_server *heir_server; /* what the process that goes on has */
+
+static void take_over(void *owner, int fd, const struct address *peer, unsigned number)
+{
+    struct bench *bench = owner;
+    CHECK_INT(peer->any.sa_family, AF_INET);
+    CHECK_INT(number, 7);
+    http_admit(heir_server, fd, peer, number, NULL);
+    bench->n_done += 100;
+}
+
+/* Who is between two requests goes on where the heir is, on the same connection. */
+TEST(leaving_sends_nobody_away_between_two_requests)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_heir heir = { take_over, bench };
+    heir_server = http_server_new(bench->loop, &bench->handler, &http_settings_default);
+    struct peer *idle = bench_connect(bench), *busy = bench_connect(bench);
+    struct peer *half = bench_connect(bench), *streaming = bench_connect(bench);
+    peer_send(idle, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(idle, HELLO);
+    peer_send(half, "GET /hello HTTP/1.1\r\nHo");
+    peer_send(streaming, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
+    peer_expect(streaming,
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" DATE "\r\n1\r\na\r\n");
+    peer_send(busy, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 3);
+
+    int same_fd = dup(bench->listen_fd); /* one loop watches a descriptor once */
+    CHECK_INT(http_listen(heir_server, same_fd, 7, NULL), 0);
+    http_leave(bench->server, &heir, note_done, bench);
+    settle(bench->loop);
+    CHECK_INT(bench->n_done, 100);
+    peer_send(idle, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(idle, HELLO);
+    peer_send(half, "st: a\r\n\r\n");
+    peer_expect(half,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_expect_end(half);
+    peer_close(half);
+    http_reply(bench->exchange, 200, NULL, 0, SPAN("hello"));
+    peer_expect(busy,
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n" DATE "\r\nhello");
+    peer_expect_end(busy);
+
+    /* This one's answer had not said that it is the last. */
+    settle(bench->loop);
+    CHECK_INT(http_n_connections(bench->server), 1);
+    peer_send(streaming, "b");
+    peer_expect(streaming, "1\r\nb\r\n0\r\n\r\n");
+    settle(bench->loop);
+    CHECK_INT(bench->n_done, 201);
+    peer_send(streaming, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(streaming, HELLO);
+    CHECK_INT(http_n_connections(heir_server), 2);
+    peer_close(idle);
+    peer_close(busy);
+    peer_close(streaming);
+    http_server_free(heir_server);
+    close(same_fd);
+    bench_free(bench);
+}
+
+TEST(leaving_loses_no_connection_that_is_being_made)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_heir heir = { take_over, bench };
+    heir_server = http_server_new(bench->loop, &bench->handler, &http_settings_default);
+    struct peer *queued = bench_connect(bench);
+    http_leave(bench->server, &heir, note_done, bench);
+    struct peer *later = bench_connect(bench);
+    CHECK_INT(http_listen(heir_server, bench->listen_fd, 7, NULL), 0);
+    settle(bench->loop);
+    CHECK_INT(bench->n_done, 101);
+    CHECK_INT(http_n_connections(heir_server), 2);
+    peer_send(queued, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_send(later, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_expect(queued, HELLO);
+    peer_expect(later, HELLO);
+    peer_close(queued);
+    peer_close(later);
+    http_server_free(heir_server);
+    bench_free(bench);
+}
+
+TEST(leaving_without_an_heir_ends_idle_connections_and_leaves_the_socket)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *idle = bench_connect(bench);
+    settle(bench->loop);
+    http_leave(bench->server, NULL, note_done, bench);
+    peer_expect_end(idle);
+    settle(bench->loop);
+    CHECK_INT(bench->n_done, 1);
+    struct peer *later = bench_connect(bench); /* waits for whoever accepts next */
+    peer_expect_nothing(later);
+    peer_close(idle);
+    peer_close(later);
+    bench_free(bench);
+}
+
 TEST(connections_are_limited_in_all_and_per_address)
 {
     struct http_settings settings = http_settings_default;
