@@ -39,6 +39,11 @@ static void must(bool is_done)
         mem_exhausted(0);
 }
 
+void hash_sha1(struct span bytes, uint8_t ret_digest[SHA1_SIZE])
+{
+    must(EVP_Digest(bytes.data, bytes.size, ret_digest, NULL, EVP_sha1(), NULL));
+}
+
 void hash_sha256(struct span bytes, uint8_t ret_digest[SHA256_SIZE])
 {
     must(EVP_Digest(bytes.data, bytes.size, ret_digest, NULL, EVP_sha256(), NULL));

@@ -6,7 +6,7 @@
  * Hashing and the text forms of digests.
  *
  * hash_xxh3() is stable over processes and versions: assignments to rollouts depend on it.
- * hash_seeded() differs per process and is for tables only. SHA-256 is FIPS 180-4, HMAC RFC 2104,
+ * hash_seeded() differs per process and is for tables only. SHA-1 and SHA-256 are FIPS 180-4, HMAC RFC 2104,
  * base32 the lower-case alphabet of RFC 4648 section 6 without padding.
  *
  * Threads: any; hash_seeded() draws its seed before main().
@@ -18,10 +18,14 @@
 
 #include "base/span.h"
 
+#define SHA1_SIZE 20u
 #define SHA256_SIZE 32u
 
 uint64_t hash_xxh3(struct span bytes);
 uint64_t hash_seeded(struct span bytes);
+
+/* Where a protocol demands it; it protects nothing. */
+void hash_sha1(struct span bytes, uint8_t ret_digest[SHA1_SIZE]);
 
 void hash_sha256(struct span bytes, uint8_t ret_digest[SHA256_SIZE]);
 void hash_hmac_sha256(struct span key, struct span bytes, uint8_t ret_digest[SHA256_SIZE]);

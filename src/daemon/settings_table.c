@@ -56,6 +56,13 @@ const struct setting settings_table[] = {
     { "gateway.request_timeout", KIND_DURATION, AT(gateway.request_timeout), "0s", 0,
       SECONDS(86400), "0s to 1d",
       "from a request's head to the end of its answer; 0s is no limit, as streams need it" },
+    { "gateway.tunnels.idle_timeout", KIND_DURATION, AT(gateway.tunnel_idle_timeout), "1h", 0,
+      SECONDS(86400), "0s to 1d",
+      "how long nobody may say anything on a WebSocket or another upgraded connection; 0s is no limit" },
+    { "gateway.tunnels.ping_interval", KIND_DURATION, AT(gateway.ping_interval), "30s", 0,
+      SECONDS(3600), "0s to 1h",
+      "after which a quiet client of a WebSocket is sent a Ping, and when it stays quiet for as long "
+      "again, given up; 0s is never" },
     { "gateway.limits.head", KIND_SIZE, AT(gateway.client.limits.head), "32KiB", KIB(1), MIB(1),
       "1KiB to 1MiB", "the head of a request" },
     { "gateway.limits.line", KIND_SIZE, AT(gateway.client.limits.line), "8KiB", 256, MIB(1),

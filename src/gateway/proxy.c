@@ -6,6 +6,7 @@
 #include "gateway/answers.h"
 #include "gateway/forward_headers.h"
 #include "gateway/request_log.h"
+#include "gateway/tunnel.h"
 
 #define DEADLINE_MAX_MS 86400000u /* a day */
 
@@ -109,7 +110,15 @@ static void end_broken(struct request *request)
     request_over(request);
 }
 
-static void on_abort(struct http_exchange *exchange)
+void proxy_end(struct request *request, bool is_whole)
+{
+    if (is_whole)
+        end_whole(request);
+    else
+        end_broken(request);
+}
+
+void proxy_abort(struct http_exchange *exchange)
 {
     struct request *request = exchange->owner;
     /* The client went away: that is no error of the service. */
@@ -309,6 +318,8 @@ static void call_endpoint(struct request *request)
         .body = body_kind(head),
         .content_length = head->content_length,
     };
+    if (unlikely(request->tunnel != NULL))
+        tunnel_ask(request, &out, &message);
     request->build = endpoint->build;
     request->n_attempts++;
     request->is_calling = true;
@@ -413,7 +424,8 @@ static struct span cookie_for(struct request *request, const struct http_head *h
     return request_cookie(request, false, customer, memory);
 }
 
-static void respond(struct request *request, const struct http_head *head)
+/* The lines of an answer, as they go to the client. */
+static struct http1_out answer_lines(struct request *request, const struct http_head *head)
 {
     struct set_cookie memory;
     struct forward_answer ours = { .rules = request->route ? &request->route->response : NULL };
@@ -425,6 +437,12 @@ static void respond(struct request *request, const struct http_head *head)
     struct worker *worker = request->worker;
     struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
     forward_response(head, &ours, &out);
+    return out;
+}
+
+static void respond(struct request *request, const struct http_head *head)
+{
+    struct http1_out out = answer_lines(request, head);
     struct http_message message = {
         .status = head->status,
         .has_date = forward_has_date(head),
@@ -468,6 +486,25 @@ static void on_response(struct http_call *call, const struct http_head *head)
     request->fault = NULL;
     respond(request, head);
     http_relay(request->exchange, call);
+    request_leave(request);
+}
+
+static void on_upgraded(struct http_call *call, const struct http_head *head)
+{
+    struct request *request = container_of(call, struct request, call);
+    request_enter(request);
+    request->is_answering = true;
+    request->is_replayable = false;
+    request->status = request->exchange->head->is_http2 ? 200 : 101;
+    request->answered_at = loop_now(request->worker->loop);
+    struct http1_out out = answer_lines(request, head);
+    if (!tunnel_open(request, head, &out)) {
+        request->is_calling = false;
+        http_call_cancel(call);
+        count(request, true);
+        request->fault = "invalid";
+        answer_bad_gateway(request, "agreed to an upgrade that nobody asked for");
+    }
     request_leave(request);
 }
 
@@ -592,12 +629,13 @@ static const struct http_call_ops call_ops = {
     .on_fault = on_fault,
     .on_drained = on_call_drained,
     .on_interim = on_interim,
+    .on_upgraded = on_upgraded,
 };
 
 static const struct http_exchange_ops exchange_ops = {
     .on_body = on_request_body,
     .on_body_end = on_request_body_end,
-    .on_abort = on_abort,
+    .on_abort = proxy_abort,
 };
 
 /* --- the beginning --- */
@@ -718,6 +756,11 @@ static void begin(struct request *request, const struct route_path *path)
     }
     make_target(request, path);
     const struct http_head *head = request->exchange->head;
+    if (unlikely(head->upgrade.data) && !tunnel_prepare(request)) {
+        count(request, true);
+        answer_problem(request, 400, "Sec-WebSocket-Key is no 16 bytes in base64");
+        return;
+    }
     if (unlikely(head->expects_continue))
         http_take_expectation(request->exchange);
     request->walk = round_robin_start(request->cursor, request->n_endpoints, now);

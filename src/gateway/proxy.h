@@ -31,5 +31,9 @@ void proxy_start(struct request *request, uint32_t major, const struct route_pat
  * who the customer is, nothing of ours is said of the answer, and nothing is counted. */
 void proxy_start_upstream(struct request *request, const struct route_path *path);
 
+/* For a tunnel: the request ends, whole or broken off; and its exchange's on_abort. */
+void proxy_end(struct request *request, bool is_whole);
+void proxy_abort(struct http_exchange *exchange);
+
 /* Counts the requests that are under way, and says that what they use is in use now. */
 void proxy_count_running(struct worker *worker);

@@ -13,6 +13,7 @@
 #include "gateway/request_log.h"
 #include "gateway/resolve.h"
 #include "gateway/static.h"
+#include "gateway/tunnel.h"
 
 static const struct http_exchange_ops ops_none = { 0 };
 
@@ -78,6 +79,8 @@ void request_over(struct request *request)
 {
     if (unlikely(timer_is_running(&request->total)))
         timer_stop(&request->total);
+    if (unlikely(request->tunnel != NULL))
+        tunnel_drop(request);
     request->exchange = NULL;
     request->is_over = true;
     if (request->depth == 0)
@@ -95,6 +98,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->started = loop_now(request->worker->loop);
     request->has_identity = false;
     request->memo = NULL;
+    request->tunnel = NULL;
     request->is_holding = request->is_calling = request->is_answering = false;
     request->is_error = false;
     request->status = request->n_attempts = 0;

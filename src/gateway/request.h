@@ -59,6 +59,7 @@ struct request {
     uint32_t n_endpoints, endpoint;
     struct round_robin_walk walk;
     struct http_call call;
+    struct tunnel *tunnel; /* of an upgrade that was asked for; NULL */
     struct span target;
     nsec started, deadline;
     struct timer total; /* to the end of the answer, where there is a limit */

@@ -96,9 +96,12 @@ struct gateway_settings {
     unsigned n_workers;                 /* 0 = one per core */
     struct http_settings client;        /* times and limits; per address on edge listeners only */
     struct http_pool_settings upstream; /* the same; both without a census, which is made */
-    nsec answer_timeout;   /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
-    nsec request_timeout;  /* until the end of the response, 0 = none */
-    nsec cookie_ttl;       /* of the signed cookie, 400 d */
+    nsec answer_timeout;      /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
+    nsec request_timeout;     /* until the end of the response, 0 = none */
+    nsec tunnel_idle_timeout; /* nothing said either way, 1 h; 0 = none */
+    nsec
+        ping_interval; /* after which a quiet client of a WebSocket is sent a Ping, 30 s; 0 = never */
+    nsec cookie_ttl;   /* of the signed cookie, 400 d */
     bool is_cookie_secure; /* Secure attribute; on when a TLS terminator is in front */
     const char *blobs;     /* directory of release files */
     struct gateway_access access;

@@ -250,6 +250,8 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
         .upstream = settings->upstream,
         .answer_timeout = settings->answer_timeout,
         .request_timeout = settings->request_timeout,
+        .tunnel_idle_timeout = settings->tunnel_idle_timeout,
+        .ping_interval = settings->ping_interval,
         .cookie_ttl = settings->cookie_ttl,
         .is_cookie_secure = settings->is_cookie_secure,
     };

@@ -58,6 +58,7 @@ struct gateway_limits {
     struct http_settings client;
     struct http_pool_settings upstream;
     nsec answer_timeout, request_timeout, cookie_ttl;
+    nsec tunnel_idle_timeout, ping_interval;
     bool is_cookie_secure;
 };
 
