@@ -18,21 +18,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
+#include "gateway/sockets.h"
 #include "gateway/view.h"
 #include "gateway/worker.h"
 #include "http/census.h"
 #include "io/file.h"
 
-#define WORKERS_MAX 256u
-
-/* A listening address: one socket for each worker, or one for all of a unix path. */
+/* A listening address of the settings. */
 struct listener {
     struct gateway_listener settings; /* its text is not kept */
-    struct address address;           /* where it really listens */
-    int fds[WORKERS_MAX];
-    unsigned n_fds;
-    dev_t path_device; /* of the unix path that was bound */
-    ino_t path_inode;
+    struct sockets sockets;
     unsigned slot, n_workers; /* that still use it */
     bool is_going;
 };
@@ -65,34 +60,17 @@ struct gateway {
     unsigned n_taking; /* workers that do not yet serve by the newest view */
     void (*on_stopped)(void *owner);
     void *stop_owner;
-    bool is_stopping, has_stopped;
+    unsigned n_admitted; /* connections of other processes */
+    bool is_stopping, has_stopped, is_ending;
 };
 
 /* --- listeners --- */
-
-static bool is_unix(const struct listener *listener)
-{
-    return listener->settings.address.any.sa_family == AF_UNIX;
-}
-
-/* What is at the path may be another's: of the process that refused us the address, or of a
- * listener that took the path over while this one was being drained. */
-static bool has_its_path(const struct listener *listener)
-{
-    struct stat status;
-    return listener->n_fds && is_unix(listener) &&
-           lstat(listener->address.unix_path.sun_path, &status) == 0 &&
-           status.st_dev == listener->path_device && status.st_ino == listener->path_inode;
-}
 
 static void listener_free(struct listener *listener)
 {
     if (!listener)
         return;
-    if (has_its_path(listener))
-        unlink(listener->address.unix_path.sun_path);
-    for (unsigned i = 0; i < listener->n_fds; i++)
-        close(listener->fds[i]);
+    sockets_close(&listener->sockets);
     free(listener);
 }
 
@@ -101,80 +79,16 @@ static void listenerp(struct listener **listener)
     listener_free(*listener);
 }
 
-static int refuse_listener(const struct gateway_listener *settings, int answer,
-                           struct problem *problem)
-{
-    char text[ADDRESS_TEXT_MAX];
-    address_format(&settings->address, text);
-    problem_set(problem, settings->is_internal ? "gateway.internal" : "gateway.edge", "%s %s", text,
-                answer == SOCKET_IN_USE ? "is in use by another process"
-                                        : "cannot be listened on by this user or machine");
-    return GATEWAY_LISTEN;
-}
-
-/* Whether nobody else listens there. SO_REUSEPORT would let a second gateway of the same user in,
- * and the two would share the traffic by chance. */
-static int probe(const struct address *address)
-{
-    int fd = -1;
-    int r = socket_listen(address, false, &fd);
-    if (!r)
-        close(fd);
-    return r;
-}
-
-static bool has_port(const struct address *address)
-{
-    struct address any_port = *address;
-    char text[ADDRESS_TEXT_MAX];
-    address_format(&any_port, text);
-    struct span span = span_of(text);
-    return !span_ends_with(span, SPAN(":0"));
-}
-
-/* One socket for all workers. */
-static int open_path(struct listener *listener)
-{
-    listener->address = listener->settings.address;
-    int r = socket_listen(&listener->address, false, &listener->fds[0]);
-    if (r)
-        return r;
-    struct stat status = { 0 };
-    if (lstat(listener->address.unix_path.sun_path, &status) == 0) {
-        listener->path_device = status.st_dev;
-        listener->path_inode = status.st_ino;
-    }
-    listener->n_fds = 1;
-    return 0;
-}
-
-/* One socket per worker; the first decides the port where none was given. */
-static int open_sockets(struct listener *listener, unsigned n_workers)
-{
-    listener->address = listener->settings.address;
-    int r = has_port(&listener->address) ? probe(&listener->address) : 0;
-    for (unsigned i = 0; !r && i < n_workers; i++) {
-        r = socket_listen(&listener->address, true, &listener->fds[i]);
-        if (r)
-            break;
-        listener->n_fds++;
-        if (i == 0)
-            r = socket_address(listener->fds[0], &listener->address);
-    }
-    return r;
-}
-
 static int listener_open(struct gateway *gateway, const struct gateway_listener *settings,
                          struct listener **ret_listener, struct problem *problem)
 {
     CLEANUP(listenerp) struct listener *listener = mem_new(struct listener);
     listener->settings = *settings;
     listener->settings.text = NULL;
-    int r = is_unix(listener) ? open_path(listener) : open_sockets(listener, gateway->n_workers);
-    if (r > 0)
-        return refuse_listener(settings, r, problem);
+    int r = sockets_open(&listener->sockets, settings, gateway->n_workers, gateway->hooks.given,
+                         problem);
     if (r)
-        return err_trace(r);
+        return r;
     unsigned slot = 0;
     while (slot < LISTENER_SLOTS && gateway->slots[slot])
         slot++;
@@ -203,8 +117,9 @@ static struct note_listener *listener_note(struct gateway *gateway, const struct
     note->note.kind = kind;
     note->note.worker = gateway->workers[worker];
     note->slot = listener->slot;
-    note->fd = listener->fds[listener->n_fds == 1 ? 0 : worker];
+    note->n_fds = sockets_of(&listener->sockets, worker, gateway->n_workers, note->fds);
     note->is_internal = listener->settings.is_internal;
+    note->is_kept = listener->sockets.is_kept;
     note->settings = gateway->settings.client;
     if (note->is_internal)
         note->settings.max_per_address = 0;
@@ -240,7 +155,69 @@ static void take_unlisten(struct gateway *gateway, struct note_listener *note)
 
 const struct address *gateway_listener_address(const struct gateway *gateway, unsigned index)
 {
-    return &gateway->listeners[index]->address;
+    return &gateway->listeners[index]->sockets.address;
+}
+
+unsigned gateway_n_listeners(const struct gateway *gateway)
+{
+    return gateway->settings.n_listeners;
+}
+
+static enum gateway_use use_of(const struct listener *listener)
+{
+    return listener->settings.is_internal ? GATEWAY_USE_INTERNAL : GATEWAY_USE_EDGE;
+}
+
+struct gateway_sockets gateway_sockets(const struct gateway *gateway, unsigned index)
+{
+    const struct listener *listener = gateway->listeners[index];
+    return (struct gateway_sockets){
+        .use = use_of(listener),
+        .asked = listener->sockets.asked,
+        .is_kept = listener->sockets.is_kept,
+        .fds = listener->sockets.fds,
+        .n = listener->sockets.n,
+    };
+}
+
+/* --- connections from process to process --- */
+
+static void take_connection(struct gateway *gateway, struct note_connection *note)
+{
+    const struct listener *listener = gateway->slots[note->slot];
+    struct gateway_connection connection = { .fd = note->fd,
+                                             .use = use_of(listener),
+                                             .asked = listener->sockets.asked,
+                                             .peer = note->peer };
+    if (gateway->hooks.on_connection && !gateway->is_ending)
+        gateway->hooks.on_connection(gateway->hooks.owner, &connection);
+    else
+        close(note->fd);
+    free(note);
+}
+
+static bool is_for(const struct listener *listener, const struct gateway_connection *connection)
+{
+    return use_of(listener) == connection->use &&
+           address_equals(&listener->sockets.asked, &connection->asked);
+}
+
+void gateway_admit(struct gateway *gateway, const struct gateway_connection *connection)
+{
+    for (unsigned i = 0; i < gateway->settings.n_listeners && !gateway->is_stopping; i++) {
+        const struct listener *listener = gateway->listeners[i];
+        if (!is_for(listener, connection))
+            continue;
+        struct note_connection *note = mem_new(struct note_connection);
+        note->note.kind = NOTE_CONNECTION;
+        note->note.worker = gateway->workers[gateway->n_admitted++ % gateway->n_workers];
+        note->slot = listener->slot;
+        note->fd = connection->fd;
+        note->peer = connection->peer;
+        post(note->note.worker, &note->note);
+        return;
+    }
+    close(connection->fd);
 }
 
 /* --- views --- */
@@ -415,6 +392,9 @@ static void on_letter(void *owner, struct letter *letter)
                               container_of(note, struct note_bom, note)->json);
         free(container_of(note, struct note_bom, note));
         break;
+    case NOTE_CONNECTION:
+        take_connection(gateway, container_of(note, struct note_connection, note));
+        break;
     case NOTE_ENDED: take_end(gateway, note); break;
     case NOTE_LISTEN:
     case NOTE_PRESSURE:
@@ -422,17 +402,38 @@ static void on_letter(void *owner, struct letter *letter)
     }
 }
 
+static void stop(struct gateway *gateway, uint64_t handed, nsec grace)
+{
+    gateway->is_stopping = true;
+    for (unsigned i = 0; i < gateway->n_workers; i++) {
+        gateway->workers[i]->stop_note.grace = grace;
+        gateway->workers[i]->stop_note.handed = handed;
+        post(gateway->workers[i], &gateway->workers[i]->stop_note.note);
+    }
+}
+
 void gateway_stop(struct gateway *gateway, nsec grace, void (*on_done)(void *owner), void *owner)
 {
     gateway->on_stopped = on_done;
     gateway->stop_owner = owner;
+    if (!gateway->is_stopping)
+        stop(gateway, 0, grace);
+}
+
+void gateway_leave(struct gateway *gateway, const bool *taken, nsec grace,
+                   void (*on_done)(void *owner), void *owner)
+{
+    uint64_t handed = 0;
+    gateway->on_stopped = on_done;
+    gateway->stop_owner = owner;
     if (gateway->is_stopping)
         return;
-    gateway->is_stopping = true;
-    for (unsigned i = 0; i < gateway->n_workers; i++) {
-        gateway->workers[i]->stop_note.grace = grace;
-        post(gateway->workers[i], &gateway->workers[i]->stop_note.note);
+    for (unsigned i = 0; i < gateway->settings.n_listeners; i++) {
+        struct listener *listener = gateway->listeners[i];
+        listener->sockets.is_handed = taken[i];
+        handed |= (uint64_t)taken[i] << listener->slot;
     }
+    stop(gateway, handed, grace);
 }
 
 /* --- the beginning --- */
@@ -573,6 +574,7 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     r = start_workers(gateway);
     if (r)
         return err_trace(r);
+    gateway->hooks.given = NULL;
     *ret_gateway = steal(gateway);
     return 0;
 }
@@ -653,7 +655,7 @@ struct gateway *gateway_free(struct gateway *gateway)
     if (!gateway)
         return NULL;
     gateway->on_stopped = NULL;
-    gateway->is_stopping = true;
+    gateway->is_stopping = gateway->is_ending = true;
     drop_waiters(steal(gateway->collecting));
     drop_waiters(steal(gateway->next_round));
     for (unsigned i = 0; i < gateway->n_workers; i++)

@@ -30,11 +30,25 @@
 #include "version/version.h"
 
 struct gateway;
+struct given;
 
 enum gateway_answer {
     GATEWAY_OK,
     GATEWAY_LISTEN, /* a listener's address cannot be had; the problem says which and why */
     GATEWAY_ACCESS, /* the access log cannot be opened; the same */
+};
+
+/* What a listening socket is for; of sockets that are given, and of connections. */
+enum gateway_use {
+    GATEWAY_USE_EDGE = 1,
+    GATEWAY_USE_INTERNAL,
+};
+
+/* A connection of HTTP/1 in plain text between two requests, and the listener it came to. */
+struct gateway_connection {
+    int fd;
+    enum gateway_use use;
+    struct address asked, peer; /* as the listener's settings say; the client */
 };
 
 /* What workers tell the control loop; called there. */
@@ -43,6 +57,9 @@ struct gateway_hooks {
     void (*on_usage)(void *owner, struct usage_table *table); /* merge it; the gateway frees it */
     void (*on_settled)(void *owner); /* every worker serves by the newest published view */
     void *owner;
+    /* After gateway_leave(): the descriptor is the owner's. */
+    void (*on_connection)(void *owner, const struct gateway_connection *connection);
+    struct given *given; /* sockets to listen with, borrowed by gateway_start(); NULL: none */
 };
 
 /* Keys of the cookie: the first signs, both verify. */
@@ -93,6 +110,27 @@ const struct address *gateway_listener_address(const struct gateway *gateway, un
 
 /* Stops accepting, lets requests under way finish for at most `grace`, then ends the workers. */
 void gateway_stop(struct gateway *gateway, nsec grace, void (*on_done)(void *owner), void *owner);
+
+/* A listener's sockets, for a process that is to go on with them; borrowed. */
+struct gateway_sockets {
+    enum gateway_use use;
+    struct address asked;
+    bool is_kept; /* by the service manager */
+    const int *fds;
+    unsigned n;
+};
+unsigned gateway_n_listeners(const struct gateway *gateway);
+struct gateway_sockets gateway_sockets(const struct gateway *gateway, unsigned index);
+
+/* gateway_stop() of a process whose heir has the sockets of the listeners that `taken` names, by
+ * index: they go on, and connections to them that are between two requests come by
+ * on_connection. */
+void gateway_leave(struct gateway *gateway, const bool *taken, nsec grace,
+                   void (*on_done)(void *owner), void *owner);
+
+/* Serves a connection that another process left. One to a listener that is no longer there, or
+ * seals now, is closed. */
+void gateway_admit(struct gateway *gateway, const struct gateway_connection *connection);
 
 /* Ends at once what still runs. */
 struct gateway *gateway_free(struct gateway *gateway);

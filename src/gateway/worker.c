@@ -164,8 +164,11 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     listener->handler.on_refused = request_log_refused;
     listener->server = http_server_new(worker->loop, &listener->handler, &note->settings);
     http_server_set_pressure(listener->server, worker->pressure);
-    if (http_listen(listener->server, note->fd, note->slot, NULL))
-        log_error("gateway", "a worker cannot watch its listening socket");
+    listener->is_kept = note->is_kept;
+    for (unsigned i = 0; i < note->n_fds; i++) {
+        if (http_listen(listener->server, note->fds[i], note->slot, NULL))
+            log_error("gateway", "a worker cannot watch its listening socket");
+    }
     free(note);
 }
 
@@ -193,10 +196,43 @@ static void on_listener_drained(void *owner)
     task_defer(&listener->free_task, listener->worker->loop);
 }
 
+/* Sockets that the service manager keeps are still there for the process after this one. */
 static void drain_listener(struct worker *worker, struct worker_listener *listener)
 {
     worker->n_draining++;
-    http_drain(listener->server, on_listener_drained, listener);
+    if (listener->is_kept)
+        http_leave(listener->server, NULL, on_listener_drained, listener);
+    else
+        http_drain(listener->server, on_listener_drained, listener);
+}
+
+static void hand_up(void *owner, int fd, const struct address *peer, unsigned number)
+{
+    struct worker *worker = owner;
+    struct note_connection *note = mem_new(struct note_connection);
+    note->note.kind = NOTE_CONNECTION;
+    note->note.worker = worker;
+    note->slot = number;
+    note->fd = fd;
+    note->peer = *peer;
+    mailbox_post(worker->context.control, &note->note.letter);
+}
+
+static void leave_listener(struct worker *worker, struct worker_listener *listener)
+{
+    struct http_heir heir = { hand_up, worker };
+    worker->n_draining++;
+    http_leave(listener->server, &heir, on_listener_drained, listener);
+}
+
+static void take_connection(struct worker *worker, struct note_connection *note)
+{
+    const struct worker_listener *listener = &worker->listeners[note->slot];
+    if (listener->server && !listener->unlisten && !worker->stop)
+        http_admit(listener->server, note->fd, &note->peer, note->slot, NULL);
+    else
+        close(note->fd);
+    free(note);
 }
 
 static void take_unlisten(struct worker *worker, struct note_listener *note)
@@ -242,7 +278,11 @@ static void take_stop(struct worker *worker, struct note_stop *note)
     worker->stop = note;
     for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
         struct worker_listener *listener = &worker->listeners[i];
-        if (listener->server && !listener->unlisten)
+        if (!listener->server || listener->unlisten)
+            continue;
+        if (note->handed & (uint64_t)1 << i)
+            leave_listener(worker, listener);
+        else
             drain_listener(worker, listener);
     }
     nsec now = loop_now(worker->loop);
@@ -257,6 +297,9 @@ static void return_note(struct worker *worker, struct note *note)
         free(container_of(note, struct note_listener, note));
     } else if (note->kind == NOTE_PRESSURE) {
         free(container_of(note, struct note_pressure, note));
+    } else if (note->kind == NOTE_CONNECTION) {
+        close(container_of(note, struct note_connection, note)->fd);
+        free(container_of(note, struct note_connection, note));
     } else {
         mailbox_post(worker->context.control, &note->letter);
     }
@@ -275,6 +318,9 @@ static void on_letter(void *owner, struct letter *letter)
     case NOTE_LISTEN: take_listener(worker, container_of(note, struct note_listener, note)); break;
     case NOTE_UNLISTEN:
         take_unlisten(worker, container_of(note, struct note_listener, note));
+        break;
+    case NOTE_CONNECTION:
+        take_connection(worker, container_of(note, struct note_connection, note));
         break;
     case NOTE_COLLECT: take_collect(worker, container_of(note, struct note_collect, note)); break;
     case NOTE_PRESSURE:

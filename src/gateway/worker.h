@@ -9,8 +9,9 @@
  * posts last, what it holds belongs to its thread. The two sides meet in notes only: a note that
  * was posted belongs to the receiver until it is posted back.
  *
- *   control ──VIEW, LISTEN, UNLISTEN, COLLECT, PRESSURE, STOP──► worker
- *   control ◄─TAKEN, VIEW (given back), BOM, COLLECT (with the table), UNLISTEN, ENDED── worker
+ *   control ──VIEW, LISTEN, UNLISTEN, CONNECTION, COLLECT, PRESSURE, STOP──► worker
+ *   control ◄─TAKEN, VIEW (given back), BOM, COLLECT (with the table), UNLISTEN, CONNECTION,
+ *             ENDED── worker
  *
  * A view lives here as an epoch: the view, this thread's BOM cache and balancing state for it, and
  * a count of the requests that still look at it. The count is what makes snapshots safe without
@@ -27,6 +28,7 @@
 #include "gateway/access_log.h"
 #include "gateway/cookie_cache.h"
 #include "gateway/gateway.h"
+#include "gateway/sockets.h"
 #include "gateway/view.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -44,6 +46,7 @@ enum note_kind {
     NOTE_TAKEN,
     NOTE_LISTEN,
     NOTE_UNLISTEN,
+    NOTE_CONNECTION,
     NOTE_COLLECT,
     NOTE_BOM,
     NOTE_PRESSURE,
@@ -70,9 +73,18 @@ struct note_view {
 struct note_listener {
     struct note note;
     unsigned slot;
-    int fd;
-    bool is_internal;
+    bool is_internal, is_kept;
     struct http_settings settings;
+    unsigned n_fds;
+    int fds[WORKERS_MAX];
+};
+
+/* There: of another process, to be served; back: to be served by one. */
+struct note_connection {
+    struct note note;
+    unsigned slot;
+    int fd;
+    struct address peer;
 };
 
 struct note_collect {
@@ -94,6 +106,7 @@ struct note_pressure {
 struct note_stop {
     struct note note;
     nsec grace;
+    uint64_t handed; /* slots with sockets that another process goes on with */
 };
 
 /* A release that the requests of a BOM to a contract are counted under. */
@@ -121,7 +134,7 @@ struct worker_listener {
     struct http_server *server; /* NULL: the slot is free */
     struct note *unlisten;      /* goes back when the server has drained */
     struct task free_task;
-    bool is_internal;
+    bool is_internal, is_kept;
 };
 
 struct worker_context {

@@ -20,16 +20,16 @@ void given_fini(struct given *given)
     *given = (struct given){ 0 };
 }
 
-int given_add(struct given *given, int fd, const struct address *asked, unsigned use)
+int given_add(struct given *given, const struct given_socket *socket)
 {
-    struct address address;
-    int r = socket_adopt(fd, &address);
+    struct given_socket added = *socket;
+    int r = socket_adopt(added.fd, &added.address);
     if (r)
         return r;
+    if (!added.asked.size)
+        added.asked = added.address;
     mem_grow(given->sockets, given->n, given->capacity);
-    given->sockets[given->n++] = (struct given_socket){
-        .fd = fd, .use = use, .asked = asked ? *asked : address, .address = address
-    };
+    given->sockets[given->n++] = added;
     return 0;
 }
 
@@ -44,7 +44,7 @@ unsigned given_add_environment(struct given *given)
     unsetenv("LISTEN_FDNAMES");
     unsigned n = 0;
     for (int fd = FIRST_FD; is_ours && fd < FIRST_FD + (int)count; fd++) {
-        if (given_add(given, fd, NULL, GIVEN_ANY))
+        if (given_add(given, &(struct given_socket){ .fd = fd, .is_kept = true }))
             close(fd);
         else
             n++;
@@ -69,14 +69,15 @@ static struct given_socket *find(const struct given *given, const struct address
     return found;
 }
 
-int given_take(struct given *given, const struct address *address, unsigned use)
+bool given_take(struct given *given, const struct address *address, unsigned use,
+                struct given_socket *ret_socket)
 {
     struct given_socket *socket = find(given, address, use);
     if (!socket)
-        return -1;
-    int fd = socket->fd;
+        return false;
+    *ret_socket = *socket;
     socket->fd = -1;
-    return fd;
+    return true;
 }
 
 bool given_has(const struct given *given, const struct address *address, unsigned use)

@@ -25,6 +25,7 @@
 struct given_socket {
     int fd; /* -1: taken */
     unsigned use;
+    bool is_kept; /* the service manager has it, too, and gives it to the next process */
     struct address asked, address;
 };
 
@@ -35,17 +36,19 @@ struct given {
 
 void given_fini(struct given *given);
 
-/* Takes the descriptor, unless it is no listening stream socket. `asked` NULL: for where it
- * listens. Answers: SOCKET_BAD_ADDRESS. */
-int given_add(struct given *given, int fd, const struct address *asked, unsigned use) MUST_CHECK;
+/* Takes the descriptor, unless it is no listening stream socket, and finds out where it listens.
+ * `asked` without a size is the same. Answers: SOCKET_BAD_ADDRESS. */
+int given_add(struct given *given, const struct given_socket *socket) MUST_CHECK;
 
 /* Those that $LISTEN_FDS tells of, once: the variables are removed. A descriptor that cannot be
- * listened on is closed. Returns how many these were. */
+ * listened on is closed. Returns how many were taken. */
 unsigned given_add_environment(struct given *given);
 
-/* The next socket for that address and use, or -1: a caller that asks until then has all of them.
- * First those are found that were asked for in the same words, then those that listen there. */
-int given_take(struct given *given, const struct address *address, unsigned use);
+/* The next socket for that address and use; false when there is none, so a caller that asks until
+ * then has all of them. First those are found that were asked for in the same words, then those
+ * that listen there. */
+bool given_take(struct given *given, const struct address *address, unsigned use,
+                struct given_socket *ret_socket);
 
 /* Whether there is one. */
 bool given_has(const struct given *given, const struct address *address, unsigned use);

@@ -184,6 +184,23 @@ struct usage_place usage_count(struct usage_table *table, const struct usage_key
     return (struct usage_place){ table->generation, (size_t)(entry - table->entries) };
 }
 
+void usage_table_add(struct usage_table *table, struct span packed, const struct usage_entry *entry)
+{
+    struct usage_key key = usage_key_unpack(packed);
+    struct usage_entry *sum = entry_get(table, &key, false);
+    if (!sum) {
+        key = usage_key_of_other(&key);
+        sum = entry_get(table, &key, true);
+    }
+    if (!sum->n || entry->first < sum->first)
+        sum->first = entry->first;
+    if (entry->last > sum->last)
+        sum->last = entry->last;
+    sum->n += entry->n;
+    sum->errors += entry->errors;
+    sum->duration += entry->duration;
+}
+
 bool usage_count_at(struct usage_table *table, struct usage_place place,
                     const struct usage_sample *sample)
 {

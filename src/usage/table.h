@@ -56,5 +56,9 @@ bool usage_hour_read(const struct usage *usage, const struct ledger_cell *cells,
                      struct usage_seen *ret_row);
 #define USAGE_HOURS_COLUMNS 10u
 
+/* Adds the sums of `entry` to those of the key. */
+void usage_table_add(struct usage_table *table, struct span packed,
+                     const struct usage_entry *entry);
+
 /* Empties it and keeps the memory. */
 void usage_table_clear(struct usage_table *table);

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/map.h"
@@ -73,6 +74,14 @@ struct usage_place usage_count(struct usage_table *table, const struct usage_key
 bool usage_count_at(struct usage_table *table, struct usage_place place,
                     const struct usage_sample *sample);
 bool usage_table_is_empty(const struct usage_table *table);
+
+/* For the process that takes over: adds the entries from number `from` on to `bytes`, as many as
+ * `max` of its size takes, and returns how many; 0 when there are no more. */
+size_t usage_table_encode(const struct usage_table *table, size_t from, struct buf *bytes,
+                          size_t max);
+
+/* Adds what was encoded to the table. False for what was not; what came before it is added. */
+bool usage_table_decode(struct usage_table *table, struct span bytes);
 
 /* --- on the control loop --- */
 

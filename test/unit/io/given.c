@@ -33,6 +33,20 @@ static struct address address_of(int fd)
     return address;
 }
 
+static int add(struct given *given, int fd, const struct address *asked, unsigned use)
+{
+    struct given_socket socket = { .fd = fd, .use = use };
+    if (asked)
+        socket.asked = *asked;
+    return given_add(given, &socket);
+}
+
+static int take(struct given *given, const struct address *address, unsigned use)
+{
+    struct given_socket socket;
+    return given_take(given, address, use, &socket) ? socket.fd : -1;
+}
+
 TEST(a_socket_is_found_by_what_was_asked_for)
 {
     struct given given = { 0 };
@@ -41,17 +55,17 @@ TEST(a_socket_is_found_by_what_was_asked_for)
     struct address edge_address = address_of(edge);
     int second;
     CHECK_INT(socket_listen(&edge_address, true, &second), 0);
-    CHECK_INT(given_add(&given, edge, &any_port, EDGE), 0);
-    CHECK_INT(given_add(&given, internal, &any_port, INTERNAL), 0);
-    CHECK_INT(given_add(&given, second, &any_port, EDGE), 0);
+    CHECK_INT(add(&given, edge, &any_port, EDGE), 0);
+    CHECK_INT(add(&given, internal, &any_port, INTERNAL), 0);
+    CHECK_INT(add(&given, second, &any_port, EDGE), 0);
 
     CHECK(given_has(&given, &any_port, INTERNAL));
-    CHECK_INT(given_take(&given, &any_port, INTERNAL), internal);
+    CHECK_INT(take(&given, &any_port, INTERNAL), internal);
     CHECK(!given_has(&given, &any_port, INTERNAL));
-    CHECK_INT(given_take(&given, &any_port, INTERNAL), -1);
-    CHECK_INT(given_take(&given, &any_port, EDGE), edge);
-    CHECK_INT(given_take(&given, &edge_address, INTERNAL), second); /* where it listens */
-    CHECK_INT(given_take(&given, &edge_address, EDGE), -1);
+    CHECK_INT(take(&given, &any_port, INTERNAL), -1);
+    CHECK_INT(take(&given, &any_port, EDGE), edge);
+    CHECK_INT(take(&given, &edge_address, INTERNAL), second); /* where it listens */
+    CHECK_INT(take(&given, &edge_address, EDGE), -1);
     close(edge);
     close(internal);
     close(second);
@@ -63,7 +77,7 @@ TEST(what_nobody_takes_is_closed)
     struct given given = { 0 };
     int fd = listen_at("127.0.0.1:0", false);
     struct address address = address_of(fd);
-    CHECK_INT(given_add(&given, fd, NULL, GIVEN_ANY), 0);
+    CHECK_INT(add(&given, fd, NULL, GIVEN_ANY), 0);
     CHECK(given_has(&given, &address, EDGE));
     given_fini(&given);
     CHECK_INT(fcntl(fd, F_GETFD), -1);
@@ -75,9 +89,9 @@ TEST(only_sockets_that_listen_are_taken)
     int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK_INT(given_add(&given, file, NULL, GIVEN_ANY), SOCKET_BAD_ADDRESS);
-    CHECK_INT(given_add(&given, datagrams, NULL, GIVEN_ANY), SOCKET_BAD_ADDRESS);
-    CHECK_INT(given_add(&given, stream, NULL, GIVEN_ANY), SOCKET_BAD_ADDRESS);
+    CHECK_INT(add(&given, file, NULL, GIVEN_ANY), SOCKET_BAD_ADDRESS);
+    CHECK_INT(add(&given, datagrams, NULL, GIVEN_ANY), SOCKET_BAD_ADDRESS);
+    CHECK_INT(add(&given, stream, NULL, GIVEN_ANY), SOCKET_BAD_ADDRESS);
     CHECK_INT(given.n, 0);
     close(file);
     close(datagrams);
@@ -105,7 +119,7 @@ TEST(the_environment_tells_of_sockets_once)
     CHECK_INT(given_add_environment(&given), 1);
     CHECK(!getenv("LISTEN_PID") && !getenv("LISTEN_FDS") && !getenv("LISTEN_FDNAMES"));
     CHECK_INT(given_add_environment(&given), 0);
-    CHECK_INT(given_take(&given, &address, EDGE), 3);
+    CHECK_INT(take(&given, &address, EDGE), 3);
     CHECK(fcntl(3, F_GETFL) & O_NONBLOCK);
     CHECK(fcntl(3, F_GETFD) & FD_CLOEXEC);
     CHECK_INT(fcntl(4, F_GETFD), -1);
