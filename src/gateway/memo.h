@@ -20,6 +20,8 @@
 #include "usage/usage.h"
 #include "version/version.h"
 
+#define MEMO_NAME_MAX 56u
+
 struct memo {
     uint64_t fields; /* http_exchange.fields_number of all this; 0 = nothing is noted */
     uint64_t view;   /* its number */
@@ -30,7 +32,12 @@ struct memo {
     struct usage_place place;         /* at */
     const struct route_action *route; /* that the lines were made under */
     size_t lines_size;                /* 0 = not made yet, or too long */
-    char lines[HTTP_MEMO_SIZE - 96];  /* forward_fields() */
+    /* What a path or Sarsen-Service named last, in whatever request, */
+    uint64_t named_view; /* under this view; 0 = nothing is noted */
+    uint32_t service, major;
+    size_t name_size;
+    char name[MEMO_NAME_MAX];
+    char lines[HTTP_MEMO_SIZE - 184]; /* forward_fields() */
 };
 
 _Static_assert(sizeof(struct memo) <= HTTP_MEMO_SIZE, "it fits into an exchange");

@@ -425,7 +425,7 @@ static struct span cookie_for(struct request *request, const struct http_head *h
 }
 
 /* The lines of an answer, as they go to the client. */
-static struct http1_out answer_lines(struct request *request, const struct http_head *head)
+static inline struct http1_out answer_lines(struct request *request, const struct http_head *head)
 {
     struct set_cookie memory;
     struct forward_answer ours = { .rules = request->route ? &request->route->response : NULL };

@@ -426,20 +426,51 @@ static bool normalise(struct request *request)
     return true;
 }
 
-/* `name` is "service" or "service@major"; `strip` bytes of the path are not sent on. */
-static void go_to_service(struct request *request, struct span name, size_t strip)
+/* A connection seldom changes the service that it asks. */
+static bool is_named_again(struct request *request, struct span name, uint32_t *ret_major)
 {
+    const struct memo *memo = request->exchange->memo;
+    if (memo->named_view != request->epoch->view->number ||
+        !span_equals(name, (struct span){ memo->name, memo->name_size }))
+        return false;
+    request->service = memo->service;
+    *ret_major = memo->major;
+    return true;
+}
+
+/* False when it answered. */
+static bool find_named(struct request *request, struct span name, uint32_t *ret_major)
+{
+    const struct view *view = request->epoch->view;
+    struct memo *memo = request->exchange->memo;
     struct span service = name;
     uint32_t major = NO_MAJOR;
     if (span_find(name, '@') < name.size && !contract_name_parse(name, &service, &major)) {
         answer_problem(request, 404, "after \"@\" stands the major number of a contract");
-        return;
+        return false;
     }
-    request->service = snapshot_service(request->epoch->view->snapshot, service);
+    request->service = snapshot_service(view->snapshot, service);
     if (request->service == NO_INDEX) {
         answer_no_service(request, service);
-        return;
+        return false;
     }
+    *ret_major = major;
+    if (name.size > sizeof(memo->name))
+        return true;
+    memo->named_view = view->number;
+    memo->service = request->service;
+    memo->major = major;
+    memo->name_size = name.size;
+    memcpy(memo->name, name.data, name.size);
+    return true;
+}
+
+/* `name` is "service" or "service@major"; `strip` bytes of the path are not sent on. */
+static void go_to_service(struct request *request, struct span name, size_t strip)
+{
+    uint32_t major;
+    if (!is_named_again(request, name, &major) && !find_named(request, name, &major))
+        return;
     struct route_path path = { .cut = strip };
     proxy_start(request, major, &path);
 }
