@@ -41,6 +41,8 @@
     X(HTTP_ETAG, "etag")                                                                           \
     X(HTTP_EXPECT, "expect")                                                                       \
     X(HTTP_FORWARDED, "forwarded")                                                                 \
+    X(HTTP_GRPC_STATUS, "grpc-status")                                                             \
+    X(HTTP_GRPC_TIMEOUT, "grpc-timeout")                                                           \
     X(HTTP_HOST, "host")                                                                           \
     X(HTTP_IF_MATCH, "if-match")                                                                   \
     X(HTTP_IF_NONE_MATCH, "if-none-match")                                                         \
