@@ -4,7 +4,7 @@
 #include "codec/http1_names.h"
 
 /* Whether a field may stand behind a body and be passed on (RFC 9110 section 6.5.1). Names we
- * know are all forbidden there, except one; so are whole families of others. */
+ * know are all forbidden there, except two; so are whole families of others. */
 static bool is_trailer(const struct http_field *field)
 {
     static const struct span families[] = {
@@ -25,7 +25,7 @@ static bool is_trailer(const struct http_field *field)
         SPAN("x-real-ip"),
     };
     if (field->id != HTTP_OTHER)
-        return field->id == HTTP_ETAG;
+        return field->id == HTTP_ETAG || field->id == HTTP_GRPC_STATUS;
     /* To a Rack or CGI application "Content_Length" has a forbidden name too. */
     if (field->has_underscore)
         return false;

@@ -2,10 +2,11 @@
 
 #include "gateway/proxy.h"
 
-#include "base/log.h"
 #include "gateway/answers.h"
+#include "gateway/count.h"
 #include "gateway/forward_headers.h"
 #include "gateway/request_log.h"
+#include "gateway/service_answer.h"
 #include "gateway/tunnel.h"
 
 #define DEADLINE_MAX_MS 86400000u /* a day */
@@ -15,83 +16,12 @@
  * piece. */
 #define HOLD_MAX 16384u
 
-/* --- counting --- */
-
-/* What a page causes comes with the BOM it was served by. A job that names itself, or a caller from
- * outside, uses a contract on its own account, whatever release its customer would get. */
-static const struct snapshot_release *release_of_page(struct request *request)
-{
-    const struct identity *identity = request_identity(request);
-    if (!identity->bom.size && !(identity->has_cookie && identity->cookie.bom[0]))
-        return NULL;
-    return epoch_release_of(request->epoch, request->bom, request->contract);
-}
-
-static struct usage_place count_anew(struct request *request, const struct usage_sample *sample)
-{
-    const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    const struct snapshot_release *release = release_of_page(request);
-    const struct identity *identity = request_identity(request);
-    struct usage_key key = {
-        .contract = snapshot_contract_at(snapshot, request->contract)->name,
-        .build = request->build == NO_INDEX ? SPAN_NULL
-                                            : snapshot_build_at(snapshot, request->build)->version,
-        .app = release ? release->app : SPAN_NULL,
-        .release = release ? release->version : SPAN_NULL,
-        .customer = identity->is_anonymous ? SPAN(USAGE_ANONYMOUS) : identity->customer,
-    };
-    if (request->is_internal)
-        key.caller = http_head_value(request->exchange->head, HTTP_SARSEN_CALLER);
-    return usage_count(request->worker->usage, &key, sample);
-}
-
-static void count_as(struct request *request, const struct usage_sample *sample)
-{
-    struct memo *memo = request->memo;
-    if (memo && memo->contract == request->contract && memo->build == request->build &&
-        usage_count_at(request->worker->usage, memo->place, sample))
-        return;
-    struct usage_place place = count_anew(request, sample);
-    if (!memo)
-        return;
-    memo->contract = request->contract;
-    memo->build = request->build;
-    memo->place = place;
-}
-
-/* At the end of the request. */
-static void count(struct request *request, bool is_error)
-{
-    if (request->contract == NO_INDEX)
-        return;
-    struct loop *loop = request->worker->loop;
-    struct usage_sample sample = {
-        .is_error = is_error,
-        .is_again = request->is_counted,
-        .duration = loop_now(loop) - request->started,
-        .at = loop_wall(loop),
-    };
-    count_as(request, &sample);
-    list_remove(&request->link);
-}
-
-void proxy_count_running(struct worker *worker)
-{
-    list_each (link, &worker->running) {
-        struct request *request = container_of(link, struct request, link);
-        struct usage_sample sample = { .is_again = request->is_counted,
-                                       .at = loop_wall(worker->loop) };
-        count_as(request, &sample);
-        request->is_counted = true;
-    }
-}
-
 /* --- the end, in its three forms --- */
 
 static void end_whole(struct request *request)
 {
     static const struct http_exchange_ops ops_none = { 0 };
-    count(request, request->is_error);
+    count_request(request, request->is_error);
     struct http_exchange *exchange = request->exchange;
     request_log(request, request->status, http_sent(exchange));
     exchange->ops = &ops_none;
@@ -102,7 +32,7 @@ static void end_whole(struct request *request)
 static void end_broken(struct request *request)
 {
     static const struct http_exchange_ops ops_none = { 0 };
-    count(request, true);
+    count_request(request, true);
     struct http_exchange *exchange = request->exchange;
     request_log(request, request->status, http_sent(exchange));
     exchange->ops = &ops_none;
@@ -122,7 +52,7 @@ void proxy_abort(struct http_exchange *exchange)
 {
     struct request *request = exchange->owner;
     /* The client went away: that is no error of the service. */
-    count(request, request->is_error);
+    count_request(request, request->is_error);
     request_log_abort(request);
     if (request->is_calling) {
         request->is_calling = false;
@@ -353,96 +283,9 @@ static bool call_next(struct request *request)
 
 /* --- the response, towards the client --- */
 
-/* What an identity service says of the customer; data NULL when it says nothing we may believe. */
-static struct span named_customer(const struct request *request, const struct http_head *head)
-{
-    struct span customer = http_head_value(head, HTTP_SARSEN_CUSTOMER);
-    const struct snapshot_service *service =
-        snapshot_service_at(request->epoch->view->snapshot, request->service);
-    if (!customer.data || !service->is_identity)
-        return SPAN_NULL;
-    if (customer.size && !customer_id_is_valid(customer)) {
-        log_warn("gateway", "an identity service named a customer that is no valid id");
-        return SPAN_NULL;
-    }
-    return customer;
-}
-
-/* Whether there is such a contract, and such a build of its service. */
-static bool is_known(const struct version_snapshot *snapshot, struct span contract,
-                     struct span build)
-{
-    struct span service;
-    uint32_t major;
-    if (!contract.size || !build.size || !contract_name_parse(contract, &service, &major))
-        return false;
-    uint32_t index = snapshot_service(snapshot, service);
-    return index != NO_INDEX && snapshot_contract(snapshot, index, major) != NO_INDEX &&
-           snapshot_build(snapshot, service, build) != NO_INDEX;
-}
-
-/* A service that forwarded to another brings back what answered in the end; both or none, for a
- * contract with another's build would be a lie, and nothing that we do not know ourselves. */
-static void name_build(const struct request *request, const struct http_head *head,
-                       struct forward_answer *answer)
-{
-    const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    answer->contract = http_head_value(head, HTTP_SARSEN_CONTRACT);
-    answer->build = http_head_value(head, HTTP_SARSEN_BUILD);
-    if (is_known(snapshot, answer->contract, answer->build))
-        return;
-    answer->contract = snapshot_contract_at(snapshot, request->contract)->name;
-    answer->build = snapshot_build_at(snapshot, request->build)->version;
-}
-
-/* Caches that serve many keep the answer: a cookie in it would make them one visitor. */
-static bool is_for_everybody(const struct http_head *head)
-{
-    for (unsigned i = 0; i < head->n_fields; i++) {
-        if (head->fields[i].id != HTTP_CACHE_CONTROL)
-            continue;
-        struct span list = head->fields[i].value;
-        while (list.data) {
-            struct span rest = span_trim(span_cut(&list, ','));
-            struct span directive = span_trim(span_cut(&rest, '='));
-            if (span_equals_nocase(directive, SPAN("public")) ||
-                span_equals_nocase(directive, SPAN("immutable")) ||
-                span_equals_nocase(directive, SPAN("s-maxage")))
-                return true;
-        }
-    }
-    return false;
-}
-
-static struct span cookie_for(struct request *request, const struct http_head *head,
-                              struct set_cookie *memory)
-{
-    struct span customer = named_customer(request, head);
-    bool is_new = !request->memo && request_identity(request)->source == IDENTITY_NEW_DEVICE;
-    if (is_new && !customer.data && is_for_everybody(head))
-        return SPAN_NULL;
-    return request_cookie(request, false, customer, memory);
-}
-
-/* The lines of an answer, as they go to the client. */
-static inline struct http1_out answer_lines(struct request *request, const struct http_head *head)
-{
-    struct set_cookie memory;
-    struct forward_answer ours = { .rules = request->route ? &request->route->response : NULL };
-    if (likely(request->bom != NULL)) {
-        ours.bom = bom_id(request->bom);
-        ours.set_cookie = cookie_for(request, head, &memory);
-        name_build(request, head, &ours);
-    }
-    struct worker *worker = request->worker;
-    struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
-    forward_response(head, &ours, &out);
-    return out;
-}
-
 static void respond(struct request *request, const struct http_head *head)
 {
-    struct http1_out out = answer_lines(request, head);
+    struct http1_out out = service_answer_lines(request, head);
     struct http_message message = {
         .status = head->status,
         .has_date = forward_has_date(head),
@@ -497,11 +340,11 @@ static void on_upgraded(struct http_call *call, const struct http_head *head)
     request->is_replayable = false;
     request->status = request->exchange->head->is_http2 ? 200 : 101;
     request->answered_at = loop_now(request->worker->loop);
-    struct http1_out out = answer_lines(request, head);
+    struct http1_out out = service_answer_lines(request, head);
     if (!tunnel_open(request, head, &out)) {
         request->is_calling = false;
         http_call_cancel(call);
-        count(request, true);
+        count_request(request, true);
         request->fault = "invalid";
         answer_bad_gateway(request, "agreed to an upgrade that nobody asked for");
     }
@@ -571,7 +414,7 @@ static const char *fault_name(enum http_fault fault)
 
 static void answer_fault(struct request *request, enum http_fault fault)
 {
-    count(request, true);
+    count_request(request, true);
     switch (fault) {
     case HTTP_FAULT_CONNECT: answer_unreachable(request, false); return;
     case HTTP_FAULT_BUSY: answer_unreachable(request, true); return;
@@ -614,7 +457,7 @@ static void on_total_over(struct timer *timer)
     if (request->is_answering) {
         end_broken(request);
     } else {
-        count(request, true);
+        count_request(request, true);
         if (request->is_holding && request->deadline > loop_now(request->worker->loop))
             answer_problem(request, 408, "the request body comes too slowly");
         else
@@ -658,14 +501,14 @@ static bool choose(struct request *request, uint32_t major)
         }
     }
     if (snapshot_contract_at(view->snapshot, request->contract)->is_offline) {
-        count(request, true);
+        count_request(request, true);
         answer_offline(request);
         return false;
     }
     request->build = bom_build(view->snapshot, request->bom, request->contract);
     uint32_t number = view_group(view, request->contract, request->build);
     if (number == NO_INDEX || view->endpoints->groups[number].n == 0) {
-        count(request, true);
+        count_request(request, true);
         answer_unavailable(request);
         return false;
     }
@@ -736,7 +579,7 @@ static void start_calls(struct request *request)
     bool is_late = request->deadline <= loop_now(request->worker->loop);
     if (!is_late && call_next(request))
         return;
-    count(request, true);
+    count_request(request, true);
     if (is_late)
         answer_timeout(request);
     else
@@ -750,14 +593,14 @@ static void begin(struct request *request, const struct route_path *path)
     set_deadline(request);
     nsec now = request->started;
     if (request->deadline <= now) {
-        count(request, true);
+        count_request(request, true);
         answer_timeout(request);
         return;
     }
     make_target(request, path);
     const struct http_head *head = request->exchange->head;
     if (unlikely(head->upgrade.data) && !tunnel_prepare(request)) {
-        count(request, true);
+        count_request(request, true);
         answer_problem(request, 400, "Sec-WebSocket-Key is no 16 bytes in base64");
         return;
     }

@@ -11,10 +11,8 @@
  * the same one over a new connection. The first bytes of a body are kept for that; a longer body
  * cannot be sent twice, and its request fails.
  *
- * Every request that got as far as a contract is counted once: when it ends, or while it runs when
- * usage is collected before. As long as it runs, each collection says anew that the contract is in
- * use, so that none goes offline under a stream. Asking for a contract that is offline is an error
- * that counts, so that usage names who is broken.
+ * Every request that got as far as a contract is counted (count.h). Asking for one that is offline is
+ * an error that counts, so that usage names who is broken.
  *
  * Threads: the worker's. Cost: on the warm path no allocation and no system call but one send and
  * one receive on each side.
@@ -34,6 +32,3 @@ void proxy_start_upstream(struct request *request, const struct route_path *path
 /* For a tunnel: the request ends, whole or broken off; and its exchange's on_abort. */
 void proxy_end(struct request *request, bool is_whole);
 void proxy_abort(struct http_exchange *exchange);
-
-/* Counts the requests that are under way, and says that what they use is in use now. */
-void proxy_count_running(struct worker *worker);

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/proxy.h"
+#include "gateway/count.h"
 #include "gateway/request_log.h"
 
 /* --- epochs --- */
@@ -244,7 +244,7 @@ static void take_unlisten(struct worker *worker, struct note_listener *note)
 
 static void take_collect(struct worker *worker, struct note_collect *note)
 {
-    proxy_count_running(worker);
+    count_running(worker);
     if (!usage_table_is_empty(worker->usage)) {
         note->table = worker->usage;
         worker->usage = note->spare ? steal(note->spare) : usage_table_new();
