@@ -244,7 +244,7 @@ static void begin_exchange(struct connection *connection)
 {
     struct http_server *server = connection->server;
     struct exchange *exchange = connection->exchange;
-    const struct http_head *head = &exchange->head;
+    const struct http_head *head = &exchange->request.parsed;
     nsec now = loop_now(server->loop);
 
     exchange->is_http_1_0 = head->minor_version == 0;
@@ -267,14 +267,31 @@ static void begin_exchange(struct connection *connection)
         server->handler->on_request(server->handler, &exchange->public);
 }
 
+/* Whether it is HTTP/2 that begins here, or may be. */
+static bool is_http2(const struct connection *connection, struct span bytes)
+{
+    return !connection->is_http1_only && http2_is_preface(bytes);
+}
+
 static size_t use_head(struct connection *connection, struct span bytes)
 {
     struct http1_error error;
-    if (bytes.size == 0 || !head_has_news(connection, bytes))
+    if (bytes.size == 0)
+        return 0;
+    if (unlikely(connection->n_requests == 0) && is_http2(connection, bytes)) {
+        if (bytes.size >= HTTP2_PREFACE_SIZE)
+            http2_server_adopt(connection, bytes);
+        else
+            head_note(connection, bytes);
+        return connection->is_closed ? bytes.size : 0;
+    }
+    if (!head_has_news(connection, bytes))
         return 0;
 
+    struct http_server *server = connection->server;
     struct exchange *exchange = http_exchange_new(connection);
-    switch (http_exchange_parse(exchange, bytes, &error)) {
+    switch (request_head_parse(&exchange->request, bytes, &server->settings.limits,
+                               &server->n_fields_seen, &error)) {
     case HTTP1_OK: break;
     case HTTP1_MORE:
         http_exchange_free(exchange);
@@ -283,9 +300,10 @@ static size_t use_head(struct connection *connection, struct span bytes)
     default: connection_refuse(connection, error.status, error.text); return bytes.size;
     }
     connection->scanned = connection->line_at = 0;
-    size_t size = exchange->head.size;
-    exchange->public.head = &exchange->head;
-    if (exchange->head.form == HTTP_TARGET_AUTHORITY)
+    size_t size = exchange->request.parsed.size;
+    exchange->public.head = &exchange->request.parsed;
+    exchange->public.fields_number = exchange->request.fields_number;
+    if (exchange->request.parsed.form == HTTP_TARGET_AUTHORITY)
         connection_refuse(connection, 501, "CONNECT is not done here\n");
     else
         begin_exchange(connection);

@@ -36,16 +36,15 @@
 #include "base/list.h"
 #include "http/body.h"
 #include "http/census.h"
+#include "http/http2/server.h"
 #include "http/inlet.h"
 #include "http/outlet.h"
+#include "http/request_head.h"
 #include "http/server.h"
 
 #define DATE_SIZE 29u
 #define SPARE_EXCHANGES_MAX 64u
 #define WARM_EXCHANGES_MAX 64u
-#define LINE_INLINE 512u    /* of a request line in the exchange itself, */
-#define FIELDS_INLINE 2048u /* and of what follows it: nearly all heads fit */
-#define HEAD_KEEP_MAX 8192u /* memory for longer ones stays with a spare exchange up to here */
 
 /* What is read and dropped of a body that nobody wants, for the sake of the connection. */
 #define DISCARD_MAX 262144u
@@ -72,6 +71,7 @@ struct http_server {
     struct exchange *spare_exchanges;
     unsigned n_spare_exchanges;
     uint64_t n_fields_seen;
+    struct http2_server http2;
     unsigned n_connections;
     int reserve_fd; /* given up to accept and close when there are no descriptors left */
     bool is_draining, has_heir;
@@ -151,14 +151,8 @@ struct exchange {
 
     /* From here on nothing is cleared for the next request. */
     struct list warm_link;
-    uint64_t fields_number;
-    size_t fields_size; /* of the field lines in head_bytes that `head` was parsed from; 0 = none */
-    char *long_head;    /* memory for a head that does not fit below; NULL until there was one */
-    size_t long_head_capacity;
     struct address peer;
-    struct http_head head; /* what public.head shows; its spans lie in the bytes below */
-    char head_bytes[LINE_INLINE + FIELDS_INLINE]; /* the field lines begin at LINE_INLINE */
-    _Alignas(16) char memo[HTTP_MEMO_SIZE];
+    struct request_head request; /* what public.head shows */
 };
 
 #define EXCHANGE_CLEARED offsetof(struct exchange, warm_link)
@@ -178,6 +172,8 @@ static inline bool http_body_is_long(const struct http_body *body)
 void http_server_admit(struct http_server *server, int fd, const struct address *peer,
                        unsigned listener, const struct http_listen_options *options);
 void http_connection_close(struct connection *connection);
+/* Ends it, but for its socket, which is returned, and its place in the census. */
+int http_connection_end(struct connection *connection);
 /* One less is there, which was counted in n_connections. */
 void http_server_forget_connection(struct http_server *server);
 struct exchange *http_exchange_new(struct connection *connection);
@@ -189,11 +185,6 @@ struct span http_server_date(struct http_server *server);
 void http_server_expect_header(struct http_server *server, int fd, const struct address *peer,
                                unsigned listener, const struct http_listen_options *options);
 void http_server_close_expected(struct http_server *server);
-
-/* request_head.c */
-/* Parses the head into exchange->head. Answers as http1_parse_request(). */
-int http_exchange_parse(struct exchange *exchange, struct span bytes, struct http1_error *ret_error)
-    MUST_CHECK;
 
 /* listener.c */
 void http_server_close_listeners(struct http_server *server);

@@ -13,8 +13,7 @@
  *   ...GET /a HTTP/1.1 CR LF | Host: shop.example CR LF ... CR LF CR LF
  */
 
-#include "base/mem.h"
-#include "http/connection.h"
+#include "http/request_head.h"
 
 /* Size of the request line with its LF; 0 when it is not all there, or longer than there is room. */
 static size_t line_size(struct span bytes)
@@ -24,68 +23,66 @@ static size_t line_size(struct span bytes)
     return end ? (size_t)(end + 1 - bytes.data) : 0;
 }
 
-static struct span put_line(struct exchange *exchange, struct span line)
+static struct span put_line(struct request_head *head, struct span line)
 {
-    char *at = exchange->head_bytes + LINE_INLINE - line.size;
+    char *at = head->bytes + LINE_INLINE - line.size;
     memcpy(at, line.data, line.size);
     return (struct span){ at, line.size };
 }
 
 /* Whether the fields are known, and the line in front of them was taken. */
-static bool parse_known(struct exchange *exchange, struct span bytes, size_t line)
+static bool parse_known(struct request_head *head, struct span bytes, size_t line,
+                        const struct http1_limits *limits)
 {
-    const struct http1_limits *limits = &exchange->connection->server->settings.limits;
-    size_t size = exchange->fields_size;
+    size_t size = head->fields_size;
     if (size == 0 || bytes.size - line < size || line + size > limits->head ||
-        memcmp(bytes.data + line, exchange->head_bytes + LINE_INLINE, size) != 0)
+        memcmp(bytes.data + line, head->bytes + LINE_INLINE, size) != 0)
         return false;
-    struct http_head *head = &exchange->head;
-    if (!http1_parse_request_line(put_line(exchange, span_first(bytes, line)), limits, head))
+    if (!http1_parse_request_line(put_line(head, span_first(bytes, line)), limits, &head->parsed))
         return false;
-    head->size = line + size;
+    head->parsed.size = line + size;
     return true;
 }
 
-static int parse_long(struct exchange *exchange, struct span bytes, struct http1_error *ret_error)
+static int parse_long(struct request_head *head, struct span bytes,
+                      const struct http1_limits *limits, struct http1_error *ret_error)
 {
-    const struct http1_limits *limits = &exchange->connection->server->settings.limits;
     struct span all = span_first(bytes, bytes.size < limits->head ? bytes.size : limits->head);
-    if (exchange->long_head_capacity < all.size) {
-        exchange->long_head = mem_resize(exchange->long_head, all.size, 1);
-        exchange->long_head_capacity = all.size;
+    if (head->long_head_capacity < all.size) {
+        head->long_head = mem_resize(head->long_head, all.size, 1);
+        head->long_head_capacity = all.size;
     }
-    memcpy(exchange->long_head, all.data, all.size);
-    all.data = exchange->long_head;
-    return http1_parse_request(all, limits, &exchange->head, ret_error);
+    memcpy(head->long_head, all.data, all.size);
+    all.data = head->long_head;
+    return http1_parse_request(all, limits, &head->parsed, ret_error);
 }
 
 /* Bytes of a body may lie behind the head, so as much as a head mostly has is tried before all is
  * copied. */
-int http_exchange_parse(struct exchange *exchange, struct span bytes, struct http1_error *ret_error)
+int request_head_parse(struct request_head *head, struct span bytes,
+                       const struct http1_limits *limits, uint64_t *n_fields_seen,
+                       struct http1_error *ret_error)
 {
-    struct http_server *server = exchange->connection->server;
     size_t line = line_size(bytes);
-    if (line && parse_known(exchange, bytes, line)) {
-        exchange->public.fields_number = exchange->fields_number;
+    if (line && parse_known(head, bytes, line, limits))
         return HTTP1_OK;
-    }
-    exchange->fields_size = 0;
-    exchange->public.fields_number = exchange->fields_number = ++server->n_fields_seen;
+    head->fields_size = 0;
+    head->fields_number = ++*n_fields_seen;
     if (!line)
-        return parse_long(exchange, bytes, ret_error);
+        return parse_long(head, bytes, limits, ret_error);
 
     struct span fields = span_from(bytes, line);
     fields = span_first(fields, FIELDS_INLINE);
-    struct span first = put_line(exchange, span_first(bytes, line));
+    struct span first = put_line(head, span_first(bytes, line));
     if (fields.size)
-        memcpy(exchange->head_bytes + LINE_INLINE, fields.data, fields.size);
+        memcpy(head->bytes + LINE_INLINE, fields.data, fields.size);
     first.size += fields.size;
-    int r = http1_parse_request(first, &server->settings.limits, &exchange->head, ret_error);
+    int r = http1_parse_request(first, limits, &head->parsed, ret_error);
     /* Behind an empty line, which is skipped, stand the request line and its fields. */
     bool is_request_line = line > sizeof("\r\n") - 1;
     if (r == HTTP1_OK && is_request_line)
-        exchange->fields_size = exchange->head.size - line;
+        head->fields_size = head->parsed.size - line;
     if (r != HTTP1_MORE || first.size == bytes.size)
         return r;
-    return parse_long(exchange, bytes, ret_error);
+    return parse_long(head, bytes, limits, ret_error);
 }

@@ -23,6 +23,7 @@ const struct http_settings http_settings_default = {
     .max_buffered = 262144,
     .max_requests = 100000,
     .max_connections = 16384,
+    .http2 = HTTP2_LIMITS_DEFAULT,
 };
 
 /* Frees what closed, now that nobody up the stack looks at it any more. */
@@ -31,6 +32,7 @@ static void server_reap(struct task *task)
     struct http_server *server = container_of(task, struct http_server, reaper);
     for (struct list *link; (link = list_take_first(&server->dead));)
         free(container_of(link, struct connection, link));
+    http2_server_reap(server);
 
     if (server->is_draining && server->n_connections == 0 && server->on_drained) {
         void (*on_drained)(void *owner) = server->on_drained;
@@ -41,14 +43,14 @@ static void server_reap(struct task *task)
 
 static void exchange_drop(struct exchange *exchange)
 {
-    free(exchange->long_head);
+    request_head_fini(&exchange->request);
     free(exchange);
 }
 
 static void give_exchange(struct http_server *server, struct exchange *exchange)
 {
     if (server->n_spare_exchanges == SPARE_EXCHANGES_MAX ||
-        exchange->long_head_capacity > HEAD_KEEP_MAX) {
+        exchange->request.long_head_capacity > HEAD_KEEP_MAX) {
         exchange_drop(exchange);
         return;
     }
@@ -69,9 +71,10 @@ static bool is_between_requests(const struct connection *connection)
     return !connection->exchange && connection->input == INPUT_HEAD && connection->scanned == 0;
 }
 
-/* Everything of it but the descriptor. */
-static void connection_end(struct connection *connection)
+/* Everything of it but the descriptor and its place in the census. */
+int http_connection_end(struct connection *connection)
 {
+    int fd = connection->watch.fd;
     struct http_server *server = connection->server;
     connection->is_closed = true;
     watch_remove(&connection->watch);
@@ -85,10 +88,10 @@ static void connection_end(struct connection *connection)
         leave_warm(warm);
         give_exchange(server, warm);
     }
-    http_census_drop_client(server->census, connection->census_key);
     list_remove(&connection->link);
     list_add_last(&server->dead, &connection->link);
     http_server_forget_connection(server);
+    return fd;
 }
 
 static void connection_hand_over(struct connection *connection)
@@ -96,8 +99,8 @@ static void connection_hand_over(struct connection *connection)
     struct http_heir heir = connection->server->heir;
     struct address peer = { .size = connection->peer_size };
     memcpy(&peer.storage, &connection->peer, connection->peer_size);
-    int fd = connection->watch.fd;
-    connection_end(connection);
+    int fd = http_connection_end(connection);
+    http_census_drop_client(connection->server->census, connection->census_key);
     heir.on_connection(heir.owner, fd, &peer, connection->listener);
 }
 
@@ -138,6 +141,10 @@ static void server_end_idle(struct task *task)
         else if (is_between_requests(connection) && fifo_size(&connection->in.kept) == 0)
             connection_hand_over(connection);
     }
+    if (server->is_draining)
+        http2_server_drain(server);
+    else
+        http2_server_close_idle(server);
     task_defer(&server->reaper, server->loop);
 }
 
@@ -148,6 +155,7 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     server->loop = loop;
     server->handler = handler;
     server->settings = *settings;
+    server->settings.http2.max_fields_size = (uint32_t)settings->limits.head;
     server->date_second = -1;
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&server->listeners);
@@ -161,6 +169,7 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     server->drainer.on_run = server_end_idle;
     server->own_census = settings->census ? NULL : http_census_new();
     server->census = settings->census ? settings->census : server->own_census;
+    http2_server_init(server);
     return server;
 }
 
@@ -170,7 +179,7 @@ static void forget_fields(struct http_server *server)
     list_each (link, &server->connections) {
         struct exchange *exchange = container_of(link, struct connection, link)->exchange;
         if (exchange)
-            exchange->fields_size = 0;
+            exchange->request.fields_size = 0;
     }
     while (!list_is_empty(&server->warm)) {
         struct exchange *exchange = container_of(server->warm.next, struct exchange, warm_link);
@@ -190,12 +199,16 @@ void http_server_set(struct http_server *server, const struct http_settings *set
                             settings->limits.line != old->limits.line ||
                             settings->limits.fields != old->limits.fields;
     server->settings = *settings;
-    if (has_other_limits)
+    server->settings.http2.max_fields_size = (uint32_t)settings->limits.head;
+    if (has_other_limits) {
         forget_fields(server);
+        http2_server_forget_fields(server);
+    }
     if (!is_sooner)
         return; /* a timer that comes too early looks again */
     list_each (link, &server->connections)
         http_connection_arm(container_of(link, struct connection, link));
+    http2_server_rearm(server);
 }
 
 void http_server_set_pressure(struct http_server *server, enum http_pressure pressure)
@@ -215,6 +228,7 @@ struct http_server *http_server_free(struct http_server *server)
     while (!list_is_empty(&server->connections))
         http_connection_abort(container_of(server->connections.next, struct connection, link));
     server->on_drained = NULL;
+    http2_server_fini(server);
     server_reap(&server->reaper);
     task_cancel(&server->reaper);
     task_cancel(&server->drainer);
@@ -310,12 +324,9 @@ static struct exchange *take_exchange(struct http_server *server)
         server->n_spare_exchanges--;
     } else {
         exchange = mem_resize(NULL, 1, sizeof(*exchange));
-        exchange->long_head = NULL;
-        exchange->long_head_capacity = 0;
-        memset(exchange->memo, 0, sizeof(exchange->memo)); /* no number is 0 */
+        request_head_init(&exchange->request);
     }
-    exchange->fields_size = 0;
-    exchange->fields_number = 0;
+    request_head_forget(&exchange->request);
     return exchange;
 }
 
@@ -333,7 +344,7 @@ struct exchange *http_exchange_new(struct connection *connection)
     exchange->connection = connection;
     exchange->public.peer = &exchange->peer;
     exchange->public.listener = connection->listener;
-    exchange->public.memo = exchange->memo;
+    exchange->public.memo = exchange->request.memo;
     connection->exchange = exchange;
     return exchange;
 }
@@ -345,7 +356,7 @@ void http_exchange_free(struct exchange *exchange)
     connection->exchange = NULL;
     http_relay_end_exchange(exchange);
     outlet_fini(&exchange->out, &server->spares);
-    if (connection->is_closed || exchange->fields_size == 0) {
+    if (connection->is_closed || exchange->request.fields_size == 0) {
         give_exchange(server, exchange);
         return;
     }
@@ -368,7 +379,6 @@ void http_connection_close(struct connection *connection)
 {
     if (connection->is_closed)
         return;
-    int fd = connection->watch.fd;
-    connection_end(connection);
-    close(fd);
+    close(http_connection_end(connection));
+    http_census_drop_client(connection->server->census, connection->census_key);
 }

@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "http/http2/abuse.h"
 #include "http/message.h"
 #include "io/loop.h"
 #include "io/socket.h"
@@ -52,6 +53,7 @@ struct http_settings {
     unsigned max_requests;      /* per connection, 100,000 */
     unsigned max_connections;   /* in the census, 16,384 */
     unsigned max_per_address;   /* connections of one address in the census, 0 = no limit */
+    struct http2_limits http2;
     struct http_census *census; /* borrowed, and not changed later; NULL is one of its own */
 };
 

@@ -41,8 +41,8 @@ struct http2_limits {
 #define HTTP2_LIMITS_DEFAULT                                                                       \
     {                                                                                              \
         .max_streams = 100, .stream_window = 65536, .connection_window = 1048576,                  \
-        .max_fields_size = 32768, .max_fields = 100, .resets = { 200, 20 },                        \
-        .own_resets = { 100, 10 }, .glitches = { 200, 20 },                                        \
+        .max_fields_size = 32768, .resets = { 200, 20 }, .own_resets = { 100, 10 },                \
+        .glitches = { 200, 20 },                                                                   \
     }
 
 enum http2_offence {

@@ -8,7 +8,8 @@
 
 #include "base/mem.h"
 
-#define READS_PER_RUN 4u     /* then it is the others' turn */
+#define READS_PER_RUN 4u /* then it is the others' turn */
+#define FLUSHES_PER_RUN 4u
 #define FLUSH_SIZE 262144u   /* from here on what was put together leaves before more is */
 #define QUEUE_MAX 1000u      /* frames that wait to be sent; above nothing is received */
 #define MAX_CONTINUATIONS 4u /* frames of one head beside the first */
@@ -94,7 +95,11 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     (void)ng;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-    case NGHTTP2_DATA: http2_abuse_excuse(&session->abuse, 2); break;
+    case NGHTTP2_DATA:
+        http2_abuse_excuse(&session->abuse, 2);
+        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && session->side->ops->on_end_sent)
+            session->side->ops->on_end_sent(session, frame->hd.stream_id);
+        break;
     case NGHTTP2_RST_STREAM:
         if (session->side->is_server && !is_own_fault(frame->rst_stream.error_code))
             IGNORE(note(session, HTTP2_OWN_RESET), "what is being sent is sent");
@@ -313,19 +318,34 @@ static void collect(struct http2_session *session)
     session->is_inside = false;
 }
 
+/* True when there is more that could leave. */
+static bool flush_once(struct http2_session *session)
+{
+    if (!session->out.is_blocked)
+        collect(session);
+    bool is_full = outlet_unsent(&session->out) >= FLUSH_SIZE;
+    if (!session->is_gone)
+        flush_outlet(session);
+    if (session->is_gone || session->is_ending)
+        return false;
+    session->side->ops->on_flushed(session);
+    return !session->out.is_blocked && (is_full || nghttp2_session_want_write(session->ng));
+}
+
 static void flush(struct http2_session *session)
 {
-    bool is_full = true;
+    const struct http2_ops *ops = session->side->ops;
+    if (ops->on_turn && !session->is_ending)
+        ops->on_turn(session);
     if (session->is_ending &&
         nghttp2_session_terminate_session(session->ng, session->error)) /* once is enough */
         lose(session);
-    while (is_full && !session->out.is_blocked && !session->is_gone) {
-        collect(session);
-        is_full = outlet_unsent(&session->out) >= FLUSH_SIZE;
-        flush_outlet(session);
-        if (!session->is_gone && !session->is_ending)
-            session->side->ops->on_flushed(session);
-        is_full = is_full || nghttp2_session_want_write(session->ng);
+    unsigned n = 0;
+    while (flush_once(session)) {
+        if (++n == FLUSHES_PER_RUN) {
+            http2_session_wake(session);
+            return;
+        }
     }
     bool is_done =
         !nghttp2_session_want_write(session->ng) && !nghttp2_session_want_read(session->ng);

@@ -41,6 +41,10 @@ struct http2_session;
 struct http2_ops {
     /* A complete and legal frame, DATA and HEADERS with their ends. */
     void (*on_frame)(struct http2_session *session, const nghttp2_frame *frame);
+    /* A frame with END_STREAM has been written. May be NULL, like on_turn. */
+    void (*on_end_sent)(struct http2_session *session, int32_t stream_id);
+    /* The turn ends, and what is submitted in here still leaves with the rest. */
+    void (*on_turn)(struct http2_session *session);
     /* A flush is over; what could go has gone into the outlet, and from there to the kernel while
      * that took it. For those who wait to send more. */
     void (*on_flushed)(struct http2_session *session);

@@ -234,6 +234,11 @@ TEST(limits_are_those_of_the_rooms)
     CHECK_INT(client->max_buffered, http_settings_default.max_buffered);
     CHECK_INT(client->max_requests, http_settings_default.max_requests);
     CHECK_INT(client->max_per_address, 1024);
+    const struct http2_limits *http2 = &http_settings_default.http2;
+    CHECK(memcmp(&client->http2.resets, &http2->resets, 3 * sizeof(http2->resets)) == 0);
+    CHECK_INT(client->http2.max_streams, http2->max_streams);
+    CHECK_INT(client->http2.stream_window, http2->stream_window);
+    CHECK_INT(client->http2.connection_window, http2->connection_window);
     const struct http_pool_settings *upstream = &settings->gateway.upstream;
     CHECK_INT(upstream->limits.head, http_pool_settings_default.limits.head);
     CHECK_INT(upstream->limits.line, http_pool_settings_default.limits.line);

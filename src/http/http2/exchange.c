@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The head is given to nghttp2 at once, the body as it asks for it at the end of the turn, so an
+ * answer that is complete by then leaves with its END_STREAM and without being asked for twice.
+ * What was put into `out` goes from there into the connection's outlet, behind the frame's head.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "http/connection.h"
+#include "http/head.h"
+#include "http/http2/server.h"
+#include "http/wire.h"
+
+static struct spares *spares_of(const struct http2_exchange *self)
+{
+    return &self->connection->server->spares;
+}
+
+static nsec now_of(const struct http2_exchange *self)
+{
+    return loop_now(self->connection->server->loop);
+}
+
+static nghttp2_session *ng_of(const struct http2_exchange *self)
+{
+    return self->connection->session.ng;
+}
+
+static void wake(struct http2_exchange *self)
+{
+    http2_session_wake(&self->connection->session);
+}
+
+size_t http2_exchange_unsent(const struct http2_exchange *self)
+{
+    if (self->waits_for_end)
+        return 0;
+    return fifo_size(&self->out) + (self->has_file ? (size_t)self->file_left : 0);
+}
+
+static void close_file(struct http2_exchange *self)
+{
+    if (self->has_file)
+        close(self->file_fd);
+    self->has_file = false;
+}
+
+void http2_exchange_clear(struct http2_exchange *self)
+{
+    fifo_clear(&self->in, spares_of(self));
+    fifo_clear(&self->out, spares_of(self));
+    fifo_clear(&self->trailers, spares_of(self));
+    close_file(self);
+}
+
+/* --- out --- */
+
+/* There is something for nghttp2 to ask for. */
+static void resume_data(struct http2_exchange *self)
+{
+    if (self->is_deferred && nghttp2_session_resume_data(ng_of(self), self->stream_id) == 0)
+        self->is_deferred = false;
+    wake(self);
+}
+
+/* What nghttp2 has not sent is dropped. */
+static void submit_reset(struct http2_exchange *self, uint32_t code)
+{
+    if (nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->stream_id, code))
+        http2_session_end(&self->connection->session, NGHTTP2_INTERNAL_ERROR);
+    wake(self);
+}
+
+static void submit_trailers(struct http2_exchange *self)
+{
+    struct http2_out *out = &self->connection->server->http2.out;
+    out->n = 0;
+    out->is_refused = false;
+    bool is_legal = http2_put_lines(out, fifo_span(&self->trailers));
+    if (!is_legal || nghttp2_submit_trailer(ng_of(self), self->stream_id, out->nv, out->n))
+        submit_reset(self, NGHTTP2_INTERNAL_ERROR);
+}
+
+static ssize_t on_read(nghttp2_session *ng, int32_t stream_id, uint8_t *buffer, size_t size,
+                       uint32_t *data_flags, nghttp2_data_source *source, void *user_data)
+{
+    struct http2_exchange *self = source->ptr;
+    (void)ng, (void)stream_id, (void)buffer, (void)user_data;
+    size_t unsent = http2_exchange_unsent(self);
+    if (unsent == 0 && !self->is_finished) {
+        self->is_deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (unsent == 0 && self->is_broken)
+        return NGHTTP2_ERR_DEFERRED; /* the reset is on its way */
+
+    *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    size_t waiting = fifo_size(&self->out);
+    if (waiting == 0)
+        waiting = unsent; /* of the file */
+    size_t n = waiting < size ? waiting : size;
+    if (n == unsent && self->is_finished && !self->is_broken) {
+        *data_flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (self->has_trailers) {
+            *data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            submit_trailers(self);
+        }
+    }
+    return (ssize_t)n;
+}
+
+/* False when the file is shorter than it was said to be. */
+static bool put_file(struct http2_exchange *self, size_t size)
+{
+    struct http2_session *session = &self->connection->session;
+    char *at = fifo_reserve(&session->out.kept, session->side->spares, size);
+    size_t n_read = 0;
+    while (n_read < size) {
+        ssize_t n =
+            pread(self->file_fd, at + n_read, size - n_read, (off_t)(self->file_offset + n_read));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        n_read += (size_t)n;
+    }
+    /* The frame's head has said how long it is, so it is filled, and the stream then reset. */
+    memset(at + n_read, 0, size - n_read);
+    fifo_grow(&session->out.kept, size);
+    self->file_offset += size;
+    self->file_left -= size;
+    return n_read == size;
+}
+
+static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t size,
+                        nghttp2_data_source *source, void *user_data)
+{
+    struct http2_exchange *self = source->ptr;
+    struct http2_session *session = http2_session_of(user_data);
+    (void)ng;
+    assert(frame->data.padlen == 0);
+    http2_session_put(session, (struct span){ (const char *)head, HTTP2_FRAME_HEAD });
+    bool is_whole = true;
+    if (size > 0 && fifo_size(&self->out) > 0) {
+        http2_session_put(session, span_first(fifo_span(&self->out), size));
+        fifo_consume(&self->out, spares_of(self), size);
+    } else if (size > 0) {
+        is_whole = put_file(self, size);
+    }
+    self->n_left += size;
+    if (!is_whole) {
+        self->is_broken = true;
+        self->break_code = NGHTTP2_INTERNAL_ERROR;
+        self->file_left = 0;
+    }
+    if (self->file_left == 0)
+        close_file(self);
+    if (http2_exchange_unsent(self) > 0)
+        return 0;
+    self->sent_at = now_of(self);
+    if (self->is_broken)
+        submit_reset(self, self->break_code);
+    else if (!self->is_finished && self->was_unsent)
+        http2_exchange_defer(self);
+    return 0;
+}
+
+void http2_set_out_callbacks(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+}
+
+/* The answer is complete, and the client may still send: nothing of it is wanted. */
+void http2_exchange_on_end_sent(struct http2_exchange *self)
+{
+    self->is_complete = true;
+    if (!self->is_request_done)
+        submit_reset(self, NGHTTP2_NO_ERROR);
+}
+
+/* --- heads --- */
+
+static struct http2_out *out_begin(struct http2_exchange *self)
+{
+    struct http2_out *out = &self->connection->server->http2.out;
+    out->n = 0;
+    out->is_refused = false;
+    return out;
+}
+
+/* What is borrowed does not last until the end of the turn, so nghttp2 is to copy it. */
+static void out_keep(struct http2_out *out)
+{
+    for (unsigned i = 0; i < out->n; i++)
+        out->nv[i].flags &= NGHTTP2_NV_FLAG_NO_INDEX;
+}
+
+static void submit_head(struct http2_exchange *self, struct http2_out *out, bool has_body)
+{
+    nghttp2_data_provider body = { .source.ptr = self, .read_callback = on_read };
+    out_keep(out);
+    self->is_submitted = true;
+    if (nghttp2_submit_response(ng_of(self), self->stream_id, out->nv, out->n,
+                                has_body ? &body : NULL))
+        submit_reset(self, NGHTTP2_INTERNAL_ERROR);
+    wake(self);
+}
+
+/* A field that is not legal, from whatever source, must not get out. */
+static void submit_failure(struct http2_exchange *self)
+{
+    static const struct http_message failed = { .status = 500 };
+    struct http2_out *out = out_begin(self);
+    bool is_put = http2_put_status(out, 500, &failed);
+    assert(is_put);
+    (void)is_put;
+    self->sends_nothing = true;
+    submit_head(self, out, false);
+}
+
+static void put_date(struct http2_exchange *self, struct http2_out *out)
+{
+    if (!self->has_date)
+        http2_put(out, SPAN("date"), http_server_date(self->connection->server));
+}
+
+/* Its end is not known yet: trailers would go with it. The lines wait in the order they came. */
+static bool keep_head(struct http2_exchange *self, const struct http_message *response)
+{
+    struct outlet room = { .kept = self->out };
+    struct http1_out text = head_begin(&room, spares_of(self), response);
+    head_put_fields(&text, response);
+    fifo_grow(&room.kept, text.size);
+    self->out = room.kept;
+    self->waits_for_end = true;
+    return !text.is_full;
+}
+
+static void send_kept_head(struct http2_exchange *self)
+{
+    struct http_message response = { .lines = fifo_span(&self->out) };
+    struct http2_out *out = out_begin(self);
+    if (http2_put_status(out, self->status, &response)) {
+        put_date(self, out);
+        submit_head(self, out, false);
+    } else {
+        submit_failure(self);
+    }
+    self->waits_for_end = false;
+    fifo_clear(&self->out, spares_of(self));
+}
+
+static void respond(struct http_exchange *exchange, const struct http_message *response)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    struct http2_connection *connection = self->connection;
+    unsigned status = response->status;
+    assert(!self->is_responded && !self->is_finished && status >= 200);
+    self->is_responded = true;
+    self->status = status;
+    self->has_date = response->has_date;
+    self->sent_at = now_of(self);
+    self->sends_nothing = self->is_head_request || status == 204 || status == 304;
+    self->has_length = response->body == HTTP_SEND_LENGTH;
+    self->content_length = self->has_length ? response->content_length : 0;
+
+    if (response->body == HTTP_SEND_NONE && !self->is_head_request) {
+        self->sends_nothing = true;
+        if (!keep_head(self, response))
+            submit_failure(self);
+        return;
+    }
+    struct http2_out *out = out_begin(self);
+    if (!http2_put_status(out, status, response)) {
+        submit_failure(self);
+        return;
+    }
+    if (self->has_length && status != 204 && status != 304)
+        http2_put_length(out, self->content_length);
+    put_date(self, out);
+    bool has_body = !self->sends_nothing && (!self->has_length || self->content_length > 0);
+    submit_head(self, out, has_body);
+    http2_session_arm(&connection->session,
+                      self->sent_at + connection->server->settings.stall_timeout);
+}
+
+static void accept_upgrade(struct http_exchange *exchange, const struct http_message *response)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    assert(!self->is_responded && !self->is_finished);
+    self->is_responded = self->is_tunnel = true;
+    self->status = 200;
+    self->sent_at = self->received_at = self->paused_at = now_of(self);
+    struct http2_out *out = out_begin(self);
+    if (!http2_put_status(out, 200, response)) {
+        submit_failure(self);
+        return;
+    }
+    submit_head(self, out, true);
+    http2_exchange_defer(self);
+}
+
+static void interim(struct http_exchange *exchange, unsigned status, struct span lines)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    struct http_message message = { .lines = lines };
+    assert(status >= 100 && status < 200 && status != 101);
+    if (self->is_responded || self->is_finished)
+        return;
+    if (status == 100 && self->needs_continue) {
+        self->needs_continue = false;
+        self->body_since = self->received_at = self->paused_at = now_of(self);
+    }
+    struct http2_out *out = out_begin(self);
+    if (!http2_put_status(out, status, &message))
+        return;
+    out_keep(out);
+    if (nghttp2_submit_headers(ng_of(self), NGHTTP2_FLAG_NONE, self->stream_id, NULL, out->nv,
+                               out->n, NULL) < 0)
+        submit_reset(self, NGHTTP2_INTERNAL_ERROR);
+    wake(self);
+}
+
+/* --- bodies --- */
+
+static void send_bytes(struct http_exchange *exchange, struct span bytes)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished);
+    if (bytes.size == 0 || self->sends_nothing)
+        return;
+    if (self->has_length) {
+        uint64_t left = self->content_length - self->sent;
+        assert(bytes.size <= left);
+        bytes = span_first(bytes, left < bytes.size ? (size_t)left : bytes.size);
+    }
+    if (http2_exchange_unsent(self) == 0) {
+        self->sent_at = now_of(self); /* from here on it is the client who keeps it waiting */
+        self->n_left_at = self->n_left;
+    }
+    self->sent += bytes.size;
+    self->was_unsent = true;
+    fifo_append(&self->out, spares_of(self), bytes);
+    resume_data(self);
+}
+
+static void send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished);
+    if (size == 0 || self->sends_nothing) {
+        close(fd);
+        return;
+    }
+    assert(self->has_length && size == self->content_length - self->sent && !self->has_file);
+    self->sent += size;
+    self->was_unsent = self->has_file = true;
+    self->file_fd = fd;
+    self->file_offset = offset;
+    self->file_left = size;
+    resume_data(self);
+}
+
+static void put_trailers(struct http_exchange *exchange, struct span lines)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished && !self->has_trailers);
+    if (self->waits_for_end) {
+        fifo_append(&self->out, spares_of(self), lines);
+        return;
+    }
+    if (self->sends_nothing || lines.size == 0 || (self->has_length && self->content_length == 0))
+        return;
+    self->has_trailers = true;
+    fifo_append(&self->trailers, spares_of(self), lines);
+}
+
+static void reset(struct http_exchange *exchange, uint32_t code)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    assert(!self->is_finished);
+    self->is_finished = true;
+    exchange->ops = NULL;
+    bool has_more = self->is_submitted && http2_exchange_unsent(self) > 0;
+    self->is_broken = true;
+    self->break_code = code;
+    if (!has_more)
+        submit_reset(self, code);
+    else
+        resume_data(self);
+}
+
+static void finish(struct http_exchange *exchange)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    assert(self->is_responded && !self->is_finished);
+    if (self->has_length && !self->sends_nothing && self->sent < self->content_length) {
+        reset(exchange, NGHTTP2_INTERNAL_ERROR);
+        return;
+    }
+    self->is_finished = true;
+    exchange->ops = NULL;
+    if (fifo_size(&self->in) > 0) { /* nobody takes it any more */
+        http2_session_consume(&self->connection->session, self->stream_id, fifo_size(&self->in));
+        fifo_clear(&self->in, spares_of(self));
+    }
+    if (self->waits_for_end)
+        send_kept_head(self);
+    resume_data(self);
+}
+
+/* --- the request's body --- */
+
+static void pause_body(struct http_exchange *exchange)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    if (self->is_paused)
+        return;
+    self->is_paused = true;
+    self->paused_at = now_of(self);
+}
+
+static void resume_body(struct http_exchange *exchange)
+{
+    struct http2_exchange *self = http2_exchange_of(exchange);
+    if (!self->is_paused)
+        return;
+    nsec now = now_of(self);
+    self->is_paused = false;
+    self->body_since += now - self->paused_at; /* our time, not the client's */
+    self->received_at = now;
+    http2_exchange_defer(self);
+}
+
+static void take_expectation(struct http_exchange *exchange)
+{
+    http2_exchange_of(exchange)->relays_continue = true;
+}
+
+static const struct http2_exchange *const_of(const struct http_exchange *public)
+{
+    _Static_assert(offsetof(struct http2_exchange, public) == 0, "one is the start of the other");
+    return (const struct http2_exchange *)(const void *)public;
+}
+
+static uint64_t received(const struct http_exchange *exchange)
+{
+    return const_of(exchange)->received;
+}
+
+static uint64_t sent(const struct http_exchange *exchange)
+{
+    return const_of(exchange)->sent;
+}
+
+static size_t unsent(const struct http_exchange *exchange)
+{
+    return http2_exchange_unsent(const_of(exchange));
+}
+
+const struct http_wire http2_wire = {
+    .pause = pause_body,
+    .resume = resume_body,
+    .take_expectation = take_expectation,
+    .interim = interim,
+    .respond = respond,
+    .accept_upgrade = accept_upgrade,
+    .send = send_bytes,
+    .send_file = send_file,
+    .put_trailers = put_trailers,
+    .received = received,
+    .sent = sent,
+    .unsent = unsent,
+    .finish = finish,
+    .reset = reset,
+};
