@@ -23,6 +23,17 @@ struct clock {
     unix_msec (*wall)(struct clock *clock);
 };
 
+static inline nsec earlier(nsec a, nsec b)
+{
+    return a < b ? a : b;
+}
+
+/* NSEC_NEVER stays that. */
+static inline nsec after(nsec at, nsec duration)
+{
+    return at > NSEC_NEVER - duration ? NSEC_NEVER : at + duration;
+}
+
 static inline nsec clock_now(struct clock *clock)
 {
     return clock->now(clock);

@@ -3,7 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Percent-encoding (RFC 3986 section 2.1), one escape at a time. Private to codec.
+ * Percent-encoding (RFC 3986 section 2.1), one escape at a time.
  */
 
 #include "base/span.h"

@@ -6,7 +6,7 @@
  * How the codecs look at many bytes at once: sixteen in a vector, with zeros behind the last ones.
  * Each scan returns the first byte that does not belong, or `end`.
  *
- * Private to codec. The vectors are the compilers' own type and need no instruction set beyond
+ * The vectors are the compilers' own type and need no instruction set beyond
  * what the target has anyway (SSE2, NEON).
  */
 

@@ -138,28 +138,6 @@ static void put_byte(struct line *line, char byte)
         put(line, (struct span){ escape, size });
 }
 
-/* Sixteen bytes, of which only `size` are there, without reading others. */
-static inline bytes16 load_some(const char *at, size_t size)
-{
-    uint64_t words[2] = { 0 };
-    if (size >= 8) {
-        memcpy(&words[0], at, 8);
-        memcpy(&words[1], at + size - 8, 8);
-        words[1] = size == 8 ? 0 : words[1] >> (16 - size) * 8;
-    } else if (size >= 4) {
-        uint32_t first, last;
-        memcpy(&first, at, 4);
-        memcpy(&last, at + size - 4, 4);
-        words[0] = first | (uint64_t)last << (size - 4) * 8;
-    } else if (size > 0) {
-        words[0] = (uint64_t)(uint8_t)at[0] | (uint64_t)(uint8_t)at[size / 2] << size / 2 * 8 |
-                   (uint64_t)(uint8_t)at[size - 1] << (size - 1) * 8;
-    }
-    bytes16 bytes;
-    memcpy(&bytes, words, sizeof(bytes));
-    return bytes;
-}
-
 /* Bits of the bytes that may not stand as they are. */
 static inline unsigned special(bytes16 bytes)
 {
@@ -174,7 +152,7 @@ static void put_special(struct line *line, struct span text)
     const char *at = text.data, *end = text.data + text.size;
     while (at < end && !line->is_cut) {
         size_t size = end - at < 16 ? (size_t)(end - at) : 16;
-        bytes16 bytes = size == 16 ? bytes16_load(at) : load_some(at, size);
+        bytes16 bytes = bytes16_load_upto(at, end);
         unsigned others = special(bytes) & ((1u << size) - 1);
         size_t n_plain = others ? (size_t)__builtin_ctz(others) : size;
         if (n_plain > (size_t)(line->limit - line->at)) {
@@ -205,7 +183,7 @@ static void put_escaped(struct line *line, struct span text)
         others = special(bytes);
     }
     if (at < end && !others) {
-        bytes16 bytes = load_some(at, (size_t)(end - at));
+        bytes16 bytes = bytes16_load_few(at, (size_t)(end - at));
         memcpy(out, &bytes, sizeof(bytes));
         others = special(bytes) & ((1u << (end - at)) - 1);
         out += end - at;
@@ -295,38 +273,16 @@ static void put_time(struct line *line, struct access_format *format, unix_msec 
     *line->at++ = 'Z';
 }
 
-static void put_ipv4(struct line *line, const uint8_t bytes[4])
-{
-    for (unsigned i = 0; i < 4; i++) {
-        if (i)
-            *line->at++ = '.';
-        put_uint(line, bytes[i]);
-    }
-}
-
-static void put_ipv6(struct line *line, const struct sockaddr_in6 *v6)
-{
-    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-        put_ipv4(line, &v6->sin6_addr.s6_addr[12]);
-        return;
-    }
-    char text[INET6_ADDRSTRLEN];
-    if (inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text)))
-        put(line, span_of(text));
-}
-
 /* Without the port; clients of a unix socket have no address. */
 static void put_peer(struct line *line, const struct address *peer)
 {
     if (!peer)
         return;
     put(line, SPAN(",\"client\":\""));
-    if (peer->any.sa_family == AF_INET)
-        put_ipv4(line, (const uint8_t *)&((const struct sockaddr_in *)&peer->storage)->sin_addr);
-    else if (peer->any.sa_family == AF_INET6)
-        put_ipv6(line, (const struct sockaddr_in6 *)&peer->storage);
-    else
+    if (peer->any.sa_family == AF_UNIX)
         put(line, SPAN("unix"));
+    else
+        line->at = address_put_host(line->at, peer);
     *line->at++ = '"';
 }
 
@@ -338,7 +294,7 @@ static void put_upstream(struct line *line, const struct access_entry *entry)
     put(line, SPAN(",\"upstream\":\""));
     if (upstream->any.sa_family == AF_INET) {
         const struct sockaddr_in *v4 = (const struct sockaddr_in *)&upstream->storage;
-        put_ipv4(line, (const uint8_t *)&v4->sin_addr);
+        line->at = address_put_host(line->at, upstream);
         *line->at++ = ':';
         put_uint(line, ntohs(v4->sin_port));
     } else {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "codec/escape.h"
 
 /* Of a longer name nobody says what it is, so it counts as a secret's. */
 #define NAME_MAX_SIZE 96u
@@ -70,25 +71,13 @@ static inline void name_add(struct name *name, char byte)
     name->bytes[name->size++] = (char)(byte | is_capital << 5);
 }
 
-static int digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    char lower = (char)(byte | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* The byte at `*at`, which moves over it, whether it stands there as it is or escaped. */
 static inline char take_byte(struct span query, size_t *at)
 {
-    char byte = query.data[(*at)++];
-    if (byte != '%' || query.size - *at < 2)
-        return byte;
-    int high = digit(query.data[*at]), low = digit(query.data[*at + 1]);
-    if (high < 0 || low < 0)
-        return byte;
-    *at += 2;
-    return (char)(high << 4 | low);
+    int escaped = escape_read(query, *at);
+    char byte = escaped < 0 ? query.data[*at] : (char)escaped;
+    *at += escaped < 0 ? 1 : 3;
+    return byte;
 }
 
 static void name_read(struct span text, struct name *ret_name)

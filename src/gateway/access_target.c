@@ -118,11 +118,6 @@ static void target_connect(struct access_target *target)
     target->fd = fd;
 }
 
-static void access_target_closep(struct access_target **target)
-{
-    access_target_close(*target);
-}
-
 int access_target_open(const struct gateway_access *settings, struct access_target **ret_target,
                        struct problem *problem)
 {

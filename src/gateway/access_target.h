@@ -33,6 +33,7 @@ enum access_target_answer {
 int access_target_open(const struct gateway_access *settings, struct access_target **ret_target,
                        struct problem *problem) MUST_CHECK;
 struct access_target *access_target_close(struct access_target *target);
+DEFINE_CLEANUP(struct access_target *, access_target_close);
 
 enum access_written {
     ACCESS_WRITTEN,

@@ -452,11 +452,6 @@ static unsigned count_cores(void)
 /* What was not written by then is lost, and that is told. */
 #define ACCESS_GRACE (2 * NSEC_PER_SEC)
 
-static void access_target_closep(struct access_target **target)
-{
-    access_target_close(*target);
-}
-
 static int open_access(struct gateway *gateway, const struct gateway_access *settings,
                        struct access_target **ret_target, struct problem *problem)
 {

@@ -20,22 +20,20 @@
 
 static void end_whole(struct request *request)
 {
-    static const struct http_exchange_ops ops_none = { 0 };
     count_request(request, request->is_error);
     struct http_exchange *exchange = request->exchange;
     request_log(request, request->status, http_sent(exchange));
-    exchange->ops = &ops_none;
+    exchange->ops = NULL;
     http_finish(exchange);
     request_over(request);
 }
 
 static void end_broken(struct request *request)
 {
-    static const struct http_exchange_ops ops_none = { 0 };
     count_request(request, true);
     struct http_exchange *exchange = request->exchange;
     request_log(request, request->status, http_sent(exchange));
-    exchange->ops = &ops_none;
+    exchange->ops = NULL;
     http_break(exchange);
     request_over(request);
 }

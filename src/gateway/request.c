@@ -15,8 +15,6 @@
 #include "gateway/static.h"
 #include "gateway/tunnel.h"
 
-static const struct http_exchange_ops ops_none = { 0 };
-
 /* --- the pool --- */
 
 static struct request *request_take(struct worker *worker)
@@ -312,7 +310,7 @@ void request_reply(struct request *request, unsigned status, const struct http_o
 {
     struct http_exchange *exchange = request->exchange;
     request_log(request, status, body.size);
-    exchange->ops = &ops_none;
+    exchange->ops = NULL;
     http_reply(exchange, status, fields, n_fields, body);
     request_over(request);
 }
@@ -335,7 +333,7 @@ void request_answer_file(struct request *request, struct answer *answer, int fd,
         .content_length = size,
     };
     request_log(request, answer->status, size);
-    exchange->ops = &ops_none;
+    exchange->ops = NULL;
     http_respond(exchange, &message);
     http_send_file(exchange, fd, 0, size);
     http_finish(exchange);
@@ -537,7 +535,7 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
     request_reset(request, exchange);
     request->is_internal = listener->is_internal;
     exchange->owner = request;
-    exchange->ops = &ops_none;
+    exchange->ops = NULL;
     request->epoch = worker_hold_epoch(listener->worker);
     if (!request->epoch) {
         answer_problem(request, 503, "the gateway is starting and knows no services yet");

@@ -22,12 +22,6 @@
 #include "http/relay.h"
 
 #define SLOW_RECEIVE_SIZE 16384u
-#define READS_PER_RUN 4u /* then it is the others' turn */
-
-static nsec earlier(nsec a, nsec b)
-{
-    return a < b ? a : b;
-}
 
 /* Whether it is us who keep the body waiting. */
 static bool body_is_held(const struct exchange *exchange)

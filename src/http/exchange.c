@@ -16,7 +16,6 @@
 #include "http/relay.h"
 #include "http/wire.h"
 
-#define SEND_NOW 16384u      /* from here on sending by reference is cheaper than copying */
 #define READ_FILE_MAX 16384u /* up to here a copy of the file is cheaper than a second send */
 
 static struct spares *spares_of(struct exchange *self)
@@ -241,7 +240,7 @@ static void exchange_put(struct exchange *self, struct span bytes)
         outlet_put(out, spares_of(self), (struct span){ head.data, head.size });
     }
     struct span tail = is_chunked ? SPAN("\r\n") : SPAN_NULL;
-    if (out->is_blocked || outlet_unsent(out) + bytes.size < SEND_NOW) {
+    if (out->is_blocked || outlet_unsent(out) + bytes.size < OUTLET_LARGE) {
         outlet_put(out, spares_of(self), bytes);
         outlet_put(out, spares_of(self), tail);
         task_defer(&self->connection->task, loop_of(self));

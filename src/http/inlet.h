@@ -25,6 +25,7 @@
 
 #define INLET_HOT_SIZE 262144u /* of the buffer; memory that is never written to costs none */
 #define INLET_RECEIVE_SIZE 65536u
+#define READS_PER_RUN 4u /* of one connection; then it is the others' turn */
 
 struct inlet {
     struct fifo kept;

@@ -14,23 +14,11 @@
 
 #include "base/mem.h"
 
-#define READS_PER_RUN 4u
-#define SEND_NOW 16384u
 #define MAX_INTERIM 16u
 /* Holds most answers whole; of longer ones the rest is asked for when it is clear who takes it. */
 #define FIRST_RECEIVE 32768u
 
 static void stream_run(struct http_stream *stream);
-
-static nsec earlier(nsec a, nsec b)
-{
-    return a < b ? a : b;
-}
-
-static nsec after(nsec at, nsec duration)
-{
-    return at > NSEC_NEVER - duration ? NSEC_NEVER : at + duration;
-}
 
 static nsec stream_deadline(const struct http_stream *stream)
 {
@@ -189,7 +177,7 @@ void http_stream_put(struct http_stream *stream, struct span bytes)
     stream->is_request_done =
         !is_chunked && !stream->is_tunnel && stream->sent == stream->content_length;
 
-    bool is_small = outlet_unsent(&stream->out) + bytes.size < SEND_NOW;
+    bool is_small = outlet_unsent(&stream->out) + bytes.size < OUTLET_LARGE;
     bool waits = stream->state == STREAM_CONNECTING || stream->out.is_blocked;
     if (waits || (is_small && !stream->is_request_done)) {
         outlet_put(&stream->out, spares, bytes);

@@ -11,6 +11,7 @@
  * Threads: any.
  */
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -42,6 +43,9 @@ enum socket_answer {
 /* Answers: SOCKET_BAD_ADDRESS. */
 int address_parse(struct span text, struct address *ret_address) MUST_CHECK;
 void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);
+/* Writes an IP address without its port, one mapped from IPv4 as such, and nothing for a unix socket.
+ * Returns the end; there is no NUL. */
+char *address_put_host(char at[INET6_ADDRSTRLEN], const struct address *address);
 bool address_equals(const struct address *a, const struct address *b);
 
 /* 127.0.0.0/8, ::1 and unix sockets. */

@@ -602,11 +602,6 @@ static void on_end_sent(struct http2_session *session, int32_t stream_id)
 
 /* --- time --- */
 
-static nsec earlier(nsec a, nsec b)
-{
-    return a < b ? a : b;
-}
-
 static nsec body_deadline(const struct http2_exchange *exchange,
                           const struct http_settings *settings)
 {
