@@ -363,6 +363,10 @@ size_t access_entry_format(struct access_format *format, const struct access_red
                                   : SPAN("\",\"listener\":\"edge\""));
     put_peer(&line, entry->peer);
     put_request(&line, redaction, entry);
+    if (entry->has_grpc_status) {
+        put(&line, SPAN(",\"grpc_status\":"));
+        put_uint(&line, entry->grpc_status);
+    }
     put_string(&line, STRING_SERVICE, entry->service);
     put_string(&line, STRING_CONTRACT, entry->contract);
     put_string(&line, STRING_BUILD, entry->build);

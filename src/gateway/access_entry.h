@@ -37,6 +37,8 @@ struct access_entry {
     bool has_head;           /* what came could be parsed, so the version is known */
     unsigned minor_version;
     unsigned status; /* 0: nothing was answered */
+    bool has_grpc_status;
+    unsigned grpc_status;
     uint64_t bytes_in, bytes_out;
 
     const struct address *upstream; /* the last that was asked; NULL: none */

@@ -4,10 +4,12 @@
 
 #include "base/buf.h"
 #include "codec/json.h"
+#include "gateway/grpc.h"
 
 /* Opens a problem whose detail is already text; the caller adds members and calls finish(). */
 struct problem_answer {
     struct answer answer;
+    struct span detail;
     struct buf body;
     struct json_out json;
 };
@@ -15,6 +17,7 @@ struct problem_answer {
 static void begin(struct problem_answer *problem, unsigned status, struct span detail)
 {
     problem->answer = (struct answer){ .status = status };
+    problem->detail = detail;
     problem->body = (struct buf){ 0 };
     problem->json = (struct json_out){ .buf = &problem->body };
     json_problem_open(&problem->json, status, detail);
@@ -31,7 +34,10 @@ static void member(struct problem_answer *problem, struct span key, struct span 
 static void finish(struct problem_answer *problem, struct request *request)
 {
     json_close(&problem->json, '}');
-    request_answer(request, &problem->answer, buf_span(&problem->body));
+    if (unlikely(request->grpc.kind != GRPC_NONE))
+        grpc_answer_problem(request, problem->answer.status, problem->detail);
+    else
+        request_answer(request, &problem->answer, buf_span(&problem->body));
     buf_fini(&problem->body);
 }
 

@@ -9,6 +9,7 @@
 
 
 #include "base/hash.h"
+#include "codec/grpc.h"
 #include "gateway/cookie.h"
 
 #define REQUEST_ID_MAX 128u
@@ -323,8 +324,13 @@ static void put_baggage(const struct forward_context *context, struct http1_out 
 
 static void put_deadline(const struct forward_context *context, struct http1_out *out)
 {
-    if (context->deadline_ms)
-        http1_put_field_uint(out, SPAN("Sarsen-Deadline"), context->deadline_ms);
+    if (likely(!context->deadline_ms))
+        return;
+    http1_put_field_uint(out, SPAN("Sarsen-Deadline"), context->deadline_ms);
+    if (context->is_grpc) {
+        char memory[GRPC_TIMEOUT_MAX];
+        put_line(out, SPAN("grpc-timeout: "), grpc_timeout_format(context->grpc_timeout, memory));
+    }
 }
 
 /* RFC 9110 section 7.6.2; whoever may send no further has been answered before. */
@@ -347,6 +353,9 @@ void forward_fields(const struct forward_context *context, struct http1_out *out
         dropped |= NAME(HTTP_MAX_FORWARDS);
     if (unlikely(context->rules != NULL))
         dropped |= context->rules->known;
+    if (unlikely(context->is_grpc))
+        dropped |=
+            NAME(HTTP_GRPC_TIMEOUT) | (context->content_type.size ? NAME(HTTP_CONTENT_TYPE) : 0);
     /* Host first (RFC 9112 section 3.2): as it came, where that is how it came. */
     if (unlikely(context->host.size)) {
         put_line(out, SPAN("Host: "), context->host);
@@ -359,8 +368,10 @@ void forward_fields(const struct forward_context *context, struct http1_out *out
     pass_request_fields(context, first, dropped, &run, out);
     if (unlikely(head->expects_continue))
         http1_put(out, SPAN("Expect: 100-continue\r\n"));
-    if (unlikely(head->accepts_trailers && head->minor_version))
+    if (unlikely((head->accepts_trailers && head->minor_version) || context->is_grpc))
         http1_put(out, SPAN("TE: trailers\r\nConnection: te\r\n"));
+    if (unlikely(context->content_type.size != 0))
+        put_line(out, SPAN("Content-Type: "), context->content_type);
     put_forwarded(context, out);
     put_baggage(context, out);
     if (unlikely(context->rules != NULL))
@@ -418,6 +429,10 @@ void forward_response(const struct http_head *head, const struct forward_answer 
         dropped |= ours->rules->known;
     if (ours->bom.size)
         put_answerer(ours, out);
+    if (unlikely(ours->content_type.size != 0)) {
+        dropped |= NAME(HTTP_CONTENT_TYPE);
+        put_line(out, SPAN("Content-Type: "), ours->content_type);
+    }
     if (ours->set_cookie.size)
         put_line(out, SPAN("Set-Cookie: "), ours->set_cookie);
     for (unsigned i = 0; i < head->n_fields; i++) {

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/span.h"
 #include "codec/baggage.h"
@@ -47,6 +48,9 @@ struct forward_context {
     const struct field_rules *rules; /* what the route changes; NULL: nothing */
     struct random *random;           /* for a trace that starts here */
     uint64_t deadline_ms;            /* left for the answer; 0 = the caller named none */
+    nsec grpc_timeout;               /* the same for gRPC */
+    bool is_grpc;                    /* trailers are wanted, and grpc-timeout is ours to write */
+    struct span content_type;        /* in place of what came; empty: as it came */
     struct forward_ids *ret_ids;     /* NULL: nobody asks */
 };
 
@@ -62,6 +66,7 @@ bool forward_counts_hops(const struct http_head *head);
 struct forward_answer {
     struct span bom, contract, build;
     struct span set_cookie;          /* empty: none */
+    struct span content_type;        /* in place of what came; empty: as it came */
     const struct field_rules *rules; /* what the route changes; NULL: nothing */
 };
 

@@ -5,6 +5,7 @@
 #include "gateway/answers.h"
 #include "gateway/count.h"
 #include "gateway/forward_headers.h"
+#include "gateway/grpc.h"
 #include "gateway/request_log.h"
 #include "gateway/service_answer.h"
 #include "gateway/tunnel.h"
@@ -15,6 +16,9 @@
  * slowly then holds no connection of a service, and head and body of most requests leave in one
  * piece. */
 #define HOLD_MAX 16384u
+
+/* Base64 that is decoded at once. */
+#define DECODE_STEP 4096u
 
 /* --- the end, in its three forms --- */
 
@@ -36,6 +40,15 @@ static void end_broken(struct request *request)
     exchange->ops = NULL;
     http_break(exchange);
     request_over(request);
+}
+
+/* The client has some of the answer and will not get the rest: in gRPC it can be told. */
+static void end_short(struct request *request, enum grpc_status status, const char *text)
+{
+    if (unlikely(request->grpc.kind != GRPC_NONE) && grpc_put_end(request, status, text))
+        end_whole(request);
+    else
+        end_broken(request);
 }
 
 void proxy_end(struct request *request, bool is_whole)
@@ -93,7 +106,7 @@ static void keep_body(struct request *request, struct span bytes)
         return;
     /* On a connection that stood before, nothing can go wrong that a request which must not be
      * repeated would be sent again for. */
-    bool is_sent_once = request->is_calling && request->call.is_reused &&
+    bool is_sent_once = request->is_calling && request->call.is_reused && !request->call.wire &&
                         !http_is_idempotent(request->exchange->head->method);
     if (!is_sent_once && buf_append(&request->body, bytes) == 0)
         return;
@@ -116,10 +129,8 @@ static void on_held_body(struct request *request, struct span bytes)
         keep_body(request, bytes);
 }
 
-static void on_request_body(struct http_exchange *exchange, struct span bytes)
+static void take_body(struct request *request, struct span bytes)
 {
-    struct request *request = exchange->owner;
-    request_enter(request);
     if (request->is_holding) {
         on_held_body(request, bytes);
     } else {
@@ -127,6 +138,46 @@ static void on_request_body(struct http_exchange *exchange, struct span bytes)
         if (request->is_calling)
             send_body(request, bytes);
     }
+}
+
+static void refuse_body(struct request *request)
+{
+    if (request->is_calling)
+        http_call_cancel(&request->call);
+    request->is_calling = false;
+    if (request->is_answering) {
+        end_broken(request);
+        return;
+    }
+    count_request(request, false);
+    answer_problem(request, 400, "the body is no base64");
+}
+
+static void take_text(struct request *request, struct span text)
+{
+    char memory[DECODE_STEP];
+    struct span bytes;
+    while (text.size && !request->is_over) {
+        if (!grpc_decode(request, &text, memory, sizeof(memory), &bytes))
+            refuse_body(request);
+        else if (bytes.size)
+            take_body(request, bytes);
+    }
+}
+
+static inline bool is_body_text(const struct request *request)
+{
+    return request->grpc.is_translated && request->grpc.kind == GRPC_WEB_TEXT;
+}
+
+static void on_request_body(struct http_exchange *exchange, struct span bytes)
+{
+    struct request *request = exchange->owner;
+    request_enter(request);
+    if (unlikely(is_body_text(request)))
+        take_text(request, bytes);
+    else
+        take_body(request, bytes);
     request_leave(request);
 }
 
@@ -135,7 +186,9 @@ static void on_request_body_end(struct http_exchange *exchange)
     struct request *request = exchange->owner;
     request_enter(request);
     request->has_body_ended = true;
-    if (request->is_calling && request->has_body)
+    if (unlikely(is_body_text(request)) && !base64_is_whole(&request->grpc.text))
+        refuse_body(request);
+    else if (request->is_calling && request->has_body)
         http_call_finish(&request->call);
     request_leave(request);
 }
@@ -190,7 +243,8 @@ static void put_fields(struct request *request, const struct forward_context *co
 {
     char host[ADDRESS_TEXT_MAX];
     const struct route_action *route = request->route;
-    bool is_alike = !route || route->host_kind != ROUTE_HOST_UPSTREAM;
+    bool is_alike =
+        (!route || route->host_kind != ROUTE_HOST_UPSTREAM) && !request->grpc.is_translated;
     struct memo *memo = is_alike ? request->memo : NULL;
     if (memo && memo->lines_size && memo->route == route) {
         http1_put(out, (struct span){ memo->lines, memo->lines_size });
@@ -206,7 +260,10 @@ static void put_fields(struct request *request, const struct forward_context *co
         ours.customer = identity->customer;
         ours.lane = identity->lane;
     }
+    char type[GRPC_TYPE_MAX];
     struct forward_context whole = *context;
+    if (unlikely(request->grpc.is_translated))
+        whole.content_type = grpc_request_type(request, type);
     whole.ours = &ours;
     whole.host = route ? host_of(request, host) : SPAN_NULL;
     whole.rules = route ? &route->request : NULL;
@@ -231,8 +288,11 @@ static void call_endpoint(struct request *request)
         .is_secure = request->epoch->view->limits.is_cookie_secure,
         .random = &worker->traces,
         .deadline_ms = milliseconds_left(request),
+        .is_grpc = request->grpc.kind != GRPC_NONE,
         .ret_ids = worker->redaction ? &request->ids : NULL,
     };
+    if (unlikely(context.is_grpc) && context.deadline_ms)
+        context.grpc_timeout = request->deadline - loop_now(worker->loop);
     struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
     put_fields(request, &context, &out);
     forward_trace(&context, &out);
@@ -241,9 +301,9 @@ static void call_endpoint(struct request *request)
         .target = request->target,
         .is_checked = true,
         .expects_continue = head->expects_continue,
-        .wants_trailers = head->accepts_trailers && head->minor_version,
+        .wants_trailers = (head->accepts_trailers && head->minor_version) || context.is_grpc,
         .lines = { out.data, out.size },
-        .body = body_kind(head),
+        .body = unlikely(is_body_text(request)) ? HTTP_SEND_UNKNOWN : body_kind(head),
         .content_length = head->content_length,
     };
     if (unlikely(request->tunnel != NULL))
@@ -298,6 +358,8 @@ static void respond(struct request *request, const struct http_head *head)
         message.body = HTTP_SEND_LENGTH;
         message.content_length = length;
     }
+    if (unlikely(request->grpc.is_translated) && message.body == HTTP_SEND_LENGTH)
+        message.body = HTTP_SEND_UNKNOWN; /* a frame of trailers follows */
     http_respond(request->exchange, &message);
 }
 
@@ -315,9 +377,20 @@ static void on_interim(struct http_call *call, const struct http_head *head)
     request_leave(request);
 }
 
+/* What answered knows nothing of gRPC, or does not want to. */
+static void answer_without_status(struct request *request, enum grpc_status status)
+{
+    request->is_calling = request->is_answering = false;
+    http_call_cancel(&request->call);
+    request->fault = "no_grpc";
+    count_request(request, grpc_is_server_fault(status));
+    grpc_answer(request, status, SPAN("the service answered in HTTP, without a status of gRPC"));
+}
+
 static void on_response(struct http_call *call, const struct http_head *head)
 {
     struct request *request = container_of(call, struct request, call);
+    enum grpc_status status;
     request_enter(request);
     request->is_answering = true;
     request->is_replayable = false;
@@ -325,9 +398,37 @@ static void on_response(struct http_call *call, const struct http_head *head)
     request->status = head->status;
     request->answered_at = loop_now(request->worker->loop);
     request->fault = NULL;
-    respond(request, head);
-    http_relay(request->exchange, call);
+    if (unlikely(request->grpc.kind != GRPC_NONE) && !grpc_is_answer(request, head, &status)) {
+        answer_without_status(request, status);
+    } else {
+        respond(request, head);
+        if (likely(!request->grpc.is_translated))
+            http_relay(request->exchange, call);
+    }
     request_leave(request);
+}
+
+/* Of an answer that is translated; all others are relayed. */
+static void on_response_body(struct http_call *call, struct span bytes)
+{
+    struct request *request = container_of(call, struct request, call);
+    request_enter(request);
+    grpc_frames_feed(&request->grpc.frames, bytes);
+    grpc_send(request, bytes);
+    if (request->is_calling && http_unsent(request->exchange) > HTTP_SEND_MARK) {
+        request->grpc.is_answer_paused = true;
+        http_call_pause(call);
+    }
+    request_leave(request);
+}
+
+static void on_client_drained(struct http_exchange *exchange)
+{
+    struct request *request = exchange->owner;
+    if (!request->grpc.is_answer_paused || !request->is_calling)
+        return;
+    request->grpc.is_answer_paused = false;
+    http_call_resume(&request->call);
 }
 
 static void on_upgraded(struct http_call *call, const struct http_head *head)
@@ -355,7 +456,9 @@ static void on_response_end(struct http_call *call)
     request_enter(request);
     request->is_calling = false;
     struct span trailers = http_call_trailers(call);
-    if (unlikely(trailers.size))
+    if (unlikely(request->grpc.kind != GRPC_NONE))
+        grpc_put_trailers(request, trailers);
+    else if (unlikely(trailers.size))
         http_put_trailers(request->exchange, trailers);
     end_whole(request);
     request_leave(request);
@@ -374,7 +477,15 @@ static bool try_again(struct request *request, enum http_fault fault)
         request->refused_at[request->endpoint] = loop_now(request->worker->loop);
         return call_next(request);
     case HTTP_FAULT_BUSY: return call_next(request);
-    case HTTP_FAULT_REFUSED: return call_next(request);
+    case HTTP_FAULT_REFUSED:
+        if (call_next(request))
+            return true;
+        /* An upstream that says goodbye takes the next connection. */
+        if (request->was_refused)
+            return false;
+        request->was_refused = true;
+        call_endpoint(request);
+        return true;
     case HTTP_FAULT_STALE:
     case HTTP_FAULT_BROKEN: break;
     case HTTP_FAULT_INVALID:
@@ -435,7 +546,7 @@ static void on_fault(struct http_call *call, enum http_fault fault)
     request->is_calling = false;
     request->fault = fault_name(fault);
     if (request->is_answering) {
-        end_broken(request);
+        end_short(request, grpc_status_of_fault(request, fault), "the answer broke off");
     } else if (!try_again(request, fault)) {
         answer_fault(request, fault);
     }
@@ -453,7 +564,7 @@ static void on_total_over(struct timer *timer)
         http_call_cancel(&request->call);
     }
     if (request->is_answering) {
-        end_broken(request);
+        end_short(request, GRPC_DEADLINE_EXCEEDED, "did not answer in time");
     } else {
         count_request(request, true);
         if (request->is_holding && request->deadline > loop_now(request->worker->loop))
@@ -466,6 +577,7 @@ static void on_total_over(struct timer *timer)
 
 static const struct http_call_ops call_ops = {
     .on_response = on_response,
+    .on_body = on_response_body,
     .on_end = on_response_end,
     .on_fault = on_fault,
     .on_drained = on_call_drained,
@@ -476,6 +588,7 @@ static const struct http_call_ops call_ops = {
 static const struct http_exchange_ops exchange_ops = {
     .on_body = on_request_body,
     .on_body_end = on_request_body_end,
+    .on_drained = on_client_drained,
     .on_abort = proxy_abort,
 };
 
@@ -558,7 +671,8 @@ static void limit_time(struct request *request)
 {
     nsec limit = request->epoch->view->limits.request_timeout;
     nsec at = limit ? request->started + limit : NSEC_NEVER;
-    if (request->is_holding && request->deadline < at)
+    /* Of gRPC it is the deadline of all that is said. */
+    if ((request->is_holding || request->grpc.kind) && request->deadline < at)
         at = request->deadline;
     if (likely(at == NSEC_NEVER)) {
         timer_stop(&request->total);
@@ -589,6 +703,8 @@ static void begin(struct request *request, const struct route_path *path)
 {
     request->endpoint = 0;
     set_deadline(request);
+    if (unlikely(request->grpc.kind != GRPC_NONE) && !grpc_begin(request))
+        return;
     nsec now = request->started;
     if (request->deadline <= now) {
         count_request(request, true);
@@ -612,6 +728,8 @@ static void begin(struct request *request, const struct route_path *path)
         list_add_last(&request->worker->running, &request->link);
     request->is_holding =
         head->framing == HTTP_BODY_LENGTH && head->content_length > 0 && !head->expects_continue;
+    if (unlikely(is_body_text(request)))
+        request->is_holding = false; /* its length is not that of what is sent on */
     limit_time(request);
     if (request->is_holding)
         return;

@@ -9,6 +9,7 @@
 #include "gateway/answers.h"
 #include "gateway/app.h"
 #include "gateway/forward_headers.h"
+#include "gateway/grpc.h"
 #include "gateway/proxy.h"
 #include "gateway/request_log.h"
 #include "gateway/resolve.h"
@@ -105,7 +106,11 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->ids.trace = request->ids.request = SPAN_NULL;
     request->path = request->query = SPAN_NULL;
     request->is_body_paused = request->has_body = request->has_body_ended = false;
-    request->was_repeated = request->is_counted = false;
+    request->was_repeated = request->was_refused = request->is_counted = false;
+    request->grpc.kind = GRPC_NONE;
+    request->grpc.is_translated = false;
+    if (unlikely(exchange->head->by_name[HTTP_CONTENT_TYPE] != 0))
+        grpc_note(request);
     buf_clear(&request->body);
     buf_clear(&request->target_memory);
     buf_clear(&request->path_memory);
@@ -300,6 +305,8 @@ static void put_context(struct request *request, struct answer *answer, struct s
         answer_put(answer, SPAN("Sarsen-Build"),
                    snapshot_build_at(snapshot, request->build)->version);
     }
+    if (request->grpc.kind == GRPC_PLAIN)
+        return; /* nobody keeps a cookie there */
     struct span cookie = request_cookie(request, answer->is_page, SPAN_NULL, memory);
     if (cookie.size)
         answer_put(answer, SPAN("Set-Cookie"), cookie);

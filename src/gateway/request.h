@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "codec/grpc.h"
 #include "gateway/balancers/round_robin.h"
 #include "gateway/forward_headers.h"
 #include "gateway/identity.h"
@@ -28,6 +29,17 @@
 
 /* How much of a request body is kept, so that another instance can be asked. */
 #define REPLAY_MAX 65536u
+
+/* Of a request of gRPC. */
+struct request_grpc {
+    enum grpc_kind kind; /* GRPC_NONE: it is none, and the rest means nothing */
+    bool is_translated;  /* grpc-web, to a service that speaks HTTP/2 */
+    bool has_status;
+    bool is_answer_paused;
+    enum grpc_status status;
+    struct base64_in text;     /* the request's body */
+    struct grpc_frames frames; /* the answer's */
+};
 
 struct request {
     struct list link; /* of the worker's running ones, or of its free ones */
@@ -71,6 +83,7 @@ struct request {
     bool is_body_paused;
     bool is_replayable; /* `body` is all of the request's body so far */
     bool was_repeated;  /* sent again, after a connection broke */
+    bool was_refused;   /* all instances had, and one was asked again */
     bool is_error;      /* what answered was a 5xx */
     bool is_counted;    /* as a use, while it runs */
 
@@ -82,6 +95,7 @@ struct request {
     const char *fault_text;
     struct forward_ids ids;
 
+    struct request_grpc grpc;
     struct buf body;
 };
 

@@ -85,6 +85,8 @@ void request_log_write(struct request *request, unsigned status, uint64_t bytes_
     entry.status = status;
     entry.bytes_in = http_received(exchange);
     entry.bytes_out = span_equals(exchange->head->method, SPAN("HEAD")) ? 0 : bytes_out;
+    entry.has_grpc_status = request->grpc.kind && request->grpc.has_status;
+    entry.grpc_status = request->grpc.status;
     entry.fault = request->fault;
     entry.reason = span_of(request->fault_text);
     if (request->is_internal)

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "gateway/forward_headers.h"
+#include "gateway/grpc.h"
 
 /* What an identity service says of the customer; data NULL when it says nothing we may believe. */
 static struct span named_customer(const struct request *request, const struct http_head *head)
@@ -80,9 +81,13 @@ struct http1_out service_answer_lines(struct request *request, const struct http
 {
     struct set_cookie memory;
     struct forward_answer ours = { .rules = request->route ? &request->route->response : NULL };
+    char type[GRPC_TYPE_MAX];
+    if (unlikely(request->grpc.is_translated))
+        ours.content_type = grpc_answer_type(request, head, type);
     if (likely(request->bom != NULL)) {
         ours.bom = bom_id(request->bom);
-        ours.set_cookie = cookie_for(request, head, &memory);
+        if (likely(request->grpc.kind != GRPC_PLAIN)) /* nobody keeps a cookie there */
+            ours.set_cookie = cookie_for(request, head, &memory);
         name_build(request, head, &ours);
     }
     struct worker *worker = request->worker;

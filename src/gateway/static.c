@@ -2,6 +2,7 @@
 
 #include "gateway/static.h"
 
+#include "gateway/grpc.h"
 #include "gateway/route.h"
 
 #define FIELDS_MAX (2u * GATEWAY_FIELDS_MAX + 1)
@@ -27,6 +28,11 @@ void static_answer(struct request *request, uint32_t route)
 {
     const struct route_action *action = request->route;
     const struct field_rules *rules = &action->response;
+    if (unlikely(request->grpc.kind != GRPC_NONE) && action->status >= 300) {
+        grpc_answer_problem(request, action->status,
+                            action->kind == ROUTE_ANSWER ? action->body : SPAN("is elsewhere"));
+        return;
+    }
     struct http_out_field fields[FIELDS_MAX];
     unsigned n = 0;
     /* A field that the rules set or remove is theirs, as it is in what an upstream answers. */

@@ -74,6 +74,8 @@ TEST(everything_has_its_place)
         .upstream = &upstream,
         .upstream_time = 1002003,
         .n_attempts = 2,
+        .has_grpc_status = true,
+        .grpc_status = 14,
         .service = SPAN("orders"),
         .contract = SPAN("orders@3"),
         .build = SPAN("3.15.0"),
@@ -89,18 +91,19 @@ TEST(everything_has_its_place)
         .fault = "broken",
         .reason = SPAN("a sentence\n"),
     };
-    CHECK_STR(format(&entry),
-              "{\"time\":\"2026-11-20T08:00:00.250Z\",\"listener\":\"internal\","
-              "\"client\":\"192.0.2.117\",\"method\":\"POST\",\"host\":\"shop.test:8000\","
-              "\"path\":\"/api/orders/a%20b\",\"query\":\"page=2&token=***&x=1\","
-              "\"protocol\":\"HTTP/1.1\",\"status\":201,\"bytes_in\":10,"
-              "\"bytes_out\":18446744073709551615,\"duration_ms\":12.345,\"service\":\"orders\","
-              "\"contract\":\"orders@3\",\"build\":\"3.15.0\",\"upstream\":\"10.0.0.7:8080\","
-              "\"upstream_ms\":1.002,\"attempts\":2,\"bom\":\"b7k2qb7k2qb7k2qb\","
-              "\"customer\":\"acme\",\"caller\":\"billing\",\"app\":\"shop\",\"release\":\"4.2.0\","
-              "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"request_id\":\"r-1\","
-              "\"user_agent\":\"curl/7.88.1\",\"referer\":\"https://shop.test/cart?code=***\","
-              "\"fault\":\"broken\",\"reason\":\"a sentence\"}\n");
+    CHECK_STR(
+        format(&entry),
+        "{\"time\":\"2026-11-20T08:00:00.250Z\",\"listener\":\"internal\","
+        "\"client\":\"192.0.2.117\",\"method\":\"POST\",\"host\":\"shop.test:8000\","
+        "\"path\":\"/api/orders/a%20b\",\"query\":\"page=2&token=***&x=1\","
+        "\"protocol\":\"HTTP/1.1\",\"status\":201,\"bytes_in\":10,"
+        "\"bytes_out\":18446744073709551615,\"duration_ms\":12.345,\"grpc_status\":14,\"service\":\"orders\","
+        "\"contract\":\"orders@3\",\"build\":\"3.15.0\",\"upstream\":\"10.0.0.7:8080\","
+        "\"upstream_ms\":1.002,\"attempts\":2,\"bom\":\"b7k2qb7k2qb7k2qb\","
+        "\"customer\":\"acme\",\"caller\":\"billing\",\"app\":\"shop\",\"release\":\"4.2.0\","
+        "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"request_id\":\"r-1\","
+        "\"user_agent\":\"curl/7.88.1\",\"referer\":\"https://shop.test/cart?code=***\","
+        "\"fault\":\"broken\",\"reason\":\"a sentence\"}\n");
 }
 
 TEST(addresses_of_every_kind)
