@@ -28,6 +28,9 @@ static void print_health(const sarsen_value *value)
     const char *pressure = sarsen_value_text(sarsen_value_get(value, "pressure"));
     if (pressure && strcmp(pressure, "none") != 0)
         printf("memory is short: %s\n", pressure);
+    const char *trouble = sarsen_value_text(sarsen_value_get(value, "tls_trouble"));
+    if (trouble)
+        printf("new certificates were refused, the old ones stay: %s\n", trouble);
 }
 
 static int health(struct command *command)

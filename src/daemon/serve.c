@@ -79,9 +79,11 @@ static char *listeners_text(const struct server *server, bool is_internal)
         if (server->settings->gateway.listeners[i].is_internal != is_internal)
             continue;
         char address[ADDRESS_TEXT_MAX];
+        const char *scheme =
+            server->settings->gateway.listeners[i].tls.n_pairs ? "https://" : "http://";
         control_listener_text(server->control, i, address, sizeof(address));
         buf_printf(&text, "%s%s%s", text.size ? " " : "",
-                   strncmp(address, "unix:", 5) == 0 ? "" : "http://", address);
+                   strncmp(address, "unix:", 5) == 0 ? "" : scheme, address);
     }
     return buf_take_text(&text);
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "codec/timefmt.h"
+#include "daemon/settings_listeners.h"
 #include "daemon/settings_routes.h"
 #include "daemon/settings_table.h"
 #include "daemon/settings_yaml.h"
@@ -106,13 +107,30 @@ static bool set_bool(bool *at, struct span text)
 static bool add_listener(struct settings *settings, const struct setting *setting, struct span text)
 {
     struct gateway_settings *gateway = &settings->gateway;
-    struct gateway_listener *listener = &gateway->listeners[gateway->n_listeners];
-    if (gateway->n_listeners == GATEWAY_LISTENERS_MAX || address_parse(text, &listener->address))
+    struct gateway_listener listener = { .is_internal = setting->at };
+    if (gateway->n_listeners == GATEWAY_LISTENERS_MAX || address_parse(text, &listener.address))
         return false;
-    listener->text = arena_span_dup(&settings->arena, text).data;
-    listener->is_internal = setting->at;
-    gateway->n_listeners++;
+    listener.text = arena_span_dup(&settings->arena, text).data;
+    gateway->listeners[gateway->n_listeners++] = listener;
     return true;
+}
+
+/* An address with what else is said of it. */
+static int read_listener(struct reader *reader, const struct setting *setting,
+                         const yaml_node_t *node)
+{
+    struct gateway_settings *gateway = &reader->settings->gateway;
+    struct gateway_listener listener = { .is_internal = setting->at };
+    if (gateway->n_listeners == GATEWAY_LISTENERS_MAX)
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, SPAN("longer"),
+                               "16 listeners at most");
+    int r = settings_read_listener(reader->settings, &reader->document, node, &listener,
+                                   reader->problem);
+    if (r)
+        return r;
+    reader->listener_lines[gateway->n_listeners] = yaml_line(node);
+    gateway->listeners[gateway->n_listeners++] = listener;
+    return 0;
 }
 
 /* A file is written with a slash, so that a word that is none of ours does not become one. */
@@ -176,6 +194,8 @@ static void set_standards(struct reader *reader)
 
 static int read_leaf(struct reader *reader, const struct setting *setting, const yaml_node_t *node)
 {
+    if (node->type == YAML_MAPPING_NODE && setting->kind == KIND_LISTENERS)
+        return read_listener(reader, setting, node);
     if (node->type != YAML_SCALAR_NODE)
         return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
                                setting->accepts);

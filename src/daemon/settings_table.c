@@ -6,6 +6,7 @@
 
 #include "codec/json.h"
 #include "daemon/settings.h"
+#include "daemon/settings_listeners.h"
 #include "daemon/settings_routes.h"
 
 #define AT(member) offsetof(struct settings, member)
@@ -33,10 +34,10 @@ const struct setting settings_table[] = {
     { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
       "whether registration and discovery need the token on loopback too" },
     { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
-      "an address such as 127.0.0.1:8000, or a list of them",
+      "an address such as 127.0.0.1:8000, a section of a listener, or a list of these",
       "where browsers and the outside arrive; nothing they claim is believed" },
     { "gateway.internal", KIND_LISTENERS, 1, "127.0.0.1:8001", 0, 0,
-      "an address such as 127.0.0.1:8000, or a list of them",
+      "an address such as 127.0.0.1:8000, a section of a listener, or a list of these",
       "where services call each other; their Sarsen-* headers and baggage are believed. "
       "gateway.sock in the data directory is always one" },
     { "gateway.trust_network", KIND_BOOL, AT(trust_network), "false", 0, 0, "true, false",
@@ -172,6 +173,7 @@ void settings_write_reference(struct buf *text)
     for (size_t i = 0; i < settings_n; i++)
         buf_printf(text, "| `%s` | %s | `%s` | %s |\n", settings_table[i].key,
                    settings_table[i].accepts, settings_table[i].standard, settings_table[i].help);
+    settings_write_listeners_reference(text);
     settings_write_routes_reference(text);
 }
 
@@ -180,15 +182,20 @@ static void write_leaf(struct json_out *out, const struct setting *setting)
     json_open(out, '{');
     json_key(out, SPAN("description"));
     json_text(out, span_of(setting->help));
+    if (setting->kind == KIND_LISTENERS) {
+        settings_write_listener_schema(out);
+        json_close(out, '}');
+        return;
+    }
     json_key(out, SPAN("type"));
     if (setting->kind == KIND_BOOL) {
         json_text(out, SPAN("boolean"));
     } else if (setting->kind == KIND_COUNT) {
         json_text(out, SPAN("integer"));
-    } else if (setting->kind == KIND_LISTENERS || setting->kind == KIND_SIZE) {
+    } else if (setting->kind == KIND_SIZE) {
         json_open(out, '[');
         json_text(out, SPAN("string"));
-        json_text(out, setting->kind == KIND_SIZE ? SPAN("integer") : SPAN("array"));
+        json_text(out, SPAN("integer"));
         json_close(out, ']');
     } else {
         json_text(out, SPAN("string"));

@@ -7,7 +7,6 @@
 
 #include "gateway/forward_headers.h"
 
-
 #include "base/hash.h"
 #include "codec/grpc.h"
 #include "gateway/cookie.h"

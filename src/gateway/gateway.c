@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
+#include "gateway/certificates.h"
 #include "gateway/sockets.h"
 #include "gateway/view.h"
 #include "gateway/worker.h"
@@ -28,7 +29,9 @@
 struct listener {
     struct gateway_listener settings; /* its text is not kept */
     struct sockets sockets;
-    unsigned slot, n_workers; /* that still use it */
+    unsigned slot, n_workers;          /* that still use it */
+    struct tls_server *tls;            /* NULL: in plain text */
+    struct certificates *certificates; /* that watch it */
     bool is_going;
 };
 
@@ -47,6 +50,7 @@ struct gateway {
     struct endpoints *endpoints;
     char *blobs;
     struct http_census *census; /* of all workers */
+    struct certificates *certificates;
     struct access_log *access;
     char *access_path, *access_redact; /* what the settings point to */
     enum http_pressure pressure;
@@ -71,12 +75,30 @@ static void listener_free(struct listener *listener)
     if (!listener)
         return;
     sockets_close(&listener->sockets);
+    if (listener->tls)
+        certificates_remove(listener->certificates, listener->tls);
+    tls_server_free(listener->tls);
     free(listener);
 }
 
 static void listenerp(struct listener **listener)
 {
     listener_free(*listener);
+}
+
+/* For a listener at this address; `ret_server` is NULL where there is nothing to seal. */
+static int open_tls(struct gateway *gateway, const struct gateway_listener *settings,
+                    const struct address *address, struct tls_server **ret_server,
+                    struct problem *problem)
+{
+    char name[ADDRESS_TEXT_MAX];
+    *ret_server = NULL;
+    if (!settings->tls.n_pairs)
+        return 0;
+    address_format(address, name);
+    int r = tls_server_new(name, &settings->tls, certificates_tickets(gateway->certificates),
+                           ret_server, problem);
+    return r ? GATEWAY_TLS : 0;
 }
 
 static int listener_open(struct gateway *gateway, const struct gateway_listener *settings,
@@ -89,6 +111,13 @@ static int listener_open(struct gateway *gateway, const struct gateway_listener 
                          problem);
     if (r)
         return r;
+    r = open_tls(gateway, settings, &listener->sockets.address, &listener->tls, problem);
+    if (r)
+        return r;
+    if (listener->tls) {
+        listener->certificates = gateway->certificates;
+        certificates_add(gateway->certificates, listener->tls);
+    }
     unsigned slot = 0;
     while (slot < LISTENER_SLOTS && gateway->slots[slot])
         slot++;
@@ -120,6 +149,9 @@ static struct note_listener *listener_note(struct gateway *gateway, const struct
     note->n_fds = sockets_of(&listener->sockets, worker, gateway->n_workers, note->fds);
     note->is_internal = listener->settings.is_internal;
     note->is_kept = listener->sockets.is_kept;
+    note->options.tls = listener->tls;
+    note->options.has_proxy_header = listener->settings.has_proxy_header;
+    note->options.is_http1_only = listener->settings.tls.is_http1_only;
     note->settings = gateway->settings.client;
     if (note->is_internal)
         note->settings.max_per_address = 0;
@@ -284,6 +316,7 @@ struct gateway_load gateway_load(const struct gateway *gateway)
         .n_refused = http_census_n_refused(gateway->census),
         .n_unlogged = access_log_dropped(gateway->access),
         .pressure = gateway->pressure,
+        .tls_trouble = certificates_trouble(gateway->certificates),
     };
 }
 
@@ -541,6 +574,7 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     gateway->hooks = *hooks;
     gateway->inbox = mailbox_new(loop, on_letter, gateway);
     gateway->census = http_census_new();
+    gateway->certificates = certificates_new(loop);
     keep_settings(gateway, settings);
     unsigned n_workers = settings->n_workers ? settings->n_workers : count_cores();
     if (n_workers > WORKERS_MAX)
@@ -578,7 +612,8 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
 
 static bool is_same_listener(const struct gateway_listener *a, const struct gateway_listener *b)
 {
-    return a->is_internal == b->is_internal && address_equals(&a->address, &b->address);
+    return a->is_internal == b->is_internal && address_equals(&a->address, &b->address) &&
+           !a->tls.n_pairs == !b->tls.n_pairs && a->has_proxy_header == b->has_proxy_header;
 }
 
 static struct listener *find_listener(struct gateway *gateway,
@@ -601,24 +636,39 @@ static bool is_listed(const struct listener *listener, struct listener *const *l
     return false;
 }
 
+/* What listeners that stay are to serve by. */
+struct servers {
+    struct tls_server *next[GATEWAY_LISTENERS_MAX];
+};
+
+static void drop_servers(const struct servers *servers)
+{
+    for (unsigned i = 0; i < GATEWAY_LISTENERS_MAX; i++)
+        tls_server_free(servers->next[i]);
+}
+
 int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
                    struct problem *problem)
 {
     struct listener *next[GATEWAY_LISTENERS_MAX] = { 0 };
     bool is_new[GATEWAY_LISTENERS_MAX] = { 0 };
+    CLEANUP(drop_servers) struct servers servers = { 0 };
     CLEANUP(access_target_closep) struct access_target *target = NULL;
     int answer = open_access(gateway, &settings->access, &target, problem);
     if (answer)
         return answer;
     for (unsigned i = 0; i < settings->n_listeners; i++) {
+        int r = 0;
         next[i] = find_listener(gateway, &settings->listeners[i]);
-        if (next[i])
-            continue;
-        int r = listener_open(gateway, &settings->listeners[i], &next[i], problem);
-        if (!r) {
-            is_new[i] = true;
-            continue;
+        if (next[i]) {
+            r = open_tls(gateway, &settings->listeners[i], &next[i]->sockets.address,
+                         &servers.next[i], problem);
+        } else {
+            r = listener_open(gateway, &settings->listeners[i], &next[i], problem);
+            is_new[i] = r == 0;
         }
+        if (!r)
+            continue;
         for (unsigned k = 0; k < i; k++) {
             if (is_new[k])
                 listener_give_up(gateway, next[k]);
@@ -628,6 +678,10 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
 
     /* From here on nothing can fail. */
     keep_settings(gateway, settings);
+    for (unsigned i = 0; i < settings->n_listeners; i++) {
+        if (servers.next[i])
+            tls_server_take(next[i]->tls, steal(servers.next[i]));
+    }
     for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
         struct listener *listener = gateway->slots[i];
         if (listener && !listener->is_going && !is_listed(listener, next, settings->n_listeners))
@@ -662,6 +716,7 @@ struct gateway *gateway_free(struct gateway *gateway)
         listener_free(gateway->slots[i]);
     endpoints_unref(gateway->endpoints);
     route_table_unref(gateway->routes);
+    certificates_free(gateway->certificates);
     http_census_free(gateway->census);
     access_log_free(gateway->access, ACCESS_GRACE);
     free(gateway->access_path);

@@ -35,6 +35,7 @@ struct given;
 enum gateway_answer {
     GATEWAY_OK,
     GATEWAY_LISTEN, /* a listener's address cannot be had; the problem says which and why */
+    GATEWAY_TLS,    /* a certificate cannot be served; the same */
     GATEWAY_ACCESS, /* the access log cannot be opened; the same */
 };
 
@@ -70,7 +71,7 @@ struct cookie_keys {
 };
 
 /* Opens the listeners and starts the workers; until the first snapshot is published they answer
- * 503. Answers: GATEWAY_LISTEN, GATEWAY_ACCESS. */
+ * 503. Answers: GATEWAY_LISTEN, GATEWAY_TLS, GATEWAY_ACCESS. */
 int gateway_start(struct loop *loop, const struct gateway_settings *settings,
                   const struct cookie_keys *keys, const struct gateway_hooks *hooks,
                   struct gateway **ret_gateway, struct problem *problem) MUST_CHECK;
@@ -81,8 +82,8 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
                      struct version_snapshot *snapshot);
 
 /* New routes, limits and listeners; those that stay keep their sockets and connections, to which
- * the new limits apply. The access log is opened anew. n_workers is that of the start. Answers:
- * GATEWAY_LISTEN, GATEWAY_ACCESS, and then nothing has changed. */
+ * the new limits apply. Certificates are read and the access log is opened anew. n_workers is that
+ * of the start. Answers: GATEWAY_LISTEN, GATEWAY_TLS, GATEWAY_ACCESS, and then nothing has changed. */
 int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
                    struct problem *problem) MUST_CHECK;
 
@@ -95,6 +96,7 @@ struct gateway_load {
     uint64_t n_refused;              /* clients, since the start */
     uint64_t n_unlogged;             /* lines that the access log dropped, the same */
     enum http_pressure pressure;
+    const char *tls_trouble; /* why new certificates do not serve; NULL: they do */
 };
 struct gateway_load gateway_load(const struct gateway *gateway);
 

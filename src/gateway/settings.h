@@ -14,6 +14,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "io/socket.h"
+#include "io/tls.h"
 
 /* The config file fills them by their offsets. */
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are of 64 bits");
@@ -26,6 +27,9 @@ struct gateway_listener {
     const char *text; /* as written */
     struct address address;
     bool is_internal; /* believes Sarsen-* headers and baggage; an edge listener removes them */
+    bool
+        has_proxy_header; /* who connects says by the PROXY protocol, version 2, who the client is */
+    struct tls_server_settings tls; /* without a pair: in plain text */
 };
 
 /* A field of a message's head that a route writes; both texts are legal. */

@@ -166,7 +166,7 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     http_server_set_pressure(listener->server, worker->pressure);
     listener->is_kept = note->is_kept;
     for (unsigned i = 0; i < note->n_fds; i++) {
-        if (http_listen(listener->server, note->fds[i], note->slot, NULL))
+        if (http_listen(listener->server, note->fds[i], note->slot, &note->options))
             log_error("gateway", "a worker cannot watch its listening socket");
     }
     free(note);

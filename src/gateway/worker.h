@@ -74,6 +74,7 @@ struct note_listener {
     struct note note;
     unsigned slot;
     bool is_internal, is_kept;
+    struct http_listen_options options;
     struct http_settings settings;
     unsigned n_fds;
     int fds[WORKERS_MAX];

@@ -566,6 +566,8 @@ static void connection_on_ready(struct watch *watch, uint32_t events)
         connection->is_hung_up = true;
     if (connection->exchange && (events & EPOLLOUT))
         connection->exchange->out.is_blocked = false;
+    else if (unlikely(connection->tls) && (events & EPOLLOUT) && !tls_stream_flush(connection->tls))
+        connection->is_hung_up = true; /* of a handshake */
     http_connection_run(connection);
 }
 

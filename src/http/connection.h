@@ -81,6 +81,7 @@ struct http_server {
     void *drain_owner;
     int64_t date_second;
     char date[DATE_SIZE];
+    struct tls_scratch *tls; /* NULL until somebody came by it */
     char hot[INLET_HOT_SIZE];
 };
 
@@ -102,9 +103,10 @@ struct connection {
     struct exchange *warm;     /* of its last request, until others need it more */
     uint32_t census_key;
     struct inlet in;
-    nsec since;     /* of the head's first byte, or of the idle time */
-    size_t scanned; /* bytes of an incomplete head that the parser has seen */
-    size_t line_at; /* where its last line starts */
+    struct tls_stream *tls; /* NULL: in plain text */
+    nsec since;             /* of the head's first byte, or of the idle time */
+    size_t scanned;         /* bytes of an incomplete head that the parser has seen */
+    size_t line_at;         /* where its last line starts */
     uint64_t n_requests;
     unsigned listener;
     enum input input;

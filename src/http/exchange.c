@@ -383,6 +383,8 @@ static void exchange_end(struct exchange *self)
             task_defer(&server->drainer, server->loop);
         return;
     }
+    if (unlikely(connection->tls))
+        tls_stream_close(connection->tls);
     bool may_send_more = connection->input != INPUT_DONE || fifo_size(&connection->in.kept) > 0;
     if (!may_send_more || connection->is_hung_up) {
         http_connection_close(connection);

@@ -29,8 +29,9 @@
 
 struct inlet {
     struct fifo kept;
-    bool is_readable; /* the kernel may have more: set by the loop's event, cleared here */
-    bool is_ending;   /* the event said that an end or an error lies behind the bytes */
+    bool is_readable;       /* the kernel may have more: set by the loop's event, cleared here */
+    bool is_ending;         /* the event said that an end or an error lies behind the bytes */
+    struct tls_stream *tls; /* NULL: in plain text. Borrowed */
 };
 
 /* Takes note of an event of the loop. */
@@ -50,11 +51,17 @@ enum inlet_answer {
     INLET_GONE,    /* reset */
 };
 
+/* The same over TLS: at most `size` bytes of records, and what they hold. */
+int inlet_receive_tls(struct inlet *inlet, int fd, char *hot, size_t size, struct spares *spares,
+                      struct span *ret_bytes);
+
 /* At most `size` bytes, INLET_HOT_SIZE or less. Returns an enum inlet_answer, never a fault. */
 static inline int inlet_receive(struct inlet *inlet, int fd, char *hot, size_t size,
                                 struct spares *spares, struct span *ret_bytes)
 {
     ssize_t n;
+    if (unlikely(inlet->tls))
+        return inlet_receive_tls(inlet, fd, hot, size, spares, ret_bytes);
     do {
         n = socket_receive(fd, hot, size);
     } while (n < 0 && errno == EINTR);

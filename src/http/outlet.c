@@ -11,6 +11,7 @@
 
 #include "io/socket.h"
 
+#define FILE_PIECE 65536u        /* of a file that is read to be sealed */
 #define SENDFILE_SIZE (1u << 30) /* the kernel takes what the socket has room for */
 
 /* struct iovec serves both directions and so has no const. */
@@ -81,10 +82,66 @@ static int send_large(struct outlet *outlet, int fd, struct spares *spares, stru
     return 0;
 }
 
+/* --- over TLS --- */
+
+static RARE int send_tls(struct outlet *outlet, struct spares *spares, struct span bytes,
+                         struct span tail)
+{
+    struct span parts[3] = { fifo_span(&outlet->kept), bytes, tail };
+    bool is_sent = tls_stream_send(outlet->tls, parts, 3);
+    fifo_clear(&outlet->kept, spares);
+    outlet->is_blocked = tls_stream_unsent(outlet->tls) > 0;
+    return is_sent ? 0 : OUTLET_GONE;
+}
+
+static void outlet_close_file(struct outlet *outlet);
+
+/* A piece at a time, through memory of the spares. */
+static int flush_file_tls(struct outlet *outlet, struct spares *spares)
+{
+    struct fifo piece = { 0 };
+    int answer = 0;
+    while (outlet->file_left > 0 && !outlet->is_blocked && !answer) {
+        size_t size = outlet->file_left < FILE_PIECE ? (size_t)outlet->file_left : FILE_PIECE;
+        char *at = fifo_reserve(&piece, spares, size);
+        ssize_t n = pread(outlet->file_fd, at, size, (off_t)outlet->file_offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            answer = OUTLET_SHORT;
+            break;
+        }
+        outlet->file_offset += (uint64_t)n;
+        outlet->file_left -= (uint64_t)n;
+        answer = send_tls(outlet, spares, (struct span){ at, (size_t)n }, SPAN_NULL);
+    }
+    fifo_clear(&piece, spares);
+    if (!answer && outlet->file_left == 0)
+        outlet_close_file(outlet);
+    return answer;
+}
+
+static RARE int flush_tls(struct outlet *outlet, struct spares *spares)
+{
+    if (!tls_stream_flush(outlet->tls))
+        return OUTLET_GONE;
+    outlet->is_blocked = tls_stream_unsent(outlet->tls) > 0;
+    if (!outlet->is_blocked && fifo_size(&outlet->kept) > 0) {
+        int r = send_tls(outlet, spares, SPAN_NULL, SPAN_NULL);
+        if (r)
+            return r;
+    }
+    return outlet->has_file ? flush_file_tls(outlet, spares) : 0;
+}
+
+/* --- in plain text, and in general --- */
+
 int outlet_send(struct outlet *outlet, int fd, struct spares *spares, struct span bytes,
                 struct span tail)
 {
     assert(!outlet->has_file);
+    if (unlikely(outlet->is_special) && !outlet->is_blocked)
+        return send_tls(outlet, spares, bytes, tail);
     if (!outlet->is_blocked && bytes.size >= OUTLET_LARGE)
         return send_large(outlet, fd, spares, bytes, tail);
     outlet_put(outlet, spares, bytes);
@@ -95,7 +152,7 @@ int outlet_send(struct outlet *outlet, int fd, struct spares *spares, struct spa
 void outlet_put_file(struct outlet *outlet, int file_fd, uint64_t offset, uint64_t size)
 {
     assert(!outlet->has_file);
-    outlet->has_file = true;
+    outlet->has_file = outlet->is_special = true;
     outlet->file_fd = file_fd;
     outlet->file_offset = offset;
     outlet->file_left = size;
@@ -106,6 +163,7 @@ static void outlet_close_file(struct outlet *outlet)
     if (outlet->has_file)
         close(outlet->file_fd);
     outlet->has_file = false;
+    outlet->is_special = outlet->tls != NULL;
 }
 
 static int outlet_flush_file(struct outlet *outlet, int fd)
@@ -129,22 +187,26 @@ static int outlet_flush_file(struct outlet *outlet, int fd)
     return 0;
 }
 
+static RARE int flush_special(struct outlet *outlet, int fd, struct spares *spares)
+{
+    if (outlet->tls)
+        return flush_tls(outlet, spares);
+    int r = fifo_size(&outlet->kept) > 0 ? flush_kept(outlet, fd, spares) : 0;
+    return r || outlet->is_blocked ? r : outlet_flush_file(outlet, fd);
+}
+
 int outlet_flush(struct outlet *outlet, int fd, struct spares *spares)
 {
     if (outlet->is_blocked)
         return 0;
-    if (fifo_size(&outlet->kept) > 0) {
-        int r = flush_kept(outlet, fd, spares);
-        if (r)
-            return r;
-    }
-    if (likely(!outlet->has_file) || outlet->is_blocked)
-        return 0;
-    return outlet_flush_file(outlet, fd);
+    if (unlikely(outlet->is_special))
+        return flush_special(outlet, fd, spares);
+    return fifo_size(&outlet->kept) > 0 ? flush_kept(outlet, fd, spares) : 0;
 }
 
 void outlet_fini(struct outlet *outlet, struct spares *spares)
 {
     fifo_clear(&outlet->kept, spares);
-    outlet_close_file(outlet);
+    if (unlikely(outlet->is_special))
+        outlet_close_file(outlet);
 }

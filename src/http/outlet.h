@@ -8,7 +8,10 @@
  * Small pieces are put in and leave together at the next flush; a large one leaves by reference
  * behind what waits, in one system call. At most one piece of a file may follow everything else.
  *
- * Owns:     kept bytes, the file's descriptor. Borrows: the spares.
+ * Over TLS all is sealed on its way, a file too, and what was sealed and did not leave waits in the
+ * stream of TLS.
+ *
+ * Owns:     kept bytes, the file's descriptor. Borrows: the spares, the stream of TLS.
  * Threads:  none of its own.
  */
 
@@ -16,6 +19,7 @@
 #include <stdint.h>
 
 #include "http/fifo.h"
+#include "io/tls.h"
 
 #define OUTLET_LARGE 16384u /* from here on a reference is cheaper than a copy */
 
@@ -24,7 +28,9 @@ struct outlet {
     int file_fd;
     bool is_blocked; /* the kernel said "not now"; the owner clears it at EPOLLOUT */
     bool has_file;
+    bool is_special; /* it has a file, or is sealed: asked first, for most have neither */
     uint64_t file_offset, file_left;
+    struct tls_stream *tls; /* NULL: in plain text. Borrowed */
 };
 
 enum outlet_answer {
@@ -35,7 +41,18 @@ enum outlet_answer {
 
 static inline size_t outlet_unsent(const struct outlet *outlet)
 {
-    return fifo_size(&outlet->kept) + (outlet->has_file ? (size_t)outlet->file_left : 0);
+    size_t size = fifo_size(&outlet->kept);
+    if (likely(!outlet->is_special))
+        return size;
+    size += outlet->has_file ? (size_t)outlet->file_left : 0;
+    return outlet->tls ? size + tls_stream_unsent(outlet->tls) : size;
+}
+
+/* What goes out is sealed by `tls` from now on. */
+static inline void outlet_seal(struct outlet *outlet, struct tls_stream *tls)
+{
+    outlet->tls = tls;
+    outlet->is_special = true;
 }
 
 static inline void outlet_put(struct outlet *outlet, struct spares *spares, struct span bytes)

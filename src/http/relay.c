@@ -173,7 +173,7 @@ bool http_relay_splices(const struct http_stream *stream)
     return stream->body.framing == HTTP_BODY_LENGTH &&
            (stream->body.left >= SPLICE_MIN || stream->has_spliced) &&
            stream->relay_to->sending == SENDING_LENGTH && !stream->cannot_splice &&
-           fifo_size(&stream->in.kept) == 0;
+           !stream->in.tls && !stream->relay_to->out.tls && fifo_size(&stream->in.kept) == 0;
 }
 
 static void set_low_mark(struct http_stream *stream, uint32_t size)

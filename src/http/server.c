@@ -88,6 +88,7 @@ int http_connection_end(struct connection *connection)
         leave_warm(warm);
         give_exchange(server, warm);
     }
+    connection->tls = tls_stream_free(connection->tls);
     list_remove(&connection->link);
     list_add_last(&server->dead, &connection->link);
     http_server_forget_connection(server);
@@ -138,7 +139,8 @@ static void server_end_idle(struct task *task)
             continue;
         if (!server->has_heir)
             connection_close_idle(connection);
-        else if (is_between_requests(connection) && fifo_size(&connection->in.kept) == 0)
+        else if (is_between_requests(connection) && fifo_size(&connection->in.kept) == 0 &&
+                 !connection->tls) /* whose keys stay here */
             connection_hand_over(connection);
     }
     if (server->is_draining)
@@ -239,6 +241,7 @@ struct http_server *http_server_free(struct http_server *server)
     }
     http_census_free(server->own_census);
     spares_fini(&server->spares);
+    tls_scratch_free(server->tls);
     if (server->reserve_fd >= 0)
         close(server->reserve_fd);
     free(server);
@@ -312,6 +315,12 @@ void http_server_admit(struct http_server *server, int fd, const struct address 
     memcpy(&connection->peer, &peer->storage, connection->peer_size);
     list_add_last(&server->connections, &connection->link);
     server->n_connections++;
+    if (options->tls) {
+        if (!server->tls)
+            server->tls = tls_scratch_new();
+        connection->tls = tls_stream_accept(options->tls, fd, server->tls);
+        connection->in.tls = connection->tls;
+    }
     http_connection_open(connection);
 }
 
@@ -345,6 +354,10 @@ struct exchange *http_exchange_new(struct connection *connection)
     exchange->public.peer = &exchange->peer;
     exchange->public.listener = connection->listener;
     exchange->public.memo = exchange->request.memo;
+    if (unlikely(connection->tls)) {
+        outlet_seal(&exchange->out, connection->tls);
+        exchange->public.tls = tls_stream_peer(connection->tls);
+    }
     connection->exchange = exchange;
     return exchange;
 }
@@ -379,6 +392,8 @@ void http_connection_close(struct connection *connection)
 {
     if (connection->is_closed)
         return;
+    if (unlikely(connection->tls) && !connection->exchange)
+        tls_stream_close(connection->tls);
     close(http_connection_end(connection));
     http_census_drop_client(connection->server->census, connection->census_key);
 }

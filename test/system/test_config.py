@@ -2,6 +2,7 @@
 """The config file: what is refused and how it is told, what `sarsen config` prints, reload."""
 import json
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -46,7 +47,8 @@ BAD = [
     ("gateway: { trust_network: perhaps }\n", 1, "gateway.trust_network", "true, false"),
     ("auth: { required: maybe }\n", 1, 'auth.required is "maybe"', "true, false"),
     ("gateway: { edge: [127.0.0.1:1, x] }\n", 1, 'gateway.edge is "x"', "an address"),
-    ("gateway: { edge: { a: b } }\n", 1, "gateway.edge is", "an address"),
+    ("gateway: { edge: { a: b } }\n", 1, "a is not known in a listener", "address"),
+    ("gateway: { edge: [ { address: a } ] }\n", 1, 'address is "a"', "an address"),
     ("gateway: { workers: -1 }\n", 1, 'gateway.workers is "-1"', "0 to 256"),
     ("gateway: { workers: 257 }\n", 1, 'gateway.workers is "257"', "0 to 256"),
     ("gateway: { workers: many }\n", 1, 'gateway.workers is "many"', "0 to 256"),
@@ -218,7 +220,7 @@ def test_a_good_file_is_fine(binary, tmp_path, text):
 
 def test_the_examples_in_the_docs_are_fine(binary, tmp_path):
     file = tmp_path / "sarsen.yaml"
-    for document in ("proxy.md", "server.md"):
+    for document in ("proxy.md", "server.md", "tls.md"):
         text = (ROOT / "docs" / "operate" / document).read_text()
         examples = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
         assert examples
@@ -260,10 +262,14 @@ def leaves(schema, prefix=""):
 
 def test_the_schema_names_the_same_keys(binary):
     schema = json.loads(config(binary, "schema"))
-    keys, route_keys = [
+    keys, listener_keys, route_keys = [
         [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
-        for part in config(binary, "reference").split("A route, in the list")]
+        for part in re.split("A listener that is|A route, in the list",
+                             config(binary, "reference"))]
     assert sorted(leaves(schema)) == sorted([*keys, "routes"])
+    text, section, listing = schema["properties"]["gateway"]["properties"]["edge"]["anyOf"]
+    assert listing["items"]["anyOf"] == [text, section]
+    assert sorted(leaves(section)) == sorted(listener_keys)
     routes = schema["properties"]["routes"]["items"]
     assert routes["additionalProperties"] is False
     assert sorted(leaves(routes)) == sorted(route_keys)

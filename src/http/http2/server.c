@@ -887,6 +887,12 @@ void http2_server_adopt(struct connection *from, struct span bytes)
     session->in.is_ending = from->in.is_ending;
     struct fifo kept = from->in.kept; /* where the bytes may be */
     from->in.kept = (struct fifo){ 0 };
+    if (from->tls) {
+        outlet_seal(&session->out, from->tls);
+        session->in.tls = from->tls;
+        connection->tls = tls_stream_peer(from->tls);
+        from->tls = NULL; /* it is the session's */
+    }
     session->watch.fd = http_connection_end(from);
 
     const nghttp2_settings_entry extra[] = {

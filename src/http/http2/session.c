@@ -199,6 +199,7 @@ void http2_session_fini(struct http2_session *session)
     assert(session->is_closed && !session->is_inside);
     nghttp2_session_del(session->ng);
     session->ng = NULL;
+    session->in.tls = tls_stream_free(session->in.tls);
 }
 
 static void flush_outlet(struct http2_session *session)
@@ -227,6 +228,8 @@ static void linger(struct http2_session *session)
     flush_outlet(session);
     if (!session->is_shut && outlet_unsent(&session->out) == 0) {
         session->is_shut = true;
+        if (session->in.tls)
+            tls_stream_close(session->in.tls);
         shutdown(session->watch.fd, SHUT_WR);
     }
 }

@@ -20,7 +20,8 @@
  * Bodies go out by data providers with NGHTTP2_DATA_FLAG_NO_COPY: the side's send_data callback
  * puts the frame's nine bytes and the data by http2_session_put().
  *
- * Owns:     nghttp2's session, the socket's buffers, the descriptor once open. Borrows: the side.
+ * Owns:     nghttp2's session, the socket's buffers, the descriptor once open, and the stream of TLS
+ *           that both buffers were given. Borrows: the side.
  * Threads:  the loop's.
  * Cost:     one receive and one send per turn in which there is anything to do.
  */

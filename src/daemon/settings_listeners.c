@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/settings_listeners.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/settings_table.h"
+#include "daemon/settings_yaml.h"
+
+#define AT(member) offsetof(struct gateway_listener, member)
+#define PAIRS_MAX 64u
+
+enum listener_kind {
+    LISTENER_ADDRESS,
+    LISTENER_BOOL,
+    LISTENER_FILE,
+    LISTENER_CHOICE, /* one of the words of `accepts`, stored as its position */
+    LISTENER_PAIRS,
+};
+
+struct listener_setting {
+    const char *key;
+    enum listener_kind kind;
+    size_t at; /* offset in struct gateway_listener */
+    const char *accepts;
+    const char *help;
+};
+
+static const struct listener_setting table[] = {
+    { "address", LISTENER_ADDRESS, AT(address), "an address such as 127.0.0.1:8443",
+      "where it listens; needed" },
+    { "proxy_protocol", LISTENER_BOOL, AT(has_proxy_header), "true, false",
+      "whether each connection begins with a header of the PROXY protocol, version 2, that says who "
+      "the client is" },
+    { "tls.certificates", LISTENER_PAIRS, AT(tls.pairs),
+      "a section of certificate and key, or a list of them",
+      "PEM files: `certificate` with the chain behind it, and its `key`. A client gets the one for "
+      "the name it asks for, and the first when there is none" },
+    { "tls.min_version", LISTENER_CHOICE, AT(tls.min_version), "1.2, 1.3",
+      "the oldest version of TLS that is spoken" },
+    { "tls.client_auth", LISTENER_CHOICE, AT(tls.client_auth), "off, optional, required",
+      "whether clients are asked for a certificate; one that is given must hold" },
+    { "tls.client_ca", LISTENER_FILE, AT(tls.client_ca), "a PEM file",
+      "the authorities whose certificates hold" },
+    { "tls.http1_only", LISTENER_BOOL, AT(tls.is_http1_only), "true, false",
+      "whether ALPN offers no HTTP/2" },
+};
+#define N_KEYS (sizeof(table) / sizeof(table[0]))
+
+/* One reading of one listener. */
+struct reader {
+    struct settings *settings;
+    yaml_document_t *document;
+    struct gateway_listener *listener;
+    struct problem *problem;
+    size_t lines[N_KEYS]; /* of the keys that were given */
+};
+
+static const yaml_node_t *node_at(const struct reader *reader, int item)
+{
+    return yaml_document_get_node(reader->document, item);
+}
+
+static int refuse(const struct reader *reader, const char *key, const yaml_node_t *node,
+                  const char *accepts)
+{
+    return settings_refuse(reader->problem, yaml_line(node), key, yaml_found(node), accepts);
+}
+
+static int read_file_name(const struct reader *reader, const char *key, const yaml_node_t *node,
+                          const char **ret_name)
+{
+    if (!yaml_text(node).size || yaml_has_nul(node))
+        return refuse(reader, key, node, "a PEM file");
+    *ret_name = arena_span_dup(&reader->settings->arena, yaml_text(node)).data;
+    return 0;
+}
+
+static int read_pair(const struct reader *reader, const yaml_node_t *map, struct tls_pair *pair)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return refuse(reader, "tls.certificates", map, "a section of certificate and key");
+    for (const yaml_node_pair_t *at = map->data.mapping.pairs.start;
+         at < map->data.mapping.pairs.top; at++) {
+        const yaml_node_t *key = node_at(reader, at->key);
+        bool is_key = span_is(yaml_text(key), "key");
+        const char **to = is_key ? &pair->key : &pair->certificate;
+        if (!is_key && !span_is(yaml_text(key), "certificate"))
+            return refuse(reader, "tls.certificates", key, "certificate or key");
+        if (*to)
+            return settings_refuse_twice(reader->problem, yaml_line(key),
+                                         is_key ? "key" : "certificate");
+        int r =
+            read_file_name(reader, is_key ? "key" : "certificate", node_at(reader, at->value), to);
+        if (r)
+            return r;
+    }
+    if (pair->certificate && pair->key)
+        return 0;
+    return settings_refuse_because(reader->problem, yaml_line(map), "tls.certificates",
+                                   "has no certificate, or no key; both are needed");
+}
+
+static int read_pairs(const struct reader *reader, const yaml_node_t *node)
+{
+    bool is_list = node->type == YAML_SEQUENCE_NODE;
+    size_t n = 1;
+    if (is_list)
+        n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    if (n == 0 || n > PAIRS_MAX)
+        return refuse(reader, "tls.certificates", node, "one certificate, or a list of 64 at most");
+    struct tls_pair *pairs = arena_new_array(&reader->settings->arena, struct tls_pair, n);
+    for (size_t i = 0; i < n; i++) {
+        const yaml_node_t *item =
+            is_list ? node_at(reader, node->data.sequence.items.start[i]) : node;
+        int r = read_pair(reader, item, &pairs[i]);
+        if (r)
+            return r;
+    }
+    reader->listener->tls.pairs = pairs;
+    reader->listener->tls.n_pairs = (unsigned)n;
+    return 0;
+}
+
+/* Position of the word in "a, b, c", or -1. */
+static int choice_of(const char *choices, struct span word)
+{
+    struct span rest = span_of(choices);
+    for (int i = 0; rest.data; i++) {
+        if (span_equals(span_trim(span_cut(&rest, ',')), word))
+            return i;
+    }
+    return -1;
+}
+
+static int read_value(const struct reader *reader, const struct listener_setting *setting,
+                      const yaml_node_t *node)
+{
+    struct gateway_listener *listener = reader->listener;
+    void *at = (char *)listener + setting->at;
+    struct span text = yaml_text(node);
+    int choice = 0;
+    switch (setting->kind) {
+    case LISTENER_PAIRS: return read_pairs(reader, node);
+    case LISTENER_FILE: return read_file_name(reader, setting->key, node, at);
+    case LISTENER_ADDRESS:
+        if (yaml_has_nul(node) || address_parse(text, &listener->address))
+            return refuse(reader, setting->key, node, setting->accepts);
+        listener->text = arena_span_dup(&reader->settings->arena, text).data;
+        return 0;
+    case LISTENER_BOOL:
+        if (!span_is(text, "true") && !span_is(text, "false"))
+            return refuse(reader, setting->key, node, setting->accepts);
+        *(bool *)at = span_is(text, "true");
+        return 0;
+    case LISTENER_CHOICE: break;
+    }
+    choice = choice_of(setting->accepts, text);
+    if (choice < 0)
+        return refuse(reader, setting->key, node, setting->accepts);
+    if (setting->at == AT(tls.min_version))
+        listener->tls.min_version = (enum tls_version)choice;
+    else
+        listener->tls.client_auth = (enum tls_client_auth)choice;
+    return 0;
+}
+
+static int read_map(struct reader *reader, const char *section, const yaml_node_t *map);
+
+static int read_member(struct reader *reader, const char *section, const yaml_node_t *key_node,
+                       const yaml_node_t *value)
+{
+    char key[SETTINGS_KEY_MAX];
+    snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(span_first(yaml_text(key_node), 64)));
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(table[i].key, key) != 0)
+            continue;
+        if (reader->lines[i])
+            return settings_refuse_twice(reader->problem, yaml_line(key_node), key);
+        reader->lines[i] = yaml_line(key_node);
+        return read_value(reader, &table[i], value);
+    }
+    if (strcmp(key, "tls") == 0)
+        return read_map(reader, "tls.", value);
+    return settings_refuse_because(reader->problem, yaml_line(key_node), key,
+                                   "is not known in a listener; accepted are address, "
+                                   "proxy_protocol and tls with certificates, min_version, "
+                                   "client_auth, client_ca and http1_only");
+}
+
+static int read_map(struct reader *reader, const char *section, const yaml_node_t *map)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return refuse(reader, "tls", map, "a section of keys and values");
+    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+         pair < map->data.mapping.pairs.top; pair++) {
+        int r =
+            read_member(reader, section, node_at(reader, pair->key), node_at(reader, pair->value));
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* What the values must be together. */
+static int check(const struct reader *reader, const yaml_node_t *node)
+{
+    const struct gateway_listener *listener = reader->listener;
+    const struct tls_server_settings *tls = &listener->tls;
+    bool has_tls = false;
+    for (size_t i = 0; i < N_KEYS; i++)
+        has_tls = has_tls || (reader->lines[i] && strncmp(table[i].key, "tls.", 4) == 0);
+    const char *key = NULL, *why = NULL;
+    if (!listener->text) {
+        key = "address";
+        why = "is missing; a listener needs one";
+    } else if (has_tls && !tls->n_pairs) {
+        key = "tls.certificates";
+        why = "is missing; TLS needs a certificate and its key";
+    } else if (tls->client_auth != TLS_CLIENT_OFF && !tls->client_ca) {
+        key = "tls.client_ca";
+        why = "is missing; clients' certificates cannot be verified without it";
+    } else if (tls->client_auth == TLS_CLIENT_OFF && tls->client_ca) {
+        key = "tls.client_ca";
+        why = "is given, and tls.client_auth is off; optional or required is accepted with it";
+    }
+    return why ? settings_refuse_because(reader->problem, yaml_line(node), key, why) : 0;
+}
+
+int settings_read_listener(struct settings *settings, yaml_document_t *document,
+                           const yaml_node_t *node, struct gateway_listener *listener,
+                           struct problem *problem)
+{
+    struct reader reader = { settings, document, listener, problem, { 0 } };
+    int r = read_map(&reader, "", node);
+    return r ? r : check(&reader, node);
+}
+
+/* --- what the table tells people and editors --- */
+
+void settings_write_listeners_reference(struct buf *text)
+{
+    buf_puts(text,
+             "\nA listener that is a section of its own, in `gateway.edge` or "
+             "`gateway.internal`; see [tls.md](tls.md):\n\n"
+             "| key | accepts | meaning |\n|---|---|---|\n");
+    for (size_t i = 0; i < N_KEYS; i++)
+        buf_printf(text, "| `%s` | %s | %s |\n", table[i].key, table[i].accepts, table[i].help);
+}
+
+static void write_member(struct json_out *out, const struct listener_setting *setting)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("description"));
+    json_text(out, span_of(setting->help));
+    if (setting->kind == LISTENER_BOOL) {
+        json_key(out, SPAN("type"));
+        json_text(out, SPAN("boolean"));
+    }
+    json_close(out, '}');
+}
+
+/* The keys that begin with the section, and without a section those that have none. */
+static void write_members(struct json_out *out, const char *section)
+{
+    size_t size = strlen(section);
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const char *name = table[i].key + size;
+        if (strncmp(table[i].key, section, size) != 0 || strchr(name, '.'))
+            continue;
+        json_key(out, span_of(name));
+        write_member(out, &table[i]);
+    }
+}
+
+static void open_object(struct json_out *out)
+{
+    json_key(out, SPAN("type"));
+    json_text(out, SPAN("object"));
+    json_key(out, SPAN("additionalProperties"));
+    json_bool(out, false);
+    json_key(out, SPAN("properties"));
+    json_open(out, '{');
+}
+
+/* An address or a section; behind these, for a list, one of either again. */
+static void write_one(struct json_out *out)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("type"));
+    json_text(out, SPAN("string"));
+    json_close(out, '}');
+    json_open(out, '{');
+    open_object(out);
+    write_members(out, "");
+    json_key(out, SPAN("tls"));
+    json_open(out, '{');
+    open_object(out);
+    write_members(out, "tls.");
+    json_close(out, '}');
+    json_close(out, '}');
+    json_close(out, '}');
+    json_close(out, '}');
+}
+
+void settings_write_listener_schema(struct json_out *out)
+{
+    json_key(out, SPAN("anyOf"));
+    json_open(out, '[');
+    write_one(out);
+    json_open(out, '{');
+    json_key(out, SPAN("type"));
+    json_text(out, SPAN("array"));
+    json_key(out, SPAN("items"));
+    json_open(out, '{');
+    json_key(out, SPAN("anyOf"));
+    json_open(out, '[');
+    write_one(out);
+    json_close(out, ']');
+    json_close(out, '}');
+    json_close(out, '}');
+    json_close(out, ']');
+}

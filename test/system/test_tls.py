@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS at the edge: who is served by which certificate, what is refused, what changes meanwhile."""
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+from support.authority import Authority
+from support.wire import eventually
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+BODY = os.urandom(700_000)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def pair(authority):
+    return authority.sign("site")
+
+
+def section(*pairs, more=""):
+    """A listener with TLS."""
+    certificates = ", ".join(f"{{ certificate: {c}, key: {k} }}" for c, k in pairs)
+    return f"{{ address: 127.0.0.1:0, tls: {{ certificates: [{certificates}]{more} }} }}"
+
+
+@pytest.fixture
+def serve(make_daemon):
+    """Starts a daemon whose edge has these listeners, the first of them in plain text."""
+    def serve(*listeners, config="routes: [{ match: { path: /hello }, answer: { body: hello } }]\n",
+              start=True):
+        daemon = make_daemon(config, start=False)
+        text = daemon.config.read_text()
+        lists = "".join(f"\n    - {item}" for item in ("127.0.0.1:0", *listeners))
+        daemon.config.write_text(text.replace("edge: 127.0.0.1:0", f"edge:{lists}"))
+        if start:
+            daemon.start()
+        return daemon
+    return serve
+
+
+def port(daemon, number=1):
+    return int(daemon.edges[number].rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def connect(context, to, name="localhost", session=None):
+    raw = socket.create_connection(("127.0.0.1", to), timeout=20)
+    with context.wrap_socket(raw, server_hostname=name, session=session,
+                             suppress_ragged_eofs=False) as wire:
+        yield wire
+
+
+def ask(wire, path="/hello", body=b"", fields=""):
+    wire.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\n{fields}"
+                 f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return answer(wire)
+
+
+def answer(wire):
+    """Status, head and body of one answer."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = wire.recv(65536)
+        assert part, data
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    size = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length"))
+    while len(body) < size:
+        body += wire.recv(65536)
+    return int(head.split()[1]), head, body
+
+
+def common_name(wire):
+    return dict(item[0] for item in wire.getpeercert()["subject"])["commonName"]
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_bodies_pass_both_ways(serve, service, authority, pair, version):
+    echo = service("echo")
+    daemon = serve(section(pair), config=f"routes: [{{ match: {{ prefix: / }}, "
+                                         f"upstream: \"{echo.address}\" }}]\n")
+    echo.answer = lambda request: (200, {}, request["body"])
+    with connect(authority.client(version=version), port(daemon)) as wire:
+        for body in (b"", b"small", BODY, b"again"):
+            status, _, got = ask(wire, "/echo", body)
+            assert status == 200 and got == body
+        assert wire.version() == {V12: "TLSv1.2", V13: "TLSv1.3"}[version]
+        assert wire.selected_alpn_protocol() == "http/1.1"
+
+
+def test_the_name_asked_for_picks_the_certificate(serve, authority, pair):
+    wild = authority.sign("wild", "DNS:*.example.com,DNS:Example.NET")
+    daemon = serve(section(pair, wild))
+    context = authority.client()
+    context.check_hostname = False
+    expected = {"localhost": "site", "a.example.com": "wild", "EXAMPLE.net": "wild",
+                "a.b.example.com": "site", "example.com": "site", "elsewhere.org": "site"}
+    for name, want in expected.items():
+        with connect(context, port(daemon), name) as wire:
+            assert common_name(wire) == f"cn-{want}", name
+            assert ask(wire)[0] == 200
+
+
+def test_an_unknown_protocol_is_refused(serve, authority, pair):
+    daemon = serve(section(pair))
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"), \
+            connect(authority.client(alpn=("imap",)), port(daemon)):
+        pass
+    with connect(authority.client(alpn=()), port(daemon)) as wire:
+        assert wire.selected_alpn_protocol() is None and ask(wire)[0] == 200
+
+
+def test_old_versions_are_refused(serve, authority, pair):
+    daemon = serve(section(pair, more=", min_version: 1.3"), section(pair))
+    with pytest.raises(ssl.SSLError), connect(authority.client(version=V12), port(daemon)):
+        pass
+    old = authority.client()
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version = ssl.TLSVersion.TLSv1
+    old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)), connect(old, port(daemon, 2)):
+        pass
+
+
+def test_the_end_is_said(serve, authority, pair):
+    daemon = serve(section(pair))
+    with connect(authority.client(), port(daemon)) as wire:
+        assert ask(wire, fields="Connection: close\r\n")[0] == 200
+        assert wire.recv(1) == b""  # without it: an error, for the socket alone ended
+
+
+def test_plain_text_is_no_handshake(serve, authority, pair):
+    daemon = serve(section(pair))
+    with socket.create_connection(("127.0.0.1", port(daemon)), timeout=20) as raw:
+        raw.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while part := raw.recv(4096):
+                got += part
+    assert b"HTTP" not in got and got[:1] in (b"", b"\x15")
+
+
+def test_a_handshake_in_single_bytes(serve, authority, pair):
+    daemon = serve(section(pair))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = authority.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", port(daemon)), timeout=20) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def step(function):
+            while True:
+                try:
+                    result = function()
+                except ssl.SSLWantReadError:
+                    result = None
+                for byte in outgoing.read():
+                    raw.sendall(bytes([byte]))
+                if result is not None:
+                    return result
+                incoming.write(raw.recv(65536))
+
+        step(lambda: tls.do_handshake() or True)
+        tls.write(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        got = b""
+        while not got.endswith(b"hello"):
+            got += step(lambda: tls.read(4096))
+
+
+def test_client_certificates(serve, authority, pair, tmp_path):
+    known, stranger = authority.sign("known", "URI:spiffe://here/known"), Authority(
+        tmp_path / "stranger").sign("stranger")
+    ask_for = f", client_ca: {authority.file}, client_auth: "
+    daemon = serve(section(pair, more=ask_for + "required"),
+                   section(pair, more=ask_for + "optional"))
+    for number in (1, 2):
+        with connect(authority.client(known), port(daemon, number)) as wire:
+            assert ask(wire)[0] == 200
+        with pytest.raises((ssl.SSLError, ConnectionError)), \
+                connect(authority.client(stranger), port(daemon, number)) as wire:
+            ask(wire)
+    with pytest.raises((ssl.SSLError, ConnectionError)), \
+            connect(authority.client(), port(daemon, 1)) as wire:
+        ask(wire)
+    with connect(authority.client(), port(daemon, 2)) as wire:
+        assert ask(wire)[0] == 200
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_a_session_is_resumed_only_where_it_was_made(serve, authority, pair, version):
+    other = authority.sign("other", "DNS:other.example")
+    daemon = serve(section(pair, other), section(pair), section(
+        pair, more=f", client_ca: {authority.file}, client_auth: optional"))
+    context = authority.client(version=version)
+    context.check_hostname = False
+    with connect(context, port(daemon)) as wire:
+        ask(wire)  # a ticket comes with the answer, if not before
+        session = wire.session
+        assert session.has_ticket and not wire.session_reused
+    with connect(context, port(daemon), session=session) as wire:
+        assert wire.session_reused and ask(wire)[0] == 200
+        session = wire.session or session
+    for number, name in ((1, "other.example"), (2, "localhost"), (3, "localhost")):
+        with connect(context, port(daemon, number), name, session=session) as wire:
+            assert not wire.session_reused, (number, name)
+            assert ask(wire)[0] == 200
+
+
+def swap(pair, to):
+    """As an administrator would: key and certificate, one after the other."""
+    for source, target in zip(pair, to, strict=True):
+        shutil.copy(source, f"{target}.new")
+        os.replace(f"{target}.new", target)
+
+
+def other(now, before):
+    return now if now != before else None
+
+
+def served(context, to):
+    with connect(context, to) as wire:
+        assert ask(wire)[0] == 200
+        return wire.getpeercert()["serialNumber"]
+
+
+def test_certificates_are_exchanged_while_clients_come(serve, authority, tmp_path):
+    first, second = authority.sign("first"), authority.sign("second")
+    live = tmp_path / "live.pem", tmp_path / "live.key"
+    swap(first, live)
+    daemon = serve(section(live))
+    daemon.expect_log("were refused")  # between the two files of a pair
+    context, failed, stop = authority.client(), [], threading.Event()
+
+    def clients():
+        while not stop.is_set():
+            try:
+                served(context, port(daemon))
+            except Exception as error:  # noqa: BLE001 - any failure is one
+                failed.append(error)
+
+    thread = threading.Thread(target=clients)
+    thread.start()
+    try:
+        with connect(context, port(daemon)) as old:
+            before = old.getpeercert()["serialNumber"]
+            for number in range(4):
+                swap((second, first)[number % 2], live)
+                before = eventually(lambda now=before: other(
+                    served(context, port(daemon)), now))
+            assert ask(old)[0] == 200  # whoever was there stays
+    finally:
+        stop.set()
+        thread.join()
+    assert not failed
+    assert "tls_trouble" not in daemon.get("/v1/health")
+
+
+def test_a_directory_of_certificates_is_a_link(serve, authority, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        swap(authority.sign(name), (tmp_path / name / "tls.crt", tmp_path / name / "tls.key"))
+    link = tmp_path / "current"
+    link.symlink_to("one")
+    daemon = serve(section((link / "tls.crt", link / "tls.key")))
+    context = authority.client()
+    before = served(context, port(daemon))
+    turned = tmp_path / "turned"
+    turned.symlink_to("two")
+    os.replace(turned, link)
+    eventually(lambda: served(context, port(daemon)) != before)
+
+
+def test_what_cannot_serve_is_refused_and_told(serve, authority, pair, tmp_path):
+    live = tmp_path / "live.pem", tmp_path / "live.key"
+    swap(pair, live)
+    daemon = serve(section(live))
+    daemon.expect_log("were refused")
+    context = authority.client()
+    before = served(context, port(daemon))
+
+    def trouble():
+        return daemon.get("/v1/health").get("tls_trouble", "")
+
+    live[1].write_text("no key")
+    eventually(lambda: "cannot be read as a private key" in trouble())
+    assert served(context, port(daemon)) == before
+    swap(authority.sign("mate"), (tmp_path / "unused.pem", live[1]))
+    eventually(lambda: "is not the key of the certificate" in trouble())
+    live[0].unlink()
+    eventually(lambda: "cannot be read as a certificate" in trouble())
+    swap(authority.sign("late", days="-1"), live)
+    eventually(lambda: "has expired" in trouble())
+    assert served(context, port(daemon)) == before
+    swap(authority.sign("good"), live)
+    eventually(lambda: not trouble())
+    assert served(context, port(daemon)) != before
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("{ address: 127.0.0.1:0, tls: { min_version: 1.3 } }", "tls.certificates is missing"),
+    ("{ tls: {} }", "address is missing"),
+    ("{ address: 127.0.0.1:0, tls: { certificates: { certificate: a } } }",
+     "has no certificate, or no key"),
+    ("{ address: 127.0.0.1:0, tls: { certificates: { certificate: a, key: b }, "
+     "client_auth: required } }", "tls.client_ca is missing"),
+    ("{ address: 127.0.0.1:0, tls: { certificates: { certificate: a, key: b }, "
+     "min_version: 1.1 } }", '1.2, 1.3 is accepted'),
+    ("{ address: 127.0.0.1:0, tsl: {} }", "tsl is not known in a listener"),
+    ("{ address: 127.0.0.1:0, tls: { certificates: { certificate: /absent, key: b } } }",
+     '"/absent" cannot be read as a certificate'),
+])
+def test_settings_that_are_refused(binary, serve, text, says):
+    daemon = serve(text, start=False)
+    done = subprocess.run([binary, "server", "-c", daemon.config], capture_output=True, text=True,
+                          timeout=20, check=False)
+    assert done.returncode == 1 and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("only", ["true", "false"])
+def test_alpn_chooses_http2(serve, authority, pair, only):
+    daemon = serve(section(pair, more=f", http1_only: {only}"))
+    done = subprocess.run(
+        ["curl", "-sS", "--http2", "--cacert", authority.file, "-w", " %{http_version}",
+         f"https://localhost:{port(daemon)}/hello"], capture_output=True, text=True, check=True)
+    assert done.stdout == {"true": "hello 1.1", "false": "hello 2"}[only]
+    with connect(authority.client(alpn=("h2", "http/1.1")), port(daemon)) as wire:
+        assert wire.selected_alpn_protocol() == {"true": "http/1.1", "false": "h2"}[only]
