@@ -138,8 +138,7 @@ void http_connection_leave_body(struct connection *connection)
     start_discard(connection, next, DISCARD_TIME);
 }
 
-/* Answers for the handler, which does not see this request, or has been told that it is over. */
-static void connection_refuse(struct connection *connection, unsigned status, const char *text)
+static void tell_refused(struct connection *connection, unsigned status, const char *text)
 {
     struct http_handler *handler = connection->server->handler;
     struct exchange *exchange = connection->exchange;
@@ -149,6 +148,13 @@ static void connection_refuse(struct connection *connection, unsigned status, co
     exchange->public.refusal = (struct http_refusal){ status, text };
     if (!is_known && handler->on_refused)
         handler->on_refused(handler, &exchange->public);
+}
+
+/* Answers for the handler, which does not see this request, or has been told that it is over. */
+static void connection_refuse(struct connection *connection, unsigned status, const char *text)
+{
+    tell_refused(connection, status, text);
+    struct exchange *exchange = connection->exchange;
     connection->scanned = connection->line_at = 0;
     exchange->public.ops = NULL;
     exchange->keeps_alive = false;
@@ -267,6 +273,15 @@ static bool is_http2(const struct connection *connection, struct span bytes)
     return !connection->is_http1_only && http2_is_preface(bytes);
 }
 
+/* Whether the first line of a connection has nothing of HTTP: neither a path nor a version. Who speaks
+ * something else is not answered in HTTP. */
+static bool is_other_protocol(const struct connection *connection, struct span bytes)
+{
+    const char *end = memchr(bytes.data, '\n', bytes.size);
+    struct span line = span_first(bytes, end ? (size_t)(end - bytes.data) : bytes.size);
+    return connection->n_requests == 0 && line.size > 1 && !memchr(line.data, '/', line.size);
+}
+
 static size_t use_head(struct connection *connection, struct span bytes)
 {
     struct http1_error error;
@@ -291,7 +306,14 @@ static size_t use_head(struct connection *connection, struct span bytes)
         http_exchange_free(exchange);
         head_note(connection, bytes);
         return 0;
-    default: connection_refuse(connection, error.status, error.text); return bytes.size;
+    default:
+        if (is_other_protocol(connection, bytes)) {
+            tell_refused(connection, error.status, error.text);
+            http_connection_close(connection);
+        } else {
+            connection_refuse(connection, error.status, error.text);
+        }
+        return bytes.size;
     }
     connection->scanned = connection->line_at = 0;
     size_t size = exchange->request.parsed.size;

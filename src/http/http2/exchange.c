@@ -67,9 +67,9 @@ static void resume_data(struct http2_exchange *self)
     wake(self);
 }
 
-/* What nghttp2 has not sent is dropped. */
-static void submit_reset(struct http2_exchange *self, uint32_t code)
+void http2_exchange_reset(struct http2_exchange *self, uint32_t code)
 {
+    self->has_reset = true;
     if (nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->stream_id, code))
         http2_session_end(&self->connection->session, NGHTTP2_INTERNAL_ERROR);
     wake(self);
@@ -82,7 +82,7 @@ static void submit_trailers(struct http2_exchange *self)
     out->is_refused = false;
     bool is_legal = http2_put_lines(out, fifo_span(&self->trailers));
     if (!is_legal || nghttp2_submit_trailer(ng_of(self), self->stream_id, out->nv, out->n))
-        submit_reset(self, NGHTTP2_INTERNAL_ERROR);
+        http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
 }
 
 static ssize_t on_read(nghttp2_session *ng, int32_t stream_id, uint8_t *buffer, size_t size,
@@ -162,7 +162,7 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
         return 0;
     self->sent_at = now_of(self);
     if (self->is_broken)
-        submit_reset(self, self->break_code);
+        http2_exchange_reset(self, self->break_code);
     else if (!self->is_finished && self->was_unsent)
         http2_exchange_defer(self);
     return 0;
@@ -178,7 +178,7 @@ void http2_exchange_on_end_sent(struct http2_exchange *self)
 {
     self->is_complete = true;
     if (!self->is_request_done)
-        submit_reset(self, NGHTTP2_NO_ERROR);
+        http2_exchange_reset(self, NGHTTP2_NO_ERROR);
 }
 
 /* --- heads --- */
@@ -205,7 +205,7 @@ static void submit_head(struct http2_exchange *self, struct http2_out *out, bool
     self->is_submitted = true;
     if (nghttp2_submit_response(ng_of(self), self->stream_id, out->nv, out->n,
                                 has_body ? &body : NULL))
-        submit_reset(self, NGHTTP2_INTERNAL_ERROR);
+        http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
     wake(self);
 }
 
@@ -320,7 +320,7 @@ static void interim(struct http_exchange *exchange, unsigned status, struct span
     out_keep(out);
     if (nghttp2_submit_headers(ng_of(self), NGHTTP2_FLAG_NONE, self->stream_id, NULL, out->nv,
                                out->n, NULL) < 0)
-        submit_reset(self, NGHTTP2_INTERNAL_ERROR);
+        http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
     wake(self);
 }
 
@@ -388,7 +388,7 @@ static void reset(struct http_exchange *exchange, uint32_t code)
     self->is_broken = true;
     self->break_code = code;
     if (!has_more)
-        submit_reset(self, code);
+        http2_exchange_reset(self, code);
     else
         resume_data(self);
 }

@@ -161,10 +161,7 @@ static void exchange_reset(struct http2_exchange *exchange, uint32_t code)
     exchange_abort(exchange);
     exchange->is_broken = true;
     exchange->break_code = code;
-    if (nghttp2_submit_rst_stream(exchange->connection->session.ng, NGHTTP2_FLAG_NONE,
-                                  exchange->stream_id, code))
-        http2_session_end(&exchange->connection->session, NGHTTP2_INTERNAL_ERROR);
-    http2_session_wake(&exchange->connection->session);
+    http2_exchange_reset(exchange, code);
 }
 
 void http2_exchange_defer(struct http2_exchange *exchange)
@@ -579,11 +576,45 @@ static void on_frame(struct http2_session *session, const nghttp2_frame *frame)
         on_request_end(exchange);
 }
 
+/* Ids of clients are odd, so twice an id leaves room for one bit more. */
+static void note_ended(struct http2_connection *connection, uint32_t stream_id, bool is_by_us)
+{
+    uint32_t *place = &connection->ended[connection->n_ended++ % HTTP2_ENDED_STREAMS];
+    uint32_t forgotten = *place >> 1;
+    if (forgotten > connection->forgotten_id)
+        connection->forgotten_id = forgotten;
+    *place = stream_id << 1 | is_by_us;
+}
+
+/* Who ended the stream, says whether more may come: what was on its way when we did (RFC 9113 section
+ * 5.1). An id that was passed over is not to be used later. */
+static uint32_t on_stray(struct http2_session *session, const struct http2_seen *seen)
+{
+    struct http2_connection *connection = http2_connection_of(session);
+    bool is_reset = seen->type == NGHTTP2_RST_STREAM;
+    for (unsigned i = 0; i < HTTP2_ENDED_STREAMS; i++) {
+        if (connection->ended[i] >> 1 != seen->stream_id)
+            continue;
+        bool is_by_us = connection->ended[i] & 1;
+        if (is_reset)
+            connection->ended[i] &= ~1u; /* now the client has ended it as well */
+        if (is_reset || (is_by_us && seen->type == NGHTTP2_DATA))
+            return NGHTTP2_NO_ERROR;
+        bool is_end = seen->flags & NGHTTP2_FLAG_END_STREAM;
+        if (is_by_us)
+            return is_end ? NGHTTP2_NO_ERROR : NGHTTP2_PROTOCOL_ERROR;
+        return NGHTTP2_STREAM_CLOSED;
+    }
+    bool is_used = is_reset || seen->stream_id <= connection->forgotten_id;
+    return is_used ? NGHTTP2_NO_ERROR : NGHTTP2_PROTOCOL_ERROR;
+}
+
 static int on_stream_close(nghttp2_session *ng, int32_t stream_id, uint32_t code, void *user_data)
 {
     struct http2_connection *connection = connection_of(user_data);
     struct http2_exchange *exchange = nghttp2_session_get_stream_user_data(ng, stream_id);
     (void)code;
+    note_ended(connection, (uint32_t)stream_id, !exchange || exchange->has_reset);
     if (!exchange)
         return 0;
     exchange_abort(exchange);
@@ -801,6 +832,7 @@ void http2_server_reap(struct http_server *server)
 static const struct http2_ops ops = {
     .on_frame = on_frame,
     .on_end_sent = on_end_sent,
+    .on_stray = on_stray,
     .on_turn = on_turn,
     .on_flushed = on_flushed,
     .on_lost = on_lost,

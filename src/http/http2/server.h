@@ -26,7 +26,7 @@
 #include "http/request_head.h"
 #include "http/server.h"
 
-#define HTTP2_PREFACE_SIZE 24u
+#define HTTP2_ENDED_STREAMS 64u
 #define HTTP2_PROTOCOL_MAX 32u /* of an extended CONNECT's :protocol */
 
 struct connection;
@@ -67,7 +67,9 @@ struct http2_connection {
     uint32_t census_key;
     unsigned n_exchanges, listener;
     enum http2_drain drain;
-    bool has_begun; /* the client's preface and SETTINGS came */
+    uint32_t ended[HTTP2_ENDED_STREAMS]; /* streams that ended lately; +1 for those that we ended */
+    uint32_t n_ended, forgotten_id;      /* up to this one, they may have been forgotten */
+    bool has_begun;                      /* the client's preface and SETTINGS came */
 };
 
 struct http2_exchange {
@@ -104,6 +106,7 @@ struct http2_exchange {
     bool is_request_done; /* END_STREAM came */
     bool is_end_told;     /* on_body_end was called */
     bool has_file;
+    bool has_reset;  /* RST_STREAM was submitted */
     bool was_unsent; /* on_drained is due when it is all gone */
 
     /* From here on nothing is cleared for the next request. */
@@ -156,5 +159,7 @@ void http2_set_out_callbacks(nghttp2_session_callbacks *callbacks);
 /* Whether bytes of the answer wait for the client. */
 size_t http2_exchange_unsent(const struct http2_exchange *exchange);
 void http2_exchange_clear(struct http2_exchange *exchange); /* drops what it holds */
+/* RST_STREAM; what nghttp2 has not sent is dropped. */
+void http2_exchange_reset(struct http2_exchange *exchange, uint32_t code);
 /* A frame with END_STREAM has left. */
 void http2_exchange_on_end_sent(struct http2_exchange *exchange);

@@ -26,33 +26,17 @@ static bool is_over(const struct http2_session *session)
 
 /* --- what nghttp2 tells --- */
 
-static int note(struct http2_session *session, enum http2_offence offence)
+/* False when it was one too many. */
+static bool note(struct http2_session *session, enum http2_offence offence)
 {
     struct http2_side *side = session->side;
     if (session->is_ending)
-        return 0;
+        return true;
     side->counts.offences[offence]++;
     if (likely(http2_abuse_note(&session->abuse, offence, side->limits, loop_now(side->loop))))
-        return 0;
+        return true;
     http2_session_end(session, NGHTTP2_ENHANCE_YOUR_CALM);
-    return NGHTTP2_ERR_CALLBACK_FAILURE; /* nothing more of what came is looked at */
-}
-
-static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *head, void *user_data)
-{
-    struct http2_session *session = http2_session_of(user_data);
-    (void)ng;
-    switch (head->type) {
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_CONTINUATION: return 0;
-    case NGHTTP2_DATA:
-        if (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM))
-            return 0;
-        break;
-    case NGHTTP2_RST_STREAM: return session->side->is_server ? note(session, HTTP2_RESET) : 0;
-    default: break;
-    }
-    return note(session, HTTP2_GLITCH);
+    return false;
 }
 
 static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
@@ -60,7 +44,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     struct http2_session *session = http2_session_of(user_data);
     (void)ng;
     if (frame->hd.type == NGHTTP2_DATA && frame->hd.length > 0 &&
-        frame->hd.length <= frame->data.padlen && note(session, HTTP2_GLITCH))
+        frame->hd.length <= frame->data.padlen && !note(session, HTTP2_GLITCH))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     session->side->ops->on_frame(session, frame);
     return session->is_closed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
@@ -74,9 +58,11 @@ static int on_invalid_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame
     struct http2_session *session = http2_session_of(user_data);
     (void)ng;
     bool is_message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-    if (note(session, HTTP2_GLITCH))
+    bool is_stream_error = is_message || frame->hd.stream_id == 0 ||
+                           error == NGHTTP2_ERR_STREAM_CLOSED || error == NGHTTP2_ERR_FLOW_CONTROL;
+    if (!note(session, HTTP2_GLITCH))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (!is_message && frame->hd.stream_id > 0 && error != NGHTTP2_ERR_STREAM_CLOSED)
+    if (!is_stream_error)
         http2_session_end(session, NGHTTP2_PROTOCOL_ERROR);
     return 0;
 }
@@ -102,7 +88,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         break;
     case NGHTTP2_RST_STREAM:
         if (session->side->is_server && !is_own_fault(frame->rst_stream.error_code))
-            IGNORE(note(session, HTTP2_OWN_RESET), "what is being sent is sent");
+            note(session, HTTP2_OWN_RESET);
         break;
     case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)
@@ -113,14 +99,6 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     default: break;
     }
     return 0;
-}
-
-/* Frames of types that nobody here knows are of no effect, but they are counted. */
-static int on_extension(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *head,
-                        void *user_data)
-{
-    (void)ng, (void)payload, (void)head, (void)user_data;
-    return NGHTTP2_ERR_CANCEL;
 }
 
 /* --- the side --- */
@@ -137,16 +115,11 @@ void http2_side_init(struct http2_side *side)
     nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
     nghttp2_option_set_max_settings(option, MAX_SETTINGS);
     nghttp2_option_set_max_outbound_ack(option, MAX_ACKS);
-    /* 0x0 to 0x9 are HTTP/2's own. */
-    for (unsigned type = 10; type < 256; type++)
-        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
 
     nghttp2_session_callbacks *callbacks = side->callbacks;
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame_recv);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
-    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_extension);
 }
 
 void http2_side_fini(struct http2_side *side)
@@ -237,11 +210,15 @@ static void linger(struct http2_session *session)
 /* --- what comes in --- */
 
 /* nghttp2 takes all that is given to it, or gives the connection up. */
-static void use(struct http2_session *session, struct span bytes)
+static void feed(struct http2_session *session, struct span bytes)
 {
+    if (bytes.size == 0 || session->is_ending)
+        return;
     session->is_inside = true;
     ssize_t n = nghttp2_session_mem_recv(session->ng, (const uint8_t *)bytes.data, bytes.size);
     session->is_inside = false;
+    session->fed_id = session->last_id;
+    session->has_reset = false;
     if (likely(n >= 0))
         return;
     /* It broke off in the middle, so what its own GOAWAY would say is said here. */
@@ -251,6 +228,94 @@ static void use(struct http2_session *session, struct span bytes)
         http2_session_end(session, NGHTTP2_ENHANCE_YOUR_CALM);
     else
         http2_session_end(session, NGHTTP2_INTERNAL_ERROR);
+}
+
+/* Whether the stream of a HEADERS, DATA or RST_STREAM may be over, as far as that is known before what came in
+ * front of the frame was used. */
+static bool is_stray(struct http2_session *session, const struct http2_seen *seen)
+{
+    if (seen->stream_id > session->last_id) {
+        if (seen->type == NGHTTP2_HEADERS)
+            session->last_id = seen->stream_id;
+        return false;
+    }
+    if (session->has_reset || seen->type == NGHTTP2_HEADERS)
+        return true;
+    session->has_reset = seen->type == NGHTTP2_RST_STREAM;
+    return seen->stream_id <= session->fed_id &&
+           !nghttp2_session_find_stream(session->ng, (int32_t)seen->stream_id);
+}
+
+/* The error that the connection ends with for this frame, or NGHTTP2_NO_ERROR. */
+static uint32_t judge_stray(struct http2_session *session, const struct http2_seen *seen)
+{
+    const struct http2_ops *ops = session->side->ops;
+    if (nghttp2_session_find_stream(session->ng, (int32_t)seen->stream_id))
+        return NGHTTP2_NO_ERROR;
+    return ops->on_stray(session, seen);
+}
+
+/* nghttp2 does not look at PRIORITY where the server does not. */
+static bool is_bad_priority(const struct http2_session *session, const struct http2_seen *seen)
+{
+    return session->side->is_server && (seen->stream_id == 0 || seen->stream_id == seen->number);
+}
+
+static bool is_empty(const struct http2_seen *seen)
+{
+    return seen->size == 0 && !(seen->flags & (NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS));
+}
+
+/* Looks at a frame; what is in front of it has not been used. */
+static void look_at(struct http2_session *session, const struct http2_seen *seen)
+{
+    bool is_server = session->side->is_server;
+    switch (seen->type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+    case NGHTTP2_CONTINUATION:
+        if (is_empty(seen))
+            break;
+        return;
+    case NGHTTP2_RST_STREAM:
+        if (is_server)
+            note(session, HTTP2_RESET);
+        return;
+    case NGHTTP2_PRIORITY:
+        if (is_bad_priority(session, seen)) {
+            http2_session_end(session, NGHTTP2_PROTOCOL_ERROR);
+            return;
+        }
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        if (seen->number == 0) {
+            http2_session_end(session, NGHTTP2_PROTOCOL_ERROR);
+            return;
+        }
+        break;
+    default: break;
+    }
+    note(session, HTTP2_GLITCH);
+}
+
+static void use(struct http2_session *session, struct span bytes)
+{
+    size_t at = 0, n_fed = 0;
+    struct http2_seen seen;
+    while (!session->is_ending && http2_scan_next(&session->scan, bytes, &at, &seen)) {
+        look_at(session, &seen);
+        bool carries = seen.type == NGHTTP2_HEADERS || seen.type == NGHTTP2_DATA ||
+                       seen.type == NGHTTP2_RST_STREAM;
+        if (!carries || !session->side->ops->on_stray || !is_stray(session, &seen))
+            continue;
+        size_t n_before = seen.n_before > n_fed ? seen.n_before : n_fed;
+        feed(session, span_from(span_first(bytes, n_before), n_fed));
+        n_fed = n_before;
+        uint32_t error = session->is_ending ? NGHTTP2_NO_ERROR : judge_stray(session, &seen);
+        if (error)
+            http2_session_end(session, error);
+    }
+    feed(session, span_from(bytes, n_fed));
 }
 
 void http2_session_receive(struct http2_session *session, struct span bytes)
@@ -455,6 +520,7 @@ bool http2_session_open(struct http2_session *session, const nghttp2_settings_en
     session->task.on_run = on_run;
     list_init(&session->task.link);
     session->received_at = session->sent_at = loop_now(side->loop);
+    session->scan.left = side->is_server ? HTTP2_PREFACE_SIZE : 0;
 
     int r = side->is_server ? nghttp2_session_server_new3(&session->ng, side->callbacks, session,
                                                           side->option, &side->slab.mem)

@@ -29,6 +29,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "http/http2/abuse.h"
+#include "http/http2/scan.h"
 #include "http/http2/slab.h"
 #include "http/inlet.h"
 #include "http/outlet.h"
@@ -36,6 +37,7 @@
 #include "io/loop.h"
 
 #define HTTP2_FRAME_HEAD 9u
+#define HTTP2_PREFACE_SIZE 24u
 
 struct http2_session;
 
@@ -49,6 +51,9 @@ struct http2_ops {
     /* A flush is over; what could go has gone into the outlet, and from there to the kernel while
      * that took it. For those who wait to send more. */
     void (*on_flushed)(struct http2_session *session);
+    /* HEADERS, DATA or RST_STREAM came for a stream that is over. Returns the error that the connection ends with,
+     * or NGHTTP2_NO_ERROR. May be NULL, when it is never one. */
+    uint32_t (*on_stray)(struct http2_session *session, const struct http2_seen *seen);
     /* Nothing can be exchanged any more: the peer is gone, broke the rules, or all was said. All
      * streams are over. Once, never from inside nghttp2. */
     void (*on_lost)(struct http2_session *session);
@@ -84,6 +89,9 @@ struct http2_session {
     struct inlet in;
     struct outlet out;
     struct http2_abuse abuse;
+    struct http2_scan scan;
+    uint32_t last_id, fed_id;   /* the latest stream of the peer that was seen, and used */
+    bool has_reset;             /* RST_STREAM was seen and not used */
     nsec received_at, sent_at;  /* the last byte either way */
     uint32_t error;             /* told to the peer by GOAWAY, when it is_ending */
     bool is_running, is_inside; /* inside: nghttp2 is on the stack */
