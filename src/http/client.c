@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "http/head.h"
+#include "http/relay_copy.h"
 #include "http/stream.h"
 #include "http/wire.h"
 
@@ -20,6 +21,8 @@ const struct http_pool_settings http_pool_settings_default = {
     .max_idle = 64,
     .max_connections = 1024,
     .max_in_all = 16384,
+    .http2_connections = 1,
+    .http2_streams = 100,
 };
 
 static void pool_reap(struct task *task)
@@ -27,6 +30,7 @@ static void pool_reap(struct task *task)
     struct http_pool *pool = container_of(task, struct http_pool, reaper);
     for (struct list *link; (link = list_take_first(&pool->dead));)
         free(container_of(link, struct http_stream, link));
+    http2_pool_reap(&pool->http2);
 }
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings)
@@ -41,20 +45,28 @@ struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settin
     list_init(&pool->dead);
     list_init(&pool->reaper.link);
     pool->reaper.on_run = pool_reap;
+    http2_pool_init(&pool->http2, pool);
     return pool;
 }
 
-static struct span address_key(const struct address *address)
+static struct span key_make(struct http_upstream_key *key, const struct address *address,
+                            enum http_protocol protocol, const struct tls_client *tls)
 {
-    return (struct span){ (const char *)&address->storage, address->size };
+    char *at = key->bytes;
+    *at++ = (char)protocol;
+    memcpy(at, &tls, sizeof(tls));
+    memcpy(at + sizeof(tls), &address->storage, address->size);
+    key->size = 1 + sizeof(tls) + address->size;
+    return (struct span){ key->bytes, key->size };
 }
 
 /* Where an address is looked for before the map is asked: neighbours differ in port or last byte. */
-static struct http_upstream **recent_slot(struct http_pool *pool, const struct address *address)
+static struct http_upstream **recent_slot(struct http_pool *pool, const struct address *address,
+                                          const struct tls_client *tls)
 {
     uint64_t words[2];
     memcpy(words, &address->storage, sizeof(words));
-    uint64_t mix = (words[0] ^ words[1]) * 0x9e3779b97f4a7c15u;
+    uint64_t mix = (words[0] ^ words[1] ^ (uintptr_t)tls) * 0x9e3779b97f4a7c15u;
     return &pool->recent[mix >> 32 & (RECENT_UPSTREAMS - 1)];
 }
 
@@ -67,34 +79,49 @@ static bool is_at(const struct http_upstream *upstream, const struct address *ad
 }
 
 static struct http_upstream *upstream_find_or_add(struct http_pool *pool,
-                                                  const struct address *address)
+                                                  const struct address *address,
+                                                  const struct http_call *call)
 {
+    struct http_upstream_key key;
+    struct span bytes = key_make(&key, address, call->protocol, call->tls);
     struct http_upstream *upstream =
-        map_find_as(&pool->upstreams, address_key(address), struct http_upstream, node);
+        map_find_as(&pool->upstreams, bytes, struct http_upstream, node);
     if (upstream)
         return upstream;
 
     upstream = mem_new(struct http_upstream);
     upstream->address = *address;
+    upstream->protocol = call->protocol;
+    upstream->tls = call->tls;
     list_init(&upstream->idle);
     list_init(&upstream->busy);
-    map_add(&pool->upstreams, &upstream->node, address_key(&upstream->address));
+    list_init(&upstream->sessions);
+    bytes = key_make(&upstream->key, address, call->protocol, call->tls);
+    map_add(&pool->upstreams, &upstream->node, bytes);
     return upstream;
 }
 
-static struct http_upstream *upstream_get(struct http_pool *pool, const struct address *address)
+static inline struct http_upstream *
+upstream_get(struct http_pool *pool, const struct address *address, const struct http_call *call)
 {
-    struct http_upstream **recent = recent_slot(pool, address);
-    if (unlikely(!*recent || !is_at(*recent, address)))
-        *recent = upstream_find_or_add(pool, address);
+    struct http_upstream **recent = recent_slot(pool, address, call->tls);
+    if (unlikely(!*recent || !is_at(*recent, address) || (*recent)->tls != call->tls ||
+                 (*recent)->protocol != call->protocol))
+        *recent = upstream_find_or_add(pool, address, call);
     return *recent;
 }
 
-static void upstream_release(struct http_pool *pool, struct http_upstream *upstream)
+struct http_upstream *http_upstream_get(struct http_pool *pool, const struct address *address,
+                                        const struct http_call *call)
+{
+    return upstream_get(pool, address, call);
+}
+
+void http_upstream_release(struct http_pool *pool, struct http_upstream *upstream)
 {
     if (upstream->n_connections > 0)
         return;
-    struct http_upstream **recent = recent_slot(pool, &upstream->address);
+    struct http_upstream **recent = recent_slot(pool, &upstream->address, upstream->tls);
     if (*recent == upstream)
         *recent = NULL;
     map_remove(&pool->upstreams, &upstream->node);
@@ -120,7 +147,7 @@ void http_upstream_drop(struct http_stream *stream)
     upstream->n_connections--;
     http_census_drop_upstream(stream->pool->census);
     stream->upstream = NULL;
-    upstream_release(stream->pool, upstream);
+    http_upstream_release(stream->pool, upstream);
 }
 
 /* The one used last, unless the loop is about to tell of it: then it says something that nobody
@@ -151,6 +178,8 @@ static bool evict_idle(struct http_pool *pool)
 {
     map_each (node, &pool->upstreams) {
         struct http_upstream *upstream = container_of(node, struct http_upstream, node);
+        if (http2_upstream_evict(upstream))
+            return true;
         if (list_is_empty(&upstream->idle))
             continue;
         http_stream_close(container_of(upstream->idle.prev, struct http_stream, link));
@@ -159,8 +188,7 @@ static bool evict_idle(struct http_pool *pool)
     return false;
 }
 
-/* Counts one more connection to the address, of which it, the pool and the process have room. */
-static bool take_place(struct http_pool *pool, const struct http_upstream *upstream)
+bool http_upstream_take_place(struct http_pool *pool, const struct http_upstream *upstream)
 {
     if (upstream->n_connections >= pool->settings.max_connections)
         return false;
@@ -173,10 +201,10 @@ static bool take_place(struct http_pool *pool, const struct http_upstream *upstr
 
 /* A kept connection, a new one, or one that can only tell why there is none. */
 static struct http_stream *stream_for(struct http_pool *pool, const struct address *to,
-                                      bool is_fresh)
+                                      const struct http_call *call)
 {
-    struct http_upstream *upstream = upstream_get(pool, to);
-    struct http_stream *stream = is_fresh ? NULL : upstream_take_idle(upstream);
+    struct http_upstream *upstream = upstream_get(pool, to, call);
+    struct http_stream *stream = call->is_fresh ? NULL : upstream_take_idle(upstream);
     if (stream)
         return stream;
 
@@ -185,7 +213,7 @@ static struct http_stream *stream_for(struct http_pool *pool, const struct addre
     stream->has_fault = true;
     stream->fault = HTTP_FAULT_CONNECT;
     int fd = -1;
-    if (!take_place(pool, upstream)) {
+    if (!http_upstream_take_place(pool, upstream)) {
         stream->fault = HTTP_FAULT_BUSY;
     } else if (socket_connect(to, &fd) == 0) {
         stream->has_fault = false;
@@ -194,12 +222,11 @@ static struct http_stream *stream_for(struct http_pool *pool, const struct addre
     } else {
         http_census_drop_upstream(pool->census);
     }
-    upstream_release(pool, upstream);
+    http_upstream_release(pool, upstream);
     return stream;
 }
 
-/* These have a body as a rule, so its absence is said (RFC 9110 section 8.6). */
-static bool has_body_as_a_rule(struct span method)
+bool http_has_body_as_a_rule(struct span method)
 {
     return method.data[0] == 'P' &&
            (span_is(method, "POST") || span_is(method, "PUT") || span_is(method, "PATCH"));
@@ -226,7 +253,7 @@ static bool put_request(struct http_stream *stream, const struct http_message *r
 
     switch (request->body) {
     case HTTP_SEND_NONE:
-        if (has_body_as_a_rule(request->method))
+        if (http_has_body_as_a_rule(request->method))
             head_put(&out, SPAN("content-length: 0\r\n"));
         break;
     case HTTP_SEND_LENGTH: head_put_length(&out, request->content_length); break;
@@ -235,16 +262,33 @@ static bool put_request(struct http_stream *stream, const struct http_message *r
     return head_end(&out, &stream->out);
 }
 
+void http_call_fail(struct http_pool *pool, struct http_call *call, enum http_fault fault)
+{
+    struct http_stream *stream = http_stream_new(pool);
+    stream->state = STREAM_FAILED;
+    stream->has_fault = true;
+    stream->fault = fault;
+    stream->call = call;
+    call->stream = stream;
+    call->wire = NULL;
+    task_defer(&stream->task, pool->loop);
+}
+
 void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
                      const struct http_message *request, nsec deadline)
 {
-    struct http_stream *stream = stream_for(pool, to, call->is_fresh);
+    if (unlikely(call->protocol != HTTP_PROTOCOL_1)) {
+        http2_call_start(pool, call, to, request, deadline);
+        return;
+    }
+    struct http_stream *stream = stream_for(pool, to, call);
     call->stream = stream;
     call->is_head_request = http_is_head(request->method);
 
     call->wire = NULL;
     call->reset_code = 0;
     call->trailers = SPAN_NULL;
+    call->relay_to = NULL;
     stream->call = call;
     stream->wants_trailers = request->wants_trailers;
     stream->wants_upgrade = request->upgrade.size;
@@ -363,6 +407,7 @@ void http_call_cancel(struct http_call *call)
         return;
     call->stream = NULL;
     stream->call = NULL;
+    http_relay_copy_end_call(call);
     http_stream_close(stream);
 }
 
@@ -371,8 +416,10 @@ static void close_list(struct list *streams)
     while (!list_is_empty(streams)) {
         bool is_last = streams->next->next == streams; /* its end may free the list */
         struct http_stream *stream = container_of(streams->next, struct http_stream, link);
-        if (stream->call)
+        if (stream->call) {
+            http_relay_copy_end_call(stream->call);
             stream->call->stream = NULL;
+        }
         stream->call = NULL;
         http_stream_close(stream);
         if (is_last)
@@ -380,17 +427,25 @@ static void close_list(struct list *streams)
     }
 }
 
+/* There is one for each protocol; few are spoken. */
 void http_pool_forget(struct http_pool *pool, const struct address *to)
 {
-    struct http_upstream *upstream =
-        map_find_as(&pool->upstreams, address_key(to), struct http_upstream, node);
-    if (upstream)
+    map_each (node, &pool->upstreams) {
+        struct http_upstream *upstream = container_of(node, struct http_upstream, node);
+        if (!address_equals(&upstream->address, to))
+            continue;
+        upstream->n_connections++; /* it stays until both lists are empty */
         close_list(&upstream->idle);
+        http2_upstream_forget(upstream);
+        upstream->n_connections--;
+        http_upstream_release(pool, upstream);
+    }
 }
 
 void http_pool_set(struct http_pool *pool, const struct http_pool_settings *settings)
 {
     pool->settings = *settings;
+    pool->http2.limits.max_fields_size = (uint32_t)settings->limits.head;
 }
 
 struct http_pool *http_pool_free(struct http_pool *pool)
@@ -404,13 +459,15 @@ struct http_pool *http_pool_free(struct http_pool *pool)
         upstream->n_connections++; /* it stays until both lists are empty */
         close_list(&upstream->idle);
         close_list(&upstream->busy);
+        http2_upstream_close(upstream);
         upstream->n_connections--;
-        upstream_release(pool, upstream);
+        http_upstream_release(pool, upstream);
     }
     pool_reap(&pool->reaper);
     task_cancel(&pool->reaper);
     map_fini(&pool->upstreams);
     relay_pipe_close(&pool->pipe);
+    http2_pool_fini(&pool->http2);
     spares_fini(&pool->spares);
     http_census_free(pool->own_census);
     free(pool);

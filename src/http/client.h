@@ -33,6 +33,8 @@ struct http_pool_settings {
     unsigned max_idle;          /* kept per address, 64 */
     unsigned max_connections;   /* per address, 1024 */
     unsigned max_in_all;        /* in the census, 16,384 */
+    unsigned http2_connections; /* per address before any is full, 1 */
+    unsigned http2_streams;     /* of one connection at a time, 100; the upstream may take fewer */
     struct http_census *census; /* borrowed, and not changed later; NULL is one of its own */
 };
 
@@ -69,7 +71,8 @@ struct http_call_ops { /* all below on_fault may be NULL */
     void (*on_upgraded)(struct http_call *call, const struct http_head *head);
 };
 
-struct http_stream; /* the connection's side */
+struct http_exchange;
+struct http_stream; /* the connection's side, or what `wire` knows */
 struct http_call_wire;
 struct tls_client;
 
@@ -94,6 +97,7 @@ struct http_call {
     uint32_t reset_code; /* an enum http_reset_code that the upstream ended it with, or 0 */
     const struct http_call_wire *wire; /* NULL in HTTP/1 */
     struct span trailers;              /* see http_call_trailers() */
+    struct http_exchange *relay_to;    /* where the body goes, when neither is spliced */
 };
 
 struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settings *settings);

@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "http/relay.h"
+#include "http/relay_copy.h"
 
 #define SLOW_RECEIVE_SIZE 16384u
 
@@ -541,8 +542,8 @@ static void connection_flush(struct connection *connection)
         return;
     if (exchange->relay_from && !exchange->out.is_blocked)
         http_relay_resume(exchange);
-    else if (!exchange->relay_from && exchange->public.ops && exchange->public.ops->on_drained)
-        exchange->public.ops->on_drained(&exchange->public);
+    else if (!exchange->relay_from)
+        http_exchange_tell_drained(&exchange->public);
 }
 
 void http_connection_run(struct connection *connection)

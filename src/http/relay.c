@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "http/connection.h"
+#include "http/relay_copy.h"
 #include "http/stream.h"
 
 #define SPLICE_MIN 65536u  /* of a body that is left: below, copying is as cheap */
@@ -37,6 +38,10 @@ static struct loop *loop_of(const struct http_stream *stream)
 
 void http_relay(struct http_exchange *exchange, struct http_call *call)
 {
+    if (unlikely(exchange->wire || call->wire)) {
+        http_relay_copy_start(exchange, call);
+        return;
+    }
     struct exchange *to = exchange_of(exchange);
     struct http_stream *stream = call->stream;
     assert(to->is_responded && stream && stream->state == STREAM_RECEIVING && !stream->relay_to);
@@ -256,6 +261,8 @@ void http_relay_end_stream(struct http_stream *stream)
 void http_relay_end_exchange(struct exchange *exchange)
 {
     struct http_stream *stream = exchange->relay_from;
+    if (unlikely(exchange->public.relay_from))
+        http_relay_copy_end_exchange(&exchange->public);
     if (!stream)
         return;
     http_relay_end_stream(stream);

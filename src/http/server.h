@@ -120,6 +120,7 @@ struct http_exchange {
      * number tells; it is never 0. */
     uint64_t fields_number;
     void *memo;
+    struct http_call *relay_from; /* whose body this answer's is, see relay_copy.h */
 };
 
 struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "http/relay_copy.h"
 
 #define MAX_INTERIM 16u
 /* Holds most answers whole; of longer ones the rest is asked for when it is clear who takes it. */
@@ -92,6 +93,7 @@ static void stream_fail(struct http_stream *stream, enum http_fault fault)
     if (!call)
         return;
     call->stream = NULL;
+    http_relay_copy_end_call(call);
     call->ops->on_fault(call, fault);
 }
 
@@ -217,6 +219,7 @@ static void stream_end(struct http_stream *stream, bool has_more)
     http_relay_end_stream(stream);
     stream->call = NULL;
     call->stream = NULL;
+    http_relay_copy_end_call(call);
     if (is_reusable) {
         http_upstream_keep(stream);
         stream->state = STREAM_IDLE;
@@ -342,6 +345,8 @@ static void pass_data(struct http_stream *stream, struct span data)
 {
     if (stream->relay_to)
         http_relay_data(stream, data);
+    else if (unlikely(stream->call->relay_to))
+        http_relay_copy(stream->call, data);
     else
         stream->call->ops->on_body(stream->call, data);
 }

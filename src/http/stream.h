@@ -21,6 +21,7 @@
 #include "http/body.h"
 #include "http/census.h"
 #include "http/client.h"
+#include "http/http2/client.h"
 #include "http/inlet.h"
 #include "http/outlet.h"
 #include "http/relay.h"
@@ -39,16 +40,27 @@ struct http_pool {
     struct task reaper;
     struct spares spares;
     struct relay_pipe pipe;
+    struct http2_pool http2;
     struct http_head head; /* of the response being parsed */
     char hot[INLET_HOT_SIZE];
 };
 
-/* The connections to one address; exists while there are any. */
+/* Bytes of what connections are kept by: the protocol, the client of TLS, the address. */
+struct http_upstream_key {
+    size_t size;
+    char bytes[sizeof(struct sockaddr_storage) + sizeof(void *) + 1];
+};
+
+/* The connections to one address by one protocol; exists while there are any. */
 struct http_upstream {
-    struct map_node node; /* its key is the address's bytes */
+    struct map_node node;
+    struct http_upstream_key key;
     struct address address;
+    enum http_protocol protocol;
+    const struct tls_client *tls;
     struct list idle; /* last used first */
     struct list busy;
+    struct list sessions; /* of HTTP/2 */
     unsigned n_idle, n_connections;
 };
 
@@ -108,6 +120,16 @@ void http_stream_flush(struct http_stream *stream);
 void http_stream_put(struct http_stream *stream, struct span bytes);
 
 /* client.c */
+struct http_upstream *http_upstream_get(struct http_pool *pool, const struct address *address,
+                                        const struct http_call *call);
+/* It goes when it has no connection. */
+void http_upstream_release(struct http_pool *pool, struct http_upstream *upstream);
+/* Counts one more connection to the address, of which it, the pool and the process have room. */
+bool http_upstream_take_place(struct http_pool *pool, const struct http_upstream *upstream);
+/* The call ends from the loop, with the fault. */
+void http_call_fail(struct http_pool *pool, struct http_call *call, enum http_fault fault);
+/* These have a body as a rule, so its absence is said (RFC 9110 section 8.6). */
+bool http_has_body_as_a_rule(struct span method);
 /* The connection goes back to its upstream's idle ones. */
 void http_upstream_keep(struct http_stream *stream);
 void http_upstream_drop(struct http_stream *stream);

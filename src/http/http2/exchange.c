@@ -13,6 +13,7 @@
 #include "http/connection.h"
 #include "http/head.h"
 #include "http/http2/server.h"
+#include "http/relay_copy.h"
 #include "http/wire.h"
 
 static struct spares *spares_of(const struct http2_exchange *self)
@@ -384,6 +385,7 @@ static void reset(struct http_exchange *exchange, uint32_t code)
     assert(!self->is_finished);
     self->is_finished = true;
     exchange->ops = NULL;
+    http_relay_copy_end_exchange(exchange);
     bool has_more = self->is_submitted && http2_exchange_unsent(self) > 0;
     self->is_broken = true;
     self->break_code = code;
@@ -403,6 +405,7 @@ static void finish(struct http_exchange *exchange)
     }
     self->is_finished = true;
     exchange->ops = NULL;
+    http_relay_copy_end_exchange(exchange);
     if (fifo_size(&self->in) > 0) { /* nobody takes it any more */
         http2_session_consume(&self->connection->session, self->stream_id, fifo_size(&self->in));
         fifo_clear(&self->in, spares_of(self));

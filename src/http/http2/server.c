@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "http/connection.h"
+#include "http/relay_copy.h"
 #include "http/wire.h"
 
 #define WARM_MAX 512u
@@ -153,6 +154,7 @@ static void exchange_abort(struct http2_exchange *exchange)
     if (exchange->public.ops && exchange->public.ops->on_abort)
         exchange->public.ops->on_abort(&exchange->public);
     exchange->public.ops = NULL;
+    http_relay_copy_end_exchange(&exchange->public);
 }
 
 /* And the client too. */
@@ -500,8 +502,7 @@ static void look_out(struct http2_exchange *exchange)
     if (exchange->is_finished || !exchange->was_unsent || http2_exchange_unsent(exchange) > 0)
         return;
     exchange->was_unsent = false;
-    if (exchange->public.ops && exchange->public.ops->on_drained)
-        exchange->public.ops->on_drained(&exchange->public);
+    http_exchange_tell_drained(&exchange->public);
 }
 
 /* Callbacks may free any exchange, so the list is of its own and its first is taken each time. */

@@ -182,8 +182,10 @@ static void flush_outlet(struct http2_session *session)
         return;
     if (outlet_flush(&session->out, session->watch.fd, session->side->spares))
         lose(session);
-    else if (outlet_unsent(&session->out) < before)
+    size_t after = outlet_unsent(&session->out);
+    if (after < before)
         session->sent_at = loop_now(session->side->loop);
+    session->n_sent += before - after;
 }
 
 /* Everything was said. Closing on unread bytes would have the kernel reset the connection, and the
@@ -398,6 +400,41 @@ static bool flush_once(struct http2_session *session)
         return false;
     session->side->ops->on_flushed(session);
     return !session->out.is_blocked && (is_full || nghttp2_session_want_write(session->ng));
+}
+
+static int32_t read_id(const uint8_t *at)
+{
+    return (int32_t)((at[0] & 0x7fu) << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]);
+}
+
+bool http2_session_can_write(const struct http2_session *session)
+{
+    return !session->is_inside && !session->is_ending && !is_over(session) &&
+           outlet_unsent(&session->out) < FLUSH_SIZE;
+}
+
+void http2_session_write(struct http2_session *session)
+{
+    collect(session);
+}
+
+/* HEADERS come before all DATA, so little else is written on the way. */
+void http2_session_write_head(struct http2_session *session, int32_t stream_id)
+{
+    nghttp2_frame_hd head = { 0 };
+    session->is_inside = true;
+    while (head.type != NGHTTP2_HEADERS || head.stream_id != stream_id) {
+        const uint8_t *data;
+        ssize_t n = nghttp2_session_mem_send(session->ng, &data);
+        if (n <= 0) { /* it would be written later, from memory that has gone */
+            lose(session);
+            break;
+        }
+        head.type = n > HTTP2_FRAME_HEAD ? data[3] : 0;
+        head.stream_id = n > HTTP2_FRAME_HEAD ? read_id(data + 5) : 0;
+        http2_session_put(session, (struct span){ (const char *)data, (size_t)n });
+    }
+    session->is_inside = false;
 }
 
 static void flush(struct http2_session *session)

@@ -93,6 +93,7 @@ struct http2_session {
     uint32_t last_id, fed_id;   /* the latest stream of the peer that was seen, and used */
     bool has_reset;             /* RST_STREAM was seen and not used */
     nsec received_at, sent_at;  /* the last byte either way */
+    uint64_t n_sent;            /* bytes that have left */
     uint32_t error;             /* told to the peer by GOAWAY, when it is_ending */
     bool is_running, is_inside; /* inside: nghttp2 is on the stack */
     bool is_ending;             /* nothing more is received, and GOAWAY is the last thing said */
@@ -125,6 +126,14 @@ static inline void http2_session_put(struct http2_session *session, struct span 
 {
     outlet_put(&session->out, session->side->spares, bytes);
 }
+
+/* Whether frames can be written at once: outside of callbacks, and while not too much waits. */
+bool http2_session_can_write(const struct http2_session *session);
+
+/* Writes what can go out to the outlet, or only up to a stream's HEADERS: then the memory that it
+ * was made of is needed no more. Only when it can; the socket's turn comes later. */
+void http2_session_write(struct http2_session *session);
+void http2_session_write_head(struct http2_session *session, int32_t stream_id);
 
 /* Sets the timer, where it is not set for an earlier time. */
 void http2_session_arm(struct http2_session *session, nsec at);

@@ -1,0 +1,816 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Two ends must come before a call's object goes: its owner's, who is told of one or gives it up,
+ * and the stream's. Which comes first differs; what the owner did not take yet outlives the stream,
+ * and the stream outlives an owner who cancels.
+ *
+ * Nothing is told from inside a function that the owner calls, and faults are told by the
+ * connection's task only, for nghttp2 finds some of them while it writes what others send.
+ */
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "http/http2/client.h"
+#include "http/relay_copy.h"
+#include "http/stream.h"
+#include "http/wire.h"
+
+#define MAX_INTERIM 16u
+#define SPARE_CALLS_MAX 256u
+#define MUCH_TOO_LARGE 4u /* times what a section may be: the connection ends */
+
+/* What a held request consists of; the texts lie behind it, in this order. */
+struct held {
+    size_t method, target, upgrade, lines;
+    uint64_t content_length;
+    enum http_body_kind body;
+};
+
+static const struct http_call_wire call_wire;
+
+static struct http2_call *call_of(const struct http_call *call)
+{
+    return (struct http2_call *)(void *)call->stream;
+}
+
+static nsec now_of(const struct http2_call *self)
+{
+    return loop_now(self->connection->pool->loop);
+}
+
+static struct spares *spares_of(const struct http2_call *self)
+{
+    return &self->connection->pool->spares;
+}
+
+static nghttp2_session *ng_of(const struct http2_call *self)
+{
+    return self->connection->session.ng;
+}
+
+/* --- beginning and end of the object --- */
+
+static struct http2_call *call_new(struct http2_client *connection)
+{
+    struct http2_pool *http2 = &connection->pool->http2;
+    struct list *link = list_take_first(&http2->spare_calls);
+    struct http2_call *self;
+    if (link) {
+        self = container_of(link, struct http2_call, link);
+        http2->n_spare_calls--;
+        *self = (struct http2_call){ 0 };
+    } else {
+        self = mem_new(struct http2_call);
+    }
+    self->connection = connection;
+    list_init(&self->ready);
+    list_init(&self->link);
+    list_add_last(&connection->calls, &self->link);
+    connection->n_calls++;
+    return self;
+}
+
+static void call_free(struct http2_call *self)
+{
+    struct http2_client *connection = self->connection;
+    struct http2_pool *http2 = &connection->pool->http2;
+    struct spares *spares = spares_of(self);
+    if (connection->reading == self)
+        connection->reading = NULL;
+    fifo_clear(&self->held, spares);
+    fifo_clear(&self->out, spares);
+    fifo_clear(&self->in, spares);
+    fifo_clear(&self->trailers, spares);
+    list_remove(&self->ready);
+    list_remove(&self->link);
+    connection->n_calls--;
+    if (http2->n_spare_calls < SPARE_CALLS_MAX) {
+        list_add_first(&http2->spare_calls, &self->link);
+        http2->n_spare_calls++;
+    } else {
+        free(self);
+    }
+    http2_client_release(connection);
+}
+
+static void wake(struct http2_call *self)
+{
+    struct http2_client *connection = self->connection;
+    if (list_is_empty(&self->ready))
+        list_add_last(&connection->ready, &self->ready);
+    task_defer(&connection->task, connection->pool->loop);
+}
+
+/* The owner is done with it. A stream that is not over is told so. */
+static void part(struct http2_call *self)
+{
+    struct http_call *call = self->call;
+    bool is_whole = self->is_ended && self->is_request_done && fifo_size(&self->out) == 0;
+    self->call = NULL;
+    call->stream = NULL;
+    http_relay_copy_end_call(call);
+    list_remove(&self->ready);
+    fifo_clear(&self->in, spares_of(self));
+    if (self->id == 0 || self->is_closed) {
+        call_free(self);
+        return;
+    }
+    if (is_whole)
+        return;
+    fifo_clear(&self->out, spares_of(self));
+    if (nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->id, NGHTTP2_CANCEL))
+        http2_session_end(&self->connection->session, NGHTTP2_INTERNAL_ERROR);
+    http2_session_wake(&self->connection->session);
+}
+
+/* The first one counts. */
+static void fault(struct http2_call *self, enum http_fault what)
+{
+    if (!self->call || self->has_fault)
+        return;
+    self->has_fault = true;
+    self->fault = what;
+    wake(self);
+}
+
+/* The answer breaks the rules: the stream ends with it, and so does the call. */
+static void refuse(struct http2_call *self)
+{
+    fault(self, HTTP_FAULT_INVALID);
+    IGNORE(
+        nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->id, NGHTTP2_PROTOCOL_ERROR),
+        "the stream ends with the call as well");
+}
+
+void http2_call_lose(struct http2_call *self, enum http_fault what)
+{
+    const struct http2_session *session = &self->connection->session;
+    self->is_closed = true;
+    if (!self->call) {
+        call_free(self);
+        return;
+    }
+    if (self->is_ended)
+        return; /* what is left is told */
+    if (what == HTTP_FAULT_BROKEN && (self->id == 0 || self->head_end > session->n_sent))
+        what = HTTP_FAULT_REFUSED;
+    else if (what == HTTP_FAULT_BROKEN && self->call->is_reused && !self->has_answer_bytes)
+        what = HTTP_FAULT_STALE;
+    fault(self, what);
+}
+
+void http2_call_drop(struct http2_call *self)
+{
+    struct http_call *call = self->call;
+    if (call) {
+        http_relay_copy_end_call(call);
+        call->stream = NULL;
+    }
+    call_free(self);
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user_data)
+{
+    struct http2_call *self = nghttp2_session_get_stream_user_data(ng, id);
+    (void)user_data;
+    if (!self)
+        return 0;
+    struct http2_client *connection = self->connection;
+    self->is_closed = true;
+    if (self->call && !self->is_ended) {
+        self->call->reset_code = code;
+        fault(self, code == NGHTTP2_REFUSED_STREAM ? HTTP_FAULT_REFUSED : HTTP_FAULT_BROKEN);
+    } else if (!self->call) {
+        call_free(self);
+    }
+    http2_client_leave(connection);
+    return 0;
+}
+
+/* --- time --- */
+
+nsec http2_call_deadline(const struct http2_call *self)
+{
+    const struct http_pool_settings *settings = &self->connection->pool->settings;
+    nsec at = NSEC_NEVER;
+    if (!self->call || self->has_fault)
+        return at;
+    size_t unsent = fifo_size(&self->out);
+    bool is_sent = (self->is_request_done || self->is_expecting) && unsent == 0;
+    switch (self->state) {
+    case HTTP2_HELD: return self->deadline;
+    case HTTP2_AWAITING:
+        at = self->deadline;
+        if (self->answer_timeout && is_sent)
+            at = earlier(at, after(self->sent_at, self->answer_timeout));
+        break;
+    case HTTP2_RECEIVING:
+        if (!self->is_paused && !self->is_ended && !self->is_long && self->is_request_done)
+            at = after(self->received_at, settings->stall_timeout);
+        break;
+    }
+    if (unsent > 0)
+        at = earlier(at, after(self->sent_at, settings->stall_timeout));
+    return at;
+}
+
+void http2_call_time_out(struct http2_call *self)
+{
+    fault(self, HTTP_FAULT_TIMEOUT);
+}
+
+/* For the earliest that its deadline can be; whoever is told looks again. */
+static void arm(struct http2_call *self)
+{
+    const struct http_pool_settings *settings = &self->connection->pool->settings;
+    nsec at = after(now_of(self), settings->stall_timeout);
+    if (self->state != HTTP2_RECEIVING)
+        at = earlier(at, self->deadline);
+    if (self->state != HTTP2_RECEIVING && self->answer_timeout)
+        at = earlier(at, after(now_of(self), self->answer_timeout));
+    http2_session_arm(&self->connection->session, at);
+}
+
+/* --- the request --- */
+
+static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length, uint32_t *flags,
+                       nghttp2_data_source *source, void *user_data)
+{
+    struct http2_call *self = source->ptr;
+    size_t size = fifo_size(&self->out) + self->sending.size;
+    (void)ng, (void)id, (void)to, (void)user_data;
+    if (size == 0 && (!self->is_request_done || !self->call)) {
+        self->is_deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (size <= length && self->is_request_done)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (size > 0)
+        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    return (ssize_t)(size < length ? size : length);
+}
+
+static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head,
+                        size_t length, nghttp2_data_source *source, void *user_data)
+{
+    struct http2_call *self = source->ptr;
+    struct http2_session *session = http2_session_of(user_data);
+    size_t n_kept = fifo_size(&self->out) < length ? fifo_size(&self->out) : length;
+    (void)ng, (void)frame;
+    http2_session_put(session, (struct span){ (const char *)head, HTTP2_FRAME_HEAD });
+    if (n_kept > 0) {
+        http2_session_put(session, span_first(fifo_span(&self->out), n_kept));
+        fifo_consume(&self->out, spares_of(self), n_kept);
+        if (fifo_size(&self->out) == 0 && self->sending.size == 0 && !self->is_request_done) {
+            self->is_drained = true;
+            wake(self);
+        }
+    }
+    http2_session_put(session, span_first(self->sending, length - n_kept));
+    self->sending = span_from(self->sending, length - n_kept);
+    self->sent_at = now_of(self);
+    return 0;
+}
+
+/* There is something to send. */
+static void resume_sending(struct http2_call *self)
+{
+    if (self->id == 0 || self->is_closed)
+        return;
+    if (self->is_deferred) {
+        self->is_deferred = false;
+        IGNORE(nghttp2_session_resume_data(ng_of(self), self->id), "then the stream is over");
+    }
+    http2_session_wake(&self->connection->session);
+}
+
+/* Extended CONNECT is known to be understood only when the upstream has said so (RFC 8441). */
+static bool may_upgrade(const struct http2_call *self)
+{
+    return nghttp2_session_get_remote_settings(ng_of(self),
+                                               NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
+static void put_length(struct http2_out *out, const struct http_message *request)
+{
+    switch (request->body) {
+    case HTTP_SEND_NONE:
+        if (http_has_body_as_a_rule(request->method) && !request->upgrade.size)
+            http2_put_length(out, 0);
+        break;
+    case HTTP_SEND_LENGTH: http2_put_length(out, request->content_length); break;
+    case HTTP_SEND_UNKNOWN: break;
+    }
+}
+
+static void submit(struct http2_call *self, const struct http_message *request)
+{
+    struct http2_client *connection = self->connection;
+    struct http2_session *session = &connection->session;
+    struct http2_out *out = &connection->pool->http2.out;
+    nghttp2_data_provider body = { .source.ptr = self, .read_callback = on_read };
+    bool has_body = !self->is_request_done || fifo_size(&self->out) > 0;
+    bool is_direct = http2_session_can_write(session);
+
+    out->n = 0;
+    out->is_refused = self->is_upgrade && !may_upgrade(self);
+    if (!http2_put_request(out, request, self->call->tls != NULL)) {
+        fault(self, HTTP_FAULT_INVALID);
+        return;
+    }
+    put_length(out, request);
+    for (unsigned i = 0; i < out->n && !is_direct; i++)
+        out->nv[i].flags &= NGHTTP2_NV_FLAG_NO_INDEX; /* it copies what it writes later */
+    int32_t id =
+        nghttp2_submit_request(session->ng, NULL, out->nv, out->n, has_body ? &body : NULL, self);
+    if (id < 0) {
+        fault(self, HTTP_FAULT_REFUSED);
+        return;
+    }
+    self->id = id;
+    self->state = HTTP2_AWAITING;
+    fifo_append(&self->held, spares_of(self), request->upgrade);
+    connection->n_streams++;
+    if (is_direct)
+        http2_session_write_head(session, id);
+    self->head_end = session->n_sent + outlet_unsent(&session->out) + (is_direct ? 0 : 1);
+    self->sent_at = self->received_at = now_of(self);
+    http2_session_wake(session);
+    arm(self);
+}
+
+/* --- a request that waits for its connection --- */
+
+static void hold(struct http2_call *self, const struct http_message *request)
+{
+    struct spares *spares = spares_of(self);
+    struct held held = { request->method.size, request->target.size,    request->upgrade.size,
+                         request->lines.size,  request->content_length, request->body };
+    size_t capacity = 0;
+    for (unsigned i = 0; i < request->n_fields; i++)
+        capacity += request->fields[i].name.size + request->fields[i].value.size + 4;
+    self->state = HTTP2_HELD;
+    fifo_reserve(&self->held, spares,
+                 sizeof(held) + held.method + held.target + held.upgrade + held.lines + capacity);
+    char *start = self->held.data;
+    fifo_grow(&self->held, sizeof(held));
+    fifo_append(&self->held, spares, request->method);
+    fifo_append(&self->held, spares, request->target);
+    fifo_append(&self->held, spares, request->upgrade);
+    fifo_append(&self->held, spares, request->lines);
+    struct http1_out out = { .data = start + self->held.end, .capacity = capacity };
+    for (unsigned i = 0; i < request->n_fields; i++)
+        http1_put_field(&out, request->fields[i].name, request->fields[i].value);
+    if (out.is_full)
+        fault(self, HTTP_FAULT_INVALID);
+    fifo_grow(&self->held, out.size);
+    held.lines += out.size;
+    memcpy(start, &held, sizeof(held));
+}
+
+static struct span cut(struct span *text, size_t size)
+{
+    struct span part = span_first(*text, size);
+    *text = span_from(*text, size);
+    return part;
+}
+
+void http2_call_release_held(struct http2_call *self)
+{
+    bool is_too_early = self->is_upgrade && !self->connection->has_settings;
+    if (self->state != HTTP2_HELD || !self->held.data || self->has_fault || is_too_early)
+        return;
+    struct fifo memory = self->held;
+    struct span text = { memory.data, fifo_size(&memory) };
+    struct held held;
+    memcpy(&held, memory.data, sizeof(held));
+    text = span_from(text, sizeof(held));
+    struct http_message request = { .content_length = held.content_length, .body = held.body };
+    request.method = cut(&text, held.method);
+    request.target = cut(&text, held.target);
+    request.upgrade = cut(&text, held.upgrade);
+    request.lines = cut(&text, held.lines);
+    self->held = (struct fifo){ 0 };
+    submit(self, &request);
+    fifo_clear(&memory, spares_of(self));
+}
+
+void http2_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
+                      const struct http_message *request, nsec deadline)
+{
+    enum http_fault why;
+    struct http_upstream *upstream = http_upstream_get(pool, to, call);
+    struct http2_client *connection = http2_client_for(pool, upstream, call->is_fresh, &why);
+    call->is_head_request = http_is_head(request->method);
+    call->reset_code = 0;
+    call->trailers = SPAN_NULL;
+    call->relay_to = NULL;
+    if (!connection) {
+        http_upstream_release(pool, upstream);
+        call->is_reused = false;
+        http_call_fail(pool, call, why);
+        return;
+    }
+    struct http2_call *self = call_new(connection);
+    self->call = call;
+    call->wire = &call_wire;
+    call->stream = (struct http_stream *)(void *)self;
+    call->is_reused = connection->has_settings;
+    self->deadline = deadline;
+    self->answer_timeout = call->answer_timeout;
+    self->wants_trailers = request->wants_trailers;
+    self->is_expecting = request->expects_continue;
+    self->is_upgrade = request->upgrade.size > 0;
+    self->has_length_out = request->body != HTTP_SEND_UNKNOWN && !self->is_upgrade;
+    self->left_out = request->body == HTTP_SEND_LENGTH ? request->content_length : 0;
+    self->is_request_done = self->has_length_out && self->left_out == 0;
+    bool waits = self->is_upgrade && !connection->has_settings;
+    if (connection->state == HTTP2_READY && !waits) {
+        submit(self, request);
+    } else {
+        hold(self, request);
+        arm(self);
+    }
+}
+
+/* --- the response --- */
+
+static void keep_trailers(struct http2_call *self, struct span text)
+{
+    struct http_pool *pool = self->connection->pool;
+    struct http_head *head = &pool->head; /* that of the response is over */
+    struct http1_error error;
+    if (http1_parse_trailers(text, &pool->settings.limits, head, &error)) {
+        refuse(self);
+        return;
+    }
+    size_t size = text.size + head->n_fields * sizeof(": ");
+    struct http1_out out = { .data = fifo_reserve(&self->trailers, &pool->spares, size),
+                             .capacity = size };
+    for (unsigned i = 0; i < head->n_fields && self->wants_trailers; i++)
+        http1_put_parsed(&out, &head->fields[i]);
+    fifo_grow(&self->trailers, out.size);
+}
+
+/* Like the one of HTTP/1: what comes before the answer counts towards the limit of its head. */
+static void pass_interim(struct http2_call *self, bool is_end)
+{
+    struct http_pool *pool = self->connection->pool;
+    struct http_call *call = self->call;
+    self->interim_size += (uint32_t)pool->head.size;
+    bool is_refused = is_end || pool->head.status == 101 || ++self->n_interim > MAX_INTERIM ||
+                      self->interim_size > pool->settings.limits.head;
+    if (is_refused)
+        refuse(self);
+    else if (call->ops->on_interim)
+        call->ops->on_interim(call, &pool->head);
+}
+
+/* How the body ends is said by frames; a length is a promise all the same. False when the head
+ * contradicts itself. */
+static bool read_framing(struct http2_call *self, struct http_head *head, bool is_end)
+{
+    head->is_http2 = true;
+    head->is_keep_alive = true;
+    self->left_in = head->framing == HTTP_BODY_LENGTH ? head->content_length : 0;
+    if (head->framing == HTTP_BODY_UNTIL_CLOSE)
+        head->framing = is_end ? HTTP_BODY_NONE : HTTP_BODY_CHUNKED;
+    self->framing = head->framing;
+    return !is_end || self->left_in == 0;
+}
+
+/* Answers of a procedure that goes on as long as it likes. */
+static bool is_long(const struct http_head *head)
+{
+    return span_starts_with(http_head_value(head, HTTP_CONTENT_TYPE), SPAN("application/grpc"));
+}
+
+static void begin_body(struct http2_call *self, bool is_end)
+{
+    struct http_head *head = &self->connection->pool->head;
+    struct http_call *call = self->call;
+    bool is_upgraded = self->is_upgrade && head->status / 100 == 2;
+    self->state = HTTP2_RECEIVING;
+    if (is_upgraded && !is_end)
+        head->framing = HTTP_BODY_UNTIL_CLOSE;
+    if (!read_framing(self, head, is_end)) {
+        refuse(self);
+        return;
+    }
+    self->is_long = is_upgraded || is_long(head);
+    head->upgrade = is_upgraded ? fifo_span(&self->held) : SPAN_NULL;
+    arm(self);
+    if (is_upgraded && call->ops->on_upgraded)
+        call->ops->on_upgraded(call, head);
+    else
+        call->ops->on_response(call, head);
+}
+
+static void take_response(struct http2_call *self, struct span text, bool is_end)
+{
+    struct http_pool *pool = self->connection->pool;
+    struct span method = self->call->is_head_request ? SPAN("HEAD") : SPAN("GET");
+    struct http1_error error;
+    if (http1_parse_response(text, method, &pool->settings.limits, &pool->head, &error))
+        refuse(self);
+    else if (pool->head.status < 200)
+        pass_interim(self, is_end);
+    else
+        begin_body(self, is_end);
+}
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
+{
+    struct http2_client *connection =
+        container_of(http2_session_of(user_data), struct http2_client, session);
+    struct http2_call *self = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
+    bool is_wanted = self && self->call && !self->has_fault && !self->is_ended;
+    enum http2_section section =
+        is_wanted && self->state == HTTP2_RECEIVING ? HTTP2_TRAILERS : HTTP2_RESPONSE;
+    connection->reading = is_wanted ? self : NULL;
+    http2_in_begin(&connection->in, &connection->pool->spares, section);
+    return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
+                     void *user_data)
+{
+    struct http2_client *connection =
+        container_of(http2_session_of(user_data), struct http2_client, session);
+    struct http_pool *pool = connection->pool;
+    struct http2_in_limits limits = { pool->http2.limits.max_fields_size,
+                                      pool->http2.limits.max_fields };
+    (void)ng, (void)frame, (void)flags;
+    http2_in_add(&connection->in, &pool->spares, &limits,
+                 (struct span){ (const char *)name, name_size },
+                 (struct span){ (const char *)value, value_size });
+    if (connection->in.size <= MUCH_TOO_LARGE * (uint64_t)limits.size)
+        return 0;
+    http2_session_end(&connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+void http2_call_on_headers(struct http2_client *connection, const nghttp2_frame *frame)
+{
+    struct http2_call *self = connection->reading;
+    struct spares *spares = &connection->pool->spares;
+    bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    struct span text;
+    connection->reading = NULL;
+    if (self && self->call) {
+        self->has_answer_bytes = true;
+        self->received_at = now_of(self);
+        bool is_trailers = connection->in.section == HTTP2_TRAILERS;
+        if (http2_in_end(&connection->in, spares, &text) || (is_trailers && !is_end))
+            refuse(self);
+        else if (is_trailers)
+            keep_trailers(self, text);
+        else
+            take_response(self, text, is_end);
+    }
+    http2_in_clear(&connection->in, spares);
+    if (is_end && self)
+        http2_call_on_end(self);
+}
+
+static void complete(struct http2_call *self)
+{
+    struct spares *spares = spares_of(self);
+    struct http_call *call = self->call;
+    struct fifo trailers = self->trailers;
+    self->trailers = (struct fifo){ 0 };
+    call->trailers = fifo_span(&trailers);
+    part(self);
+    call->ops->on_end(call);
+    fifo_clear(&trailers, spares);
+}
+
+/* The upstream has said all. What the owner did not take yet comes first. */
+void http2_call_on_end(struct http2_call *self)
+{
+    if (!self || !self->call || self->has_fault || self->is_ended)
+        return;
+    if (self->state != HTTP2_RECEIVING || self->left_in > 0) {
+        refuse(self);
+        return;
+    }
+    self->is_ended = true;
+    if (!self->is_paused && fifo_size(&self->in) == 0)
+        complete(self);
+}
+
+static void pass(struct http2_call *self, struct span bytes)
+{
+    struct http_call *call = self->call;
+    if (call->relay_to)
+        http_relay_copy(call, bytes);
+    else
+        call->ops->on_body(call, bytes);
+}
+
+/* Whether a body is allowed there, and so much of it. */
+static bool take_length(struct http2_call *self, size_t size)
+{
+    switch (self->framing) {
+    case HTTP_BODY_NONE: return size == 0;
+    case HTTP_BODY_LENGTH:
+        if (size > self->left_in)
+            return false;
+        self->left_in -= size;
+        return true;
+    case HTTP_BODY_CHUNKED:
+    case HTTP_BODY_UNTIL_CLOSE: break;
+    }
+    return true;
+}
+
+static void consume(struct http2_call *self, size_t size)
+{
+    if (self->is_closed)
+        return;
+    IGNORE(nghttp2_session_consume_stream(ng_of(self), self->id, size), "then it is over");
+    http2_session_wake(&self->connection->session);
+}
+
+static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t size,
+                   void *user_data)
+{
+    struct http2_call *self = nghttp2_session_get_stream_user_data(ng, id);
+    struct span bytes = { (const char *)data, size };
+    (void)flags, (void)user_data;
+    if (nghttp2_session_consume_connection(ng, size))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (!self || !self->call || self->has_fault)
+        return 0;
+    self->has_answer_bytes = true;
+    self->received_at = now_of(self);
+    if (self->state != HTTP2_RECEIVING || !take_length(self, size)) {
+        refuse(self);
+    } else if (self->is_paused || fifo_size(&self->in) > 0) {
+        fifo_append(&self->in, spares_of(self), bytes);
+    } else {
+        consume(self, size);
+        pass(self, bytes);
+    }
+    return 0;
+}
+
+/* --- what is told by the connection's task --- */
+
+static void tell_fault(struct http2_call *self)
+{
+    struct http_call *call = self->call;
+    enum http_fault what = self->fault;
+    part(self);
+    call->ops->on_fault(call, what);
+}
+
+/* What came while the owner paused, at once: it was bounded by the window. */
+static void tell_kept(struct http2_call *self)
+{
+    struct spares *spares = spares_of(self);
+    struct fifo kept = self->in;
+    self->in = (struct fifo){ 0 };
+    self->received_at = now_of(self);
+    consume(self, fifo_size(&kept));
+    pass(self, fifo_span(&kept));
+    fifo_clear(&kept, spares);
+}
+
+void http2_call_tell(struct http2_call *self)
+{
+    struct http_call *call = self->call;
+    if (!call)
+        return;
+    if (self->has_fault) {
+        tell_fault(self);
+        return;
+    }
+    /* The owner may give it up at each step, so there is one at a time. */
+    bool has_more = !self->is_paused && (fifo_size(&self->in) > 0 || self->is_ended);
+    if (self->is_drained) {
+        self->is_drained = false;
+        if (has_more)
+            wake(self);
+        bool is_true = fifo_size(&self->out) == 0 && !self->is_request_done;
+        if (is_true && call->ops->on_drained)
+            call->ops->on_drained(call);
+    } else if (has_more && fifo_size(&self->in) > 0) {
+        if (self->is_ended)
+            wake(self);
+        tell_kept(self);
+    } else if (has_more) {
+        complete(self);
+    }
+}
+
+/* --- what the owner does --- */
+
+/* Much is given to the socket's outlet where it lies; little waits for what follows it. */
+static struct span send_at_once(struct http2_call *self, struct span bytes)
+{
+    struct http2_session *session = &self->connection->session;
+    bool is_next = self->id > 0 && !self->is_closed && fifo_size(&self->out) == 0;
+    if (bytes.size < OUTLET_LARGE || !is_next || session->out.is_blocked ||
+        !http2_session_can_write(session))
+        return bytes;
+    self->sending = bytes;
+    resume_sending(self);
+    http2_session_write(session);
+    bytes = self->sending;
+    self->sending = SPAN_NULL;
+    return bytes;
+}
+
+static void wire_send(struct http_call *call, struct span bytes)
+{
+    struct http2_call *self = call_of(call);
+    if (!self || bytes.size == 0 || self->has_fault || self->is_ended || self->is_closed)
+        return;
+    assert(!self->is_request_done);
+    if (self->has_length_out) {
+        assert(bytes.size <= self->left_out);
+        bytes =
+            span_first(bytes, self->left_out < bytes.size ? (size_t)self->left_out : bytes.size);
+        self->left_out -= bytes.size;
+        self->is_request_done = self->left_out == 0;
+    }
+    self->is_expecting = false;
+    if (fifo_size(&self->out) == 0)
+        self->sent_at = now_of(self);
+    fifo_append(&self->out, spares_of(self), send_at_once(self, bytes));
+    resume_sending(self);
+}
+
+static void wire_finish(struct http_call *call)
+{
+    struct http2_call *self = call_of(call);
+    if (!self || self->is_request_done || self->has_fault)
+        return;
+    if (self->has_length_out) { /* or it would be done */
+        fault(self, HTTP_FAULT_BROKEN);
+        return;
+    }
+    self->is_request_done = true;
+    resume_sending(self);
+}
+
+static size_t wire_unsent(const struct http_call *call)
+{
+    const struct http2_call *self = call_of(call);
+    return self ? fifo_size(&self->out) : 0;
+}
+
+static void wire_pause(struct http_call *call)
+{
+    if (call->stream)
+        call_of(call)->is_paused = true;
+}
+
+static void wire_resume(struct http_call *call)
+{
+    struct http2_call *self = call_of(call);
+    if (!self || !self->is_paused)
+        return;
+    self->is_paused = false;
+    self->received_at = now_of(self);
+    arm(self);
+    if (fifo_size(&self->in) > 0 || self->is_ended)
+        wake(self);
+}
+
+static void wire_cancel(struct http_call *call)
+{
+    if (call->stream)
+        part(call_of(call));
+}
+
+static const struct http_call_wire call_wire = {
+    .send = wire_send,
+    .finish = wire_finish,
+    .unsent = wire_unsent,
+    .pause = wire_pause,
+    .resume = wire_resume,
+    .cancel = wire_cancel,
+};
+
+void http2_calls_init(struct http2_pool *http2)
+{
+    nghttp2_session_callbacks *callbacks = http2->side.callbacks;
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+    /* The rules of messages are kept in here and in fields.c. */
+    nghttp2_option_set_no_http_messaging(http2->side.option, 1);
+}
+
+void http2_calls_fini(struct http2_pool *http2)
+{
+    for (struct list *link; (link = list_take_first(&http2->spare_calls));)
+        free(container_of(link, struct http2_call, link));
+}
