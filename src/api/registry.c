@@ -70,6 +70,14 @@ static json_t *provides_json(const struct build *build)
     return provides;
 }
 
+static json_t *grpc_json(const struct build *build)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < build->n_grpc_services; i++)
+        json_array_append_new(names, json_string(build->grpc_services[i]));
+    return names;
+}
+
 /* Whether the build comes after the contract's baseline: a lower one waits for nothing. */
 static bool is_above_baseline(const struct build *build, const struct contract *contract)
 {
@@ -112,10 +120,11 @@ static const char *build_state(const struct rooms *rooms, const struct build *bu
 
 static json_t *build_json(const struct rooms *rooms, const struct build *build)
 {
-    return json_pack("{s:s, s:s, s:o, s:s, s:i, s:s, s:o}", "service", build->service->name,
-                     "build", build->version, "provides", provides_json(build), "state",
-                     build_state(rooms, build), "ready", (int)build->n_ready, "digest",
-                     build->digest ? build->digest : "", "created", api_json_time(build->created));
+    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:i, s:s, s:o}", "service", build->service->name,
+                     "build", build->version, "provides", provides_json(build), "grpc_services",
+                     grpc_json(build), "state", build_state(rooms, build), "ready",
+                     (int)build->n_ready, "digest", build->digest ? build->digest : "", "created",
+                     api_json_time(build->created));
 }
 
 /* One of a protocol that is not ours is known to all, and no request goes there. */
@@ -360,6 +369,18 @@ static int read_provides(struct api_call *call, struct build_spec *spec, struct 
     return 0;
 }
 
+/* Names are judged by the registry, which knows who else has them. */
+static void read_grpc_services(struct api_call *call, struct build_spec *spec)
+{
+    const json_t *list = json_object_get(call->body, "grpc_services");
+    size_t n = json_array_size(list);
+    struct span *names = arena_new_array(&call->arena, struct span, n + 1);
+    for (size_t i = 0; i < n; i++)
+        names[i] = span_of(json_string_value(json_array_get(list, i)));
+    spec->grpc_services = names;
+    spec->n_grpc_services = (unsigned)n;
+}
+
 int route_build_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct build_spec spec = {
@@ -367,6 +388,7 @@ int route_build_write(struct api_call *call, struct txn *txn, struct problem *pr
         .version = call->params[1],
         .digest = api_text(call->body, "digest"),
     };
+    read_grpc_services(call, &spec);
     int status = read_provides(call, &spec, problem);
     if (status)
         return status;
@@ -419,6 +441,7 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
         .ttl = api_duration(call->body, "ttl"),
     };
     spec.meta = read_meta(call, &spec.n_meta);
+    read_grpc_services(call, &spec.build);
     int status = check_address(spec.address, problem);
     if (!status)
         status = read_provides(call, &spec.build, problem);

@@ -20,8 +20,6 @@
 
 #include "gateway/request.h"
 
-#define NO_MAJOR UINT32_MAX
-
 /* Forwards to request->service: to that major, or to the one the BOM names. */
 void proxy_start(struct request *request, uint32_t major, const struct route_path *path);
 

@@ -519,6 +519,20 @@ static void go_to_reserved(struct request *request)
     }
 }
 
+/* The methods of a gRPC service lead to whoever serves it, "/shop.orders.v1.Orders/Get". */
+static bool go_to_grpc(struct request *request)
+{
+    struct span path = span_from(request->path, 1);
+    size_t size = span_find(path, '/');
+    const struct grpc_name *name = view_grpc_name(request->epoch->view, span_first(path, size));
+    if (!name || size == path.size)
+        return false;
+    request->service = name->service;
+    struct route_path whole = { .cut = 0 };
+    proxy_start(request, name->major, &whole);
+    return true;
+}
+
 /* Two lines of these are two opinions, and whoever reads the other one serves somebody else; false
  * when it answered. */
 static bool names_once(struct request *request)
@@ -564,7 +578,7 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
     uint32_t route = route_match(view->routes, exchange->head, request->path);
     if (route != NO_ROUTE) {
         go_to_route(request, route);
-    } else {
+    } else if (likely(request->grpc.kind == GRPC_NONE) || !go_to_grpc(request)) {
         go_to_reserved(request);
     }
 }

@@ -197,6 +197,74 @@ static void find_gone(struct endpoints *endpoints, const struct endpoints *befor
     free(nodes);
 }
 
+/* --- gRPC services --- */
+
+/* The contract that a build provides, where it is one. */
+static uint32_t only_major(const struct build *build)
+{
+    return build->n_provides == 1 ? build->provides[0] : NO_MAJOR;
+}
+
+/* A name belongs to the service that has instances of a build that names it; when none has, or
+ * several have, to the one that appeared first. */
+static void claim_grpc(struct endpoints *endpoints, const struct build *build, const char *text,
+                       uint32_t service)
+{
+    struct grpc_name *name = map_find_as(&endpoints->grpc, span_of(text), struct grpc_name, node);
+    bool has_instances = build->n_instances > 0;
+    if (!name) {
+        name = mem_new(struct grpc_name);
+        *name = (struct grpc_name){ .service = NO_INDEX };
+        map_add(&endpoints->grpc, &name->node, span_of(mem_strdup(text)));
+    }
+    bool is_taken_over = name->service != service && has_instances && !name->has_instances;
+    if (name->service == NO_INDEX || is_taken_over) {
+        name->service = service;
+        name->major = only_major(build);
+        name->has_instances = has_instances;
+    } else if (name->service == service) {
+        name->has_instances |= has_instances;
+        if (name->major != only_major(build))
+            name->major = NO_MAJOR;
+    } else if (has_instances) {
+        log_warn("gateway", "a gRPC service is named by several services; the first serves it",
+                 "grpc_service", text, "also", build->service->name);
+    }
+}
+
+static void fill_grpc(struct endpoints *endpoints, const struct registry *registry)
+{
+    map_init(&endpoints->grpc);
+    map_each (node, registry_services(registry)) {
+        const struct service *service = container_of(node, struct service, node);
+        uint32_t index = snapshot_service(endpoints->snapshot, span_of(service->name));
+        if (index == NO_INDEX)
+            continue;
+        map_each (below, &service->builds) {
+            const struct build *build = container_of(below, struct build, node);
+            for (size_t i = 0; i < build->n_grpc_services; i++)
+                claim_grpc(endpoints, build, build->grpc_services[i], index);
+        }
+    }
+}
+
+static void free_grpc(struct endpoints *endpoints)
+{
+    map_each (node, &endpoints->grpc) {
+        struct grpc_name *name = container_of(node, struct grpc_name, node);
+        char *text = (char *)(uintptr_t)name->node.key.data;
+        map_remove(&endpoints->grpc, &name->node);
+        free(text);
+        free(name);
+    }
+    map_fini(&endpoints->grpc);
+}
+
+const struct grpc_name *view_grpc_name(const struct view *view, struct span name)
+{
+    return map_find_as(&view->endpoints->grpc, name, const struct grpc_name, node);
+}
+
 struct endpoints *endpoints_new(const struct registry *registry, struct version_snapshot *snapshot,
                                 const struct tls_client *tls, const struct endpoints *before)
 {
@@ -209,6 +277,7 @@ struct endpoints *endpoints_new(const struct registry *registry, struct version_
     endpoints->snapshot = snapshot;
     fill_providers(endpoints, &found);
     fill_endpoints(endpoints, &found);
+    fill_grpc(endpoints, registry);
     if (before)
         find_gone(endpoints, before);
 
@@ -228,6 +297,7 @@ struct endpoints *endpoints_unref(struct endpoints *endpoints)
 {
     if (!endpoints || --endpoints->n_refs)
         return NULL;
+    free_grpc(endpoints);
     version_snapshot_free(endpoints->snapshot);
     free(endpoints->endpoints);
     free(endpoints->groups);

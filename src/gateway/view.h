@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "gateway/access_redact.h"
 #include "gateway/endpoint.h"
 #include "gateway/route.h"
@@ -26,9 +27,19 @@
 #include "registry/registry.h"
 #include "version/version.h"
 
+#define NO_MAJOR UINT32_MAX
+
 /* A run of endpoints. Runs do not overlap, so a position in the whole array names one member. */
 struct endpoint_group {
     uint32_t first, n;
+};
+
+/* Where the methods of a gRPC service lead. */
+struct grpc_name {
+    struct map_node node;
+    uint32_t service; /* of the snapshot */
+    uint32_t major;   /* of the only contract whose builds name it, or NO_MAJOR: as the BOM says */
+    bool has_instances;
 };
 
 struct endpoints {
@@ -42,6 +53,7 @@ struct endpoints {
     /* Builds with a ready instance, by contract they provide. */
     struct endpoint_group *provider_groups;
     uint32_t *providers;
+    struct map grpc; /* struct grpc_name by full name */
     /* Addresses that were there in the endpoints before: kept connections to them are closed. */
     struct address *gone;
     size_t n_gone;
@@ -79,6 +91,9 @@ struct view {
 struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
                       const struct gateway_settings *settings);
 struct view *view_free(struct view *view);
+
+/* The service whose methods these are, "shop.orders.v1.Orders"; NULL when nobody named it. */
+const struct grpc_name *view_grpc_name(const struct view *view, struct span name);
 
 /* Which of the groups serves a contract by this build: the build's own, or the contract's when
  * its service shares traffic. */

@@ -135,8 +135,10 @@ static int build_put_again(const struct build_spec *spec, const struct build_con
     if (r)
         return r;
 
-    if (content->digest.size && !record->digest[0])
-        build_write(spec, record, content->digest, txn);
+    bool has_news = grpc_names_merge(spec, record, &txn->arena);
+    bool is_told = content->digest.size && !record->digest[0];
+    if (has_news || is_told)
+        build_write(spec, record, is_told ? content->digest : SPAN_NULL, txn);
     return 0;
 }
 
@@ -164,6 +166,8 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
     if (r)
         return r;
     r = service_announce(registry, spec->service, wall, txn, problem);
+    if (!r && spec->n_grpc_services)
+        r = grpc_names_check(registry, spec, problem);
     if (r)
         return r;
 
@@ -182,6 +186,8 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
         record.provides = build->provides;
         record.n_provides = build->n_provides;
         record.digest = build->digest;
+        record.grpc_services = build->grpc_services;
+        record.n_grpc_services = build->n_grpc_services;
         return build_put_again(spec, &content, &record, txn, problem);
     }
     if (service && service->builds.n_nodes >= SERVICE_BUILDS_MAX) {
@@ -193,6 +199,7 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
     record.created = wall;
     record.provides = content.provides;
     record.n_provides = content.n_provides;
+    grpc_names_merge(spec, &record, &txn->arena);
     build_write(spec, &record, content.digest, txn);
     service_write(registry, spec->service, wall, txn); /* see service_delete() */
     return 0;

@@ -51,5 +51,15 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
                    const char *version_path, unix_msec wall, struct txn *txn,
                    struct problem *problem) MUST_CHECK;
 
+/* Answers: REGISTRY_INVALID, REGISTRY_REFUSED. */
+int grpc_names_check(const struct registry *registry, const struct build_spec *spec,
+                     struct problem *problem) MUST_CHECK;
+
+/* Adds the names to the record; whether there were new ones. */
+bool grpc_names_merge(const struct build_spec *spec, Registry__BuildRecord *record,
+                      struct arena *arena);
+
+void grpc_names_clear(struct build *build);
+
 /* Whether all that must hold between calls does; for tests. */
 bool registry_is_sound(const struct registry *registry);

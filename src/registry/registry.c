@@ -21,6 +21,7 @@ static void build_free(struct build *build)
     map_remove(&build->service->builds, &build->node);
     free(build->version);
     free(build->digest);
+    grpc_names_clear(build);
     free(build);
 }
 
@@ -240,6 +241,11 @@ static int build_apply_put(struct registry *registry, struct span service_name, 
     build->n_provides = (unsigned)record->n_provides;
     free(build->digest);
     build->digest = mem_strdup(record->digest);
+    grpc_names_clear(build);
+    build->grpc_services = mem_new_array(char *, record->n_grpc_services + 1);
+    build->n_grpc_services = record->n_grpc_services;
+    for (size_t i = 0; i < record->n_grpc_services; i++)
+        build->grpc_services[i] = mem_strdup(record->grpc_services[i]);
     build->created = record->created;
     build->mod_revision = service->changed_revision = event->entry.mod_revision;
     return 0;

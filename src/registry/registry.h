@@ -35,6 +35,8 @@
 #define INSTANCE_ID_MAX 128u
 #define BUILD_PROVIDES_MAX 16u
 #define INSTANCE_META_MAX 64u
+#define BUILD_GRPC_MAX 64u
+#define GRPC_NAME_MAX 255u
 #define SERVICE_INSTANCES_MAX 10000u
 #define SERVICE_BUILDS_MAX 10000u
 #define REGISTRY_SERVICES_MAX 10000u
@@ -68,6 +70,8 @@ struct build {
     uint32_t provides[BUILD_PROVIDES_MAX];
     unsigned n_provides;
     char *digest;
+    char **grpc_services; /* by full name, "shop.orders.v1.Orders"; sorted */
+    size_t n_grpc_services;
     unix_msec created;
     int64_t mod_revision;          /* 0: no record, only instances of it were seen */
     unsigned n_instances, n_ready; /* its instances, and those that take traffic */
@@ -127,6 +131,7 @@ static inline bool instance_is_ready(const struct instance *instance)
 }
 
 bool build_provides(const struct build *build, uint32_t major);
+bool build_names_grpc(const struct build *build, struct span name);
 
 /* --- commands: each checks, and on 0 has added its compares and operations to `txn` --- */
 
@@ -148,11 +153,13 @@ struct build_spec {
     struct span service, version, digest;
     const uint32_t *provides; /* none: the major of the version */
     unsigned n_provides;
+    const struct span *grpc_services; /* added to those that it named before */
+    unsigned n_grpc_services;
 };
 
 /* Announces a build; the same again changes nothing. Creates its service when it is new. Answers:
  * REGISTRY_INVALID, REGISTRY_FULL, REGISTRY_REFUSED when the build exists and provides something
- * else. */
+ * else, or a gRPC service is served by another service. */
 int build_put(const struct registry *registry, const struct build_spec *spec, unix_msec wall,
               struct txn *txn, struct problem *problem) MUST_CHECK;
 

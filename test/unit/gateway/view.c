@@ -148,3 +148,53 @@ TEST(each_instance_is_spoken_to_in_its_protocol)
         world_fini(&world);
     }
 }
+
+static void put_grpc(struct world *world, const char *service, const char *version, const char *id,
+                     const char *name)
+{
+    struct span names[] = { span_of(name) };
+    struct instance_spec spec = {
+        .service = span_of(service),
+        .id = span_of(id),
+        .address = SPAN("127.0.0.1:1"),
+        .build = { .service = span_of(service),
+                   .version = span_of(version),
+                   .grpc_services = names,
+                   .n_grpc_services = 1 },
+    };
+    DO(world, instance_put(world->registry, &spec, world->wall, &world->txn, &world->problem));
+    version_observe_build(world->version, &spec.build, world->wall, &world->txn);
+    CHECK_INT(fake_commit(&world->store, &world->txn), 0);
+}
+
+TEST(methods_lead_to_who_serves_them)
+{
+    struct world world;
+    world_init(&world);
+    put_grpc(&world, "orders", "1.0.0", "a", "shop.v1.Orders");
+    put_grpc(&world, "orders", "1.1.0", "b", "shop.v1.Orders");
+    put_grpc(&world, "orders", "2.0.0", "c", "shop.v2.Orders");
+    put_grpc(&world, "orders", "1.0.0", "a", "shop.Both");
+    put_grpc(&world, "orders", "2.0.0", "c", "shop.Both");
+    struct endpoints *endpoints = compile(&world, NULL);
+    struct view view = { .endpoints = endpoints };
+    uint32_t orders = snapshot_service(endpoints->snapshot, SPAN("orders"));
+    const struct grpc_name *name = view_grpc_name(&view, SPAN("shop.v1.Orders"));
+    CHECK(name && name->service == orders && name->major == 1);
+    name = view_grpc_name(&view, SPAN("shop.v2.Orders"));
+    CHECK(name && name->service == orders && name->major == 2);
+    name = view_grpc_name(&view, SPAN("shop.Both"));
+    CHECK(name && name->service == orders && name->major == NO_MAJOR);
+    CHECK(!view_grpc_name(&view, SPAN("shop.v3.Orders")));
+    endpoints_unref(endpoints);
+
+    /* Whoever has instances serves it, and not who had some before. */
+    DO(&world, instance_delete(world.registry, SPAN("orders"), SPAN("c"), &world.txn));
+    put_grpc(&world, "cart", "1.0.0", "d", "shop.v2.Orders");
+    endpoints = compile(&world, NULL);
+    view.endpoints = endpoints;
+    name = view_grpc_name(&view, SPAN("shop.v2.Orders"));
+    CHECK(name && name->service == snapshot_service(endpoints->snapshot, SPAN("cart")));
+    endpoints_unref(endpoints);
+    world_fini(&world);
+}

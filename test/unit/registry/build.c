@@ -189,3 +189,59 @@ TEST(the_limit_is_an_answer)
     CHECK_STR(fake.problem.text, "would be one more than the 10000 builds a service has");
     fake_registry_fini(&fake);
 }
+
+static int put_grpc(const char *service, const char *id, const struct span *names, unsigned n)
+{
+    struct instance_spec spec = fake_instance(service, id, "1.0.0");
+    spec.build.grpc_services = names;
+    spec.build.n_grpc_services = n;
+    return fake_instance_put(&fake, &spec);
+}
+
+TEST(grpc_services_are_added_to_a_build)
+{
+    static const struct span first[] = { { "shop.v1.Orders", 14 }, { "shop.v1.Cart", 12 } };
+    static const struct span health[] = { { "grpc.health.v1.Health", 21 }, { "Bare", 4 } };
+    fake_registry_init(&fake);
+    CHECK_INT(put_grpc("orders", "a", first, 1), 0);
+    CHECK_INT(put_grpc("orders", "b", first, 2), 0);
+    CHECK_INT(put_grpc("orders", "c", health, 2), 0);
+    int64_t revision = fake.store.revision;
+    CHECK_INT(put_grpc("orders", "a", first, 1), 0);
+    CHECK_INT(fake.store.revision, revision);
+    const struct build *build =
+        build_find(service_find(fake.registry, SPAN("orders")), SPAN("1.0.0"));
+    CHECK_INT(build->n_grpc_services, 3);
+    CHECK_STR(build->grpc_services[0], "Bare");
+    CHECK_STR(build->grpc_services[2], "shop.v1.Orders");
+    CHECK(build_names_grpc(build, SPAN("shop.v1.Cart")));
+    CHECK(!build_names_grpc(build, SPAN("shop.v1")));
+    fake_registry_fini(&fake);
+}
+
+TEST(a_grpc_service_has_one_owner)
+{
+    static const struct span name[] = { { "shop.v1.Orders", 14 } };
+    fake_registry_init(&fake);
+    CHECK_INT(put_grpc("orders", "a", name, 1), 0);
+    CHECK_INT(put_grpc("cart", "b", name, 1), REGISTRY_REFUSED);
+    CHECK_STR(fake.problem.path, "grpc_services[0]");
+    CHECK_INT(fake_registry_end(
+                  &fake, instance_delete(fake.registry, SPAN("orders"), SPAN("a"), &fake.txn)),
+              0);
+    CHECK_INT(put_grpc("cart", "b", name, 1), 0);
+    CHECK_INT(put_grpc("orders", "a", name, 1), REGISTRY_REFUSED);
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
+TEST(a_grpc_service_is_called_by_its_full_name)
+{
+    static const char *const bad[] = { "", ".a", "a.", "a..b", "1a", "a.1", "a/b", "a b", "a-b" };
+    fake_registry_init(&fake);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct span name = span_of(bad[i]);
+        CHECK_INT(put_grpc("orders", "a", &name, 1), REGISTRY_INVALID);
+    }
+    fake_registry_fini(&fake);
+}
