@@ -17,6 +17,8 @@ struct api {
     struct rooms *rooms;
     struct access access;
     nsec started;
+    int landlock;
+    bool has_seccomp;
     struct http_server *server;
     struct list calls; /* those that are not answered yet */
     bool is_draining;
@@ -289,6 +291,8 @@ struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_set
     api->access.token = settings->token;
     api->access.auth = rooms->auth;
     api->started = settings->started;
+    api->landlock = settings->landlock;
+    api->has_seccomp = settings->has_seccomp;
     api_set_access(api, settings->hosts, settings->registration_is_open);
     list_init(&api->calls);
 
@@ -360,4 +364,9 @@ bool api_is_draining(const struct api *api)
 nsec api_uptime(const struct api *api)
 {
     return loop_now(api->loop) - api->started;
+}
+
+json_t *api_sandbox(const struct api *api)
+{
+    return json_pack("{s:i, s:b}", "landlock", api->landlock, "seccomp", api->has_seccomp);
 }

@@ -30,7 +30,10 @@ struct api_settings {
     const char *token;         /* of the data directory: it may do everything */
     const char *hosts;         /* names that Host may have, with commas between them */
     bool registration_is_open; /* open routes need no token */
-    nsec started;              /* of the process, for health */
+    /* of the process, for health: since when, and how it is confined */
+    nsec started;
+    int landlock; /* version, 0: none */
+    bool has_seccomp;
 };
 
 struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_settings *settings);

@@ -105,6 +105,7 @@ struct api_call {
 };
 
 nsec api_uptime(const struct api *api);
+json_t *api_sandbox(const struct api *api);
 bool api_is_draining(const struct api *api);
 
 /* Leaves the call waiting until api_changed() or for `wait`; its route's read is called again. */

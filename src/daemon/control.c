@@ -357,6 +357,10 @@ static int start_api(struct control *control, struct problem *problem)
         .registration_is_open = !control->settings->auth_required,
         .started = loop_now(control->loop),
     };
+    if (control->hooks.sandbox) {
+        settings.landlock = control->hooks.sandbox->landlock;
+        settings.has_seccomp = control->hooks.sandbox->has_seccomp;
+    }
     control->api = api_new(control->loop, &control->rooms, &settings);
 
     char *path = mem_format("unix:%s/api.sock", control->settings->data);
@@ -419,7 +423,7 @@ static int open_listeners(struct control *control, struct problem *problem)
     return r;
 }
 
-static int open_secrets(struct control *control, struct problem *problem)
+static int make_data(struct control *control, struct problem *problem)
 {
     int r = dir_make(AT_FDCWD, control->settings->data, 0750);
     if (r) {
@@ -427,13 +431,18 @@ static int open_secrets(struct control *control, struct problem *problem)
                     strerror(-r));
         return CONTROL_REFUSED;
     }
+    return 0;
+}
+
+static int open_secrets(struct control *control, struct problem *problem)
+{
     CLEANUP(fd_closep) int dir = open(control->settings->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
         problem_set(problem, "data", "%s cannot be opened: %s", control->settings->data,
                     strerror(errno));
         return CONTROL_REFUSED;
     }
-    r = secrets_token(dir, control->token, problem);
+    int r = secrets_token(dir, control->token, problem);
     if (!r)
         r = secrets_cookie_keys(dir, &control->keys, problem);
     if (r < 0)
@@ -534,6 +543,10 @@ int control_start(struct loop *loop, const struct settings *settings,
     CLEANUP(control_freep) struct control *control = control_new(loop, settings, hooks);
     int r = open_listeners(control, problem);
     if (!r)
+        r = make_data(control, problem);
+    if (!r && hooks->confine)
+        r = hooks->confine(hooks->owner, problem);
+    if (!r)
         r = open_secrets(control, problem);
     if (!r)
         r = open_store(control, problem);
@@ -571,6 +584,8 @@ int control_reload(struct control *control, const struct settings *settings,
                    struct problem *problem)
 {
     int r = check_change(control->settings, settings, problem);
+    if (!r && control->hooks.check)
+        r = control->hooks.check(control->hooks.owner, settings, problem);
     if (r)
         return r;
     r = gateway_reload(control->rooms.gateway, &settings->gateway, problem);

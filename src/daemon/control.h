@@ -29,6 +29,12 @@ enum control_answer {
 struct control_hooks {
     void (*on_ready)(void *owner);
     void (*on_failed)(void *owner, const struct problem *problem);
+    /* Called while there is one thread, with the ports bound and the data directory there: the
+     * process gives up what it needs no more. Answers: CONTROL_REFUSED. May be NULL. */
+    int (*confine)(void *owner, struct problem *problem);
+    /* Whether new settings name only what can be opened since then. May be NULL. */
+    int (*check)(void *owner, const struct settings *settings, struct problem *problem);
+    const struct sandbox_report *sandbox; /* for health; NULL: none */
     void *owner;
 };
 

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/confine.h"
 #include "daemon/control.h"
 #include "daemon/resources.h"
 #include "daemon/settings.h"
@@ -49,6 +50,7 @@ struct server {
     struct settings *settings;
     struct settings *old_settings; /* of before a reload; workers may still read them */
     struct control *control;
+    struct confine confine; /* of `sarsen server`: a command of `sarsen dev` is to be executed */
     struct signals signals;
     struct process child;
     char *const *child_argv; /* NULL: none */
@@ -212,6 +214,19 @@ static void on_failed(void *owner, const struct problem *problem)
     stop(server, EXIT_FAILED);
 }
 
+static int confine(void *owner, struct problem *problem)
+{
+    struct server *server = owner;
+    int r = confine_enter(&server->confine, server->settings, server->config, problem);
+    return r > 0 ? CONTROL_REFUSED : err_trace(r);
+}
+
+static int check(void *owner, const struct settings *settings, struct problem *problem)
+{
+    const struct server *server = owner;
+    return confine_check(&server->confine, settings, problem) ? CONTROL_REFUSED : 0;
+}
+
 /* Loads the config file; what stands against it is told in a sentence. */
 static int load_file(const char *file, const char *data, struct settings **ret_settings,
                      struct problem *problem)
@@ -297,7 +312,12 @@ static int serve(struct server *server)
     server->loop = loop_new(clock_system());
     server->signals.on_signal = on_signal;
     int r = signals_open(&server->signals, server->loop);
-    struct control_hooks hooks = { on_ready, on_failed, server };
+    struct control_hooks hooks = { .on_ready = on_ready, .on_failed = on_failed, .owner = server };
+    if (!server->is_dev) {
+        hooks.confine = confine;
+        hooks.check = check;
+        hooks.sandbox = &server->confine.report;
+    }
     if (!r)
         r = control_start(server->loop, server->settings, &hooks, &server->control, &problem);
     if (r < 0 && !problem.text[0])
@@ -321,6 +341,7 @@ static int serve_and_clean(struct server *server)
     if (server->is_ephemeral)
         nftw(server->data, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     settings_free(server->settings);
+    confine_fini(&server->confine);
     return status;
 }
 

@@ -46,6 +46,8 @@ static bool set_choice(void *at, const struct setting *setting, struct span text
         return false;
     if (setting->at == offsetof(struct settings, log_level))
         *(enum log_level *)at = (enum log_level)choice;
+    else if (setting->at == offsetof(struct settings, sandbox))
+        *(enum sandbox_mode *)at = (enum sandbox_mode)choice;
     else
         *(bool *)at = choice != 0;
     return true;

@@ -20,11 +20,14 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/sandbox.h"
 #include "gateway/settings.h"
 
 struct settings {
     struct arena arena;
-    char *data; /* directory */
+    char *data;                /* directory */
+    char *user, *group;        /* of the server; NULL: who starts it */
+    enum sandbox_mode sandbox; /* of the server */
     enum log_level log_level;
     bool log_is_json;
     char *api_listen; /* "127.0.0.1:7000" */

@@ -20,6 +20,15 @@
 const struct setting settings_table[] = {
     { "data", KIND_TEXT, AT(data), ".sarsen", 0, 0, "a directory",
       "where everything is kept: store, ledger, files of releases, keys and the token" },
+    { "user", KIND_TEXT, AT(user), "", 0, 0, "the name of a user",
+      "who a server that root starts becomes when its ports are bound; it then owns the data "
+      "directory. Empty: who starts it" },
+    { "group", KIND_TEXT, AT(group), "", 0, 0, "the name of a group",
+      "the same; empty: the user's" },
+    { "sandbox", KIND_CHOICE, AT(sandbox), "auto", 0, 0, "auto, on, off",
+      "whether a server limits itself to the files it was configured with (Landlock) and the system "
+      "calls that serving takes (seccomp); auto does what the kernel can, on refuses to start "
+      "where it cannot. See security.md" },
     { "log.level", KIND_CHOICE, AT(log_level), "info", 0, 0, "debug, info, warn, error",
       "what the program's own log tells" },
     { "log.format", KIND_CHOICE, AT(log_is_json), "logfmt", 0, 0, "logfmt, json",

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/confine.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/privileges.h"
+
+/* Where the package keeps logs: one may be turned on later. */
+#define LOG_DIRECTORY "/var/log/sarsen"
+
+/* --- what the settings open --- */
+
+/* Calls for each place that is opened while serving, also those of the settings alone. */
+static void each_place(const struct settings *settings,
+                       void (*on_place)(void *owner, const char *key, const char *path,
+                                        enum sandbox_access access),
+                       void *owner)
+{
+    const struct gateway_settings *gateway = &settings->gateway;
+    if (gateway->access.kind == ACCESS_FILE)
+        on_place(owner, "gateway.access_log", gateway->access.path, SANDBOX_WRITE);
+    for (unsigned i = 0; i < gateway->n_listeners; i++) {
+        const struct gateway_listener *listener = &gateway->listeners[i];
+        if (listener->address.any.sa_family != AF_UNIX)
+            continue;
+        on_place(owner, listener->is_internal ? "gateway.internal" : "gateway.edge",
+                 listener->address.unix_path.sun_path, SANDBOX_WRITE);
+    }
+}
+
+static void add_place(void *owner, const char *key, const char *path, enum sandbox_access access)
+{
+    (void)key;
+    sandbox_add_place_of(owner, path, access);
+}
+
+static void add_places(struct sandbox *sandbox, const struct settings *settings, const char *config)
+{
+    sandbox_add_system(sandbox);
+    sandbox_add(sandbox, settings->data, SANDBOX_WRITE);
+    sandbox_add(sandbox, LOG_DIRECTORY, SANDBOX_WRITE);
+    sandbox_add_place_of(sandbox, config, SANDBOX_READ);
+    each_place(settings, add_place, sandbox);
+}
+
+/* --- entering --- */
+
+static int drop(const struct settings *settings, struct problem *problem)
+{
+    struct privileges privileges;
+    int r = privileges_find(settings->user ? settings->user : "",
+                            settings->group ? settings->group : "", &privileges, problem);
+    if (!r)
+        r = privileges_hand_over(&privileges, settings->data, problem);
+    if (r)
+        return r > 0 ? CONFINE_REFUSED : err_trace(r);
+    return err_trace(privileges_drop(&privileges));
+}
+
+static void tell(const struct confine *confine, const char *config)
+{
+    char uid[16], landlock[16];
+    snprintf(uid, sizeof(uid), "%u", (unsigned)geteuid());
+    snprintf(landlock, sizeof(landlock), "%d", confine->report.landlock);
+    log_info("daemon", "confined", "uid", uid, "landlock", landlock, "seccomp",
+             confine->report.has_seccomp ? "yes" : "no");
+    if (access(config, R_OK))
+        log_warn("daemon", "this user cannot read the config file: no reload will be possible",
+                 "file", config);
+}
+
+int confine_enter(struct confine *confine, const struct settings *settings, const char *config,
+                  struct problem *problem)
+{
+    int r = drop(settings, problem);
+    if (r)
+        return r;
+    privileges_hide_memory();
+    confine->mode = settings->sandbox;
+    confine->sandbox = sandbox_new();
+    add_places(confine->sandbox, settings, config);
+    r = sandbox_enter(confine->sandbox, settings->sandbox, &confine->report, problem);
+    if (r)
+        return r > 0 ? CONFINE_REFUSED : err_trace(r);
+    tell(confine, config);
+    return 0;
+}
+
+void confine_fini(struct confine *confine)
+{
+    confine->sandbox = sandbox_free(confine->sandbox);
+}
+
+/* --- new settings --- */
+
+struct check {
+    const struct sandbox *sandbox;
+    struct problem *problem;
+    bool is_refused;
+};
+
+static void check_place(void *owner, const char *key, const char *path, enum sandbox_access access)
+{
+    struct check *check = owner;
+    if (check->is_refused || sandbox_allows(check->sandbox, path, access))
+        return;
+    check->is_refused = true;
+    problem_set(check->problem, key,
+                "is %s, which the sandbox has kept closed since the start; a restart opens it",
+                path);
+}
+
+int confine_check(const struct confine *confine, const struct settings *settings,
+                  struct problem *problem)
+{
+    struct check check = { confine->sandbox, problem, false };
+    if (confine->sandbox)
+        each_place(settings, check_place, &check);
+    return check.is_refused ? CONFINE_REFUSED : 0;
+}
