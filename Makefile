@@ -3,7 +3,7 @@
 
 BUILD ?= asan
 
-.PHONY: all test unit system bench demo demo-check lint format fuzz conformance docs install clean
+.PHONY: all test unit system bench demo demo-check lint format fuzz conformance docs install deb clean
 
 all:
 	@tools/install build
@@ -49,6 +49,10 @@ docs: all
 
 install: all
 	@meson install -C build/release
+
+deb: all
+	@tools/install build test
+	@SARSEN_BINARY=build/release/src/daemon/sarsen packaging/build
 
 clean:
 	@rm -rf build

@@ -13,21 +13,36 @@
 
 /* --- what the settings open --- */
 
-/* Calls for each place that is opened while serving, also those of the settings alone. */
-static void each_place(const struct settings *settings,
-                       void (*on_place)(void *owner, const char *key, const char *path,
-                                        enum sandbox_access access),
-                       void *owner)
+typedef void place_fn(void *owner, const char *key, const char *path, enum sandbox_access access);
+
+static const char *key_of(const struct gateway_listener *listener)
+{
+    return listener->is_internal ? "gateway.internal" : "gateway.edge";
+}
+
+/* Certificates are read again whenever their files change. */
+static void each_certificate(const struct gateway_listener *listener, place_fn *on_place,
+                             void *owner)
+{
+    for (unsigned i = 0; i < listener->tls.n_pairs; i++) {
+        on_place(owner, key_of(listener), listener->tls.pairs[i].certificate, SANDBOX_READ);
+        on_place(owner, key_of(listener), listener->tls.pairs[i].key, SANDBOX_READ);
+    }
+    if (listener->tls.client_ca)
+        on_place(owner, key_of(listener), listener->tls.client_ca, SANDBOX_READ);
+}
+
+/* Calls for each file that is opened while serving. */
+static void each_place(const struct settings *settings, place_fn *on_place, void *owner)
 {
     const struct gateway_settings *gateway = &settings->gateway;
     if (gateway->access.kind == ACCESS_FILE)
         on_place(owner, "gateway.access_log", gateway->access.path, SANDBOX_WRITE);
     for (unsigned i = 0; i < gateway->n_listeners; i++) {
         const struct gateway_listener *listener = &gateway->listeners[i];
-        if (listener->address.any.sa_family != AF_UNIX)
-            continue;
-        on_place(owner, listener->is_internal ? "gateway.internal" : "gateway.edge",
-                 listener->address.unix_path.sun_path, SANDBOX_WRITE);
+        each_certificate(listener, on_place, owner);
+        if (listener->address.any.sa_family == AF_UNIX)
+            on_place(owner, key_of(listener), listener->address.unix_path.sun_path, SANDBOX_WRITE);
     }
 }
 

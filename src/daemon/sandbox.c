@@ -21,7 +21,8 @@
 #include "daemon/sandbox_calls.h"
 #include "io/file.h"
 
-#define PATHS_MAX 128u
+#define PATHS_MAX 256u
+#define TURNS_MAX 4u
 
 /* --- the kernel's interface, linux/landlock.h --- */
 
@@ -98,10 +99,28 @@ void sandbox_add(struct sandbox *sandbox, const char *path, enum sandbox_access 
     free(real);
 }
 
+static bool is_link(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
+/* Where the directory itself is a link that may be turned to another one, both are beside it. */
+static void add_turns(struct sandbox *sandbox, char *directory)
+{
+    for (unsigned i = 0; i < TURNS_MAX && is_link(directory); i++) {
+        directory = dirname(directory);
+        sandbox_add(sandbox, directory, SANDBOX_READ);
+    }
+}
+
 void sandbox_add_place_of(struct sandbox *sandbox, const char *path, enum sandbox_access access)
 {
     CLEANUP(mem_freep) char *name = mem_strdup(path);
-    sandbox_add(sandbox, dirname(name), access);
+    char *directory = dirname(name);
+    sandbox_add(sandbox, directory, access);
+    if (access == SANDBOX_READ)
+        add_turns(sandbox, directory);
     char *real = realpath(path, NULL);
     if (real)
         sandbox_add(sandbox, dirname(real), access);
