@@ -36,6 +36,7 @@ struct access_entry {
     struct span path, query; /* the canonical path; the query as it came */
     bool has_head;           /* what came could be parsed, so the version is known */
     unsigned minor_version;
+    bool is_http2;
     unsigned status; /* 0: nothing was answered */
     bool has_grpc_status;
     unsigned grpc_status;

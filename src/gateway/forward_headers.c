@@ -217,8 +217,8 @@ static void put_forwarded(const struct forward_context *context, struct http1_ou
     if (host.size) /* a client of HTTP/1.0 need not name one */
         at = add(add(add(at, SPAN("X-Forwarded-Host: ")), host), SPAN("\r\n"));
     at = add(add(at, SPAN("X-Forwarded-Proto: ")), scheme);
-    at = add(at, SPAN("\r\nVia: 1."));
-    *at++ = (char)('0' + head->minor_version);
+    struct span version = head->minor_version ? SPAN("1.1") : SPAN("1.0");
+    at = add(add(at, SPAN("\r\nVia: ")), unlikely(head->is_http2) ? SPAN("2.0") : version);
     end(out, add(at, SPAN(" " FORWARD_VIA "\r\n")));
 }
 

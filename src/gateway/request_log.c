@@ -11,6 +11,7 @@ static void put_head(struct access_entry *entry, const struct http_head *head)
 {
     entry->has_head = true;
     entry->minor_version = head->minor_version;
+    entry->is_http2 = head->is_http2;
     entry->method = head->method;
     entry->host = head->authority;
     entry->user_agent = http_head_value(head, HTTP_USER_AGENT);
