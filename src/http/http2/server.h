@@ -12,8 +12,10 @@
  * A handler sees exchanges like those of HTTP/1, and they keep their place in max_streams until it
  * has let go of them: when on_abort has returned, or the answer left.
  *
- * server.c    connections: the handing over, heads and bodies that come in, time, draining
- * exchange.c  what a handler calls; what goes out
+ * server.c     connections: the handing over, frames, draining, the end
+ * request.c    heads and bodies that come in
+ * exchange.c   what a handler calls; what goes out
+ * deadlines.c  time
  *
  * Private to http. Owns: connections and exchanges. Threads: the server's loop's.
  * Cost: a request allocates nothing and touches no timer, on warm connections.
@@ -27,7 +29,8 @@
 #include "http/server.h"
 
 #define HTTP2_ENDED_STREAMS 64u
-#define HTTP2_PROTOCOL_MAX 32u /* of an extended CONNECT's :protocol */
+#define HTTP2_ANNOUNCE_TIME NSEC_PER_SEC /* for a PING to come back, then the client knows anyway */
+#define HTTP2_PROTOCOL_MAX 32u           /* of an extended CONNECT's :protocol */
 
 struct connection;
 struct http_server;
@@ -150,6 +153,37 @@ void http2_server_reap(struct http_server *server);
 
 /* The exchange wants a turn: to deliver what was kept, or to be told that it has drained. */
 void http2_exchange_defer(struct http2_exchange *exchange);
+
+void http2_connection_announce_drain(struct http2_connection *connection);
+/* The client has read the announcement: what it began before has come. */
+void http2_connection_begin_drain(struct http2_connection *connection);
+void http2_connection_abort(struct http2_connection *connection);
+/* The exchange is a tunnel, and the server drains. */
+void http2_exchange_tell_drain(struct http2_exchange *exchange);
+
+/* --- request.c --- */
+
+void http2_set_in_callbacks(nghttp2_session_callbacks *callbacks);
+void http2_on_request_head(struct http2_connection *connection, int32_t stream_id, bool is_end);
+void http2_on_request_end(struct http2_exchange *exchange);
+
+void http2_exchange_free(struct http2_exchange *exchange);
+void http2_exchange_delete(struct http2_exchange *exchange); /* its memory */
+void http2_connection_forget_warm(struct http2_connection *connection);
+
+/* The handler is told that nothing more comes of it, or the client too. */
+void http2_exchange_abort(struct http2_exchange *exchange);
+void http2_exchange_cancel(struct http2_exchange *exchange, uint32_t code);
+/* The client broke the protocol (400), or took too long, in the middle of a body. */
+void http2_exchange_break_body(struct http2_exchange *exchange, unsigned status, const char *text);
+
+/* Before a flush, and after it. */
+void http2_exchange_look_in(struct http2_exchange *exchange);
+void http2_exchange_look_out(struct http2_exchange *exchange);
+
+/* --- deadlines.c --- */
+
+void http2_connection_on_due(struct http2_session *session);
 
 /* --- exchange.c --- */
 
