@@ -143,6 +143,13 @@ const struct setting settings_table[] = {
       1000000, "1 to 1000000", "to one instance, of each worker" },
     { "gateway.upstream.idle_connections", KIND_COUNT, AT(gateway.upstream.max_idle), "64", 0,
       1000000, "0 to 1000000", "of these, how many are kept while nothing uses them" },
+    { "gateway.upstream.http2_connections", KIND_COUNT, AT(gateway.upstream.http2_connections), "1",
+      1, 1000, "1 to 1000",
+      "of HTTP/2, by each worker to one instance, before one of them is full; more are made when all "
+      "are" },
+    { "gateway.upstream.http2_streams", KIND_COUNT, AT(gateway.upstream.http2_streams), "100", 1,
+      100000, "1 to 100000",
+      "requests on one of these at a time; an instance may say that it takes fewer" },
     { "gateway.memory", KIND_SIZE, AT(memory), "0", MIB(16), UINT64_MAX,
       "0, or a size from 16MiB on",
       "what the process may use: from 80 % on connections are not kept, from 90 % on new requests "
