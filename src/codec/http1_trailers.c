@@ -3,6 +3,18 @@
 #include "codec/http1_meaning.h"
 #include "codec/http1_names.h"
 
+/* Longer than any name that is forbidden. */
+#define FOLDED_MAX 32u
+
+/* To a Rack or CGI application "Content_Length" is a forbidden name too. */
+static struct span fold_name(struct span name, char memory[FOLDED_MAX])
+{
+    size_t size = name.size < FOLDED_MAX ? name.size : FOLDED_MAX;
+    for (size_t i = 0; i < size; i++)
+        memory[i] = name.data[i] == '_' ? '-' : name.data[i];
+    return (struct span){ memory, size };
+}
+
 /* Whether a field may stand behind a body and be passed on (RFC 9110 section 6.5.1). Names we
  * know are all forbidden there, except two; so are whole families of others. */
 static bool is_trailer(const struct http_field *field)
@@ -26,15 +38,19 @@ static bool is_trailer(const struct http_field *field)
     };
     if (field->id != HTTP_OTHER)
         return field->id == HTTP_ETAG || field->id == HTTP_GRPC_STATUS;
-    /* To a Rack or CGI application "Content_Length" has a forbidden name too. */
-    if (field->has_underscore)
-        return false;
+    char memory[FOLDED_MAX];
+    struct span name = field->name;
+    if (field->has_underscore) {
+        name = fold_name(name, memory);
+        if (http_name_find(name) != HTTP_OTHER)
+            return false;
+    }
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        if (span_equals_nocase(span_first(field->name, families[i].size), families[i]))
+        if (span_equals_nocase(span_first(name, families[i].size), families[i]))
             return false;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (http1_value_is(field->name, names[i]))
+        if (http1_value_is(name, names[i]))
             return false;
     }
     return true;
