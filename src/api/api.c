@@ -343,7 +343,7 @@ void api_settled(struct api *api)
     }
 }
 
-void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
+static void end_long_polls(struct api *api)
 {
     api->is_draining = true;
     list_each_safe (link, &api->calls) {
@@ -353,7 +353,24 @@ void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
             call->route->read(call);
         }
     }
+}
+
+void api_drain(struct api *api, void (*on_done)(void *owner), void *owner)
+{
+    end_long_polls(api);
     http_drain(api->server, on_done, owner);
+}
+
+void api_leave(struct api *api, const struct http_heir *heir, void (*on_done)(void *owner),
+               void *owner)
+{
+    end_long_polls(api);
+    http_leave(api->server, heir, on_done, owner);
+}
+
+void api_admit(struct api *api, int fd, const struct address *peer)
+{
+    http_admit(api->server, fd, peer, 0, NULL);
 }
 
 bool api_is_draining(const struct api *api)

@@ -54,3 +54,11 @@ void api_settled(struct api *api);
 
 /* Ends long polls, stops accepting. */
 void api_drain(struct api *api, void (*on_done)(void *owner), void *owner);
+
+/* The same for a process whose heir goes on with the sockets and with connections that are between
+ * two calls. */
+void api_leave(struct api *api, const struct http_heir *heir, void (*on_done)(void *owner),
+               void *owner);
+
+/* Serves a connection that another process left. */
+void api_admit(struct api *api, int fd, const struct address *peer);

@@ -18,40 +18,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "api/api.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "daemon/pressure.h"
-#include "daemon/secrets.h"
+#include "daemon/control_state.h"
+#include "daemon/predecessor.h"
+#include "daemon/takeover.h"
 #include "io/file.h"
 
 #define USAGE_EVERY NSEC_PER_SEC
 #define FORGET_EVERY (86400 * NSEC_PER_SEC)
 #define LOAD_BATCH 512u
-
-struct control {
-    struct loop *loop;
-    const struct settings *settings;
-    struct control_hooks hooks;
-    struct rooms rooms;
-    struct api *api;
-    struct cookie_keys keys;
-    char token[TOKEN_TEXT_SIZE + 1];
-    int api_fd, api_unix_fd;
-    struct store_watch watch;
-    struct ledger_read seen;
-    struct task publish;
-    struct timer expire, advance, pins, collect, forget;
-    struct pressure pressure;
-    struct store_command expire_command, advance_command;
-    bool has_unread; /* a record could not be read: what it names is not known */
-    bool is_expiring, is_advancing, is_collecting, is_stopping;
-    struct timer drain_grace; /* of the API; the gateway keeps its own */
-    bool is_api_stopped, is_gateway_stopped;
-    void (*on_stopped)(void *owner);
-    void *on_stopped_owner;
-};
 
 /* --- applying what was committed --- */
 
@@ -80,8 +57,8 @@ static void apply(struct control *control, const struct store_event *event)
 static void on_events(struct store_watch *watch, const struct store_event *events, size_t n_events,
                       int64_t revision)
 {
-    (void)revision;
     struct control *control = container_of(watch, struct control, watch);
+    control->revision = revision;
     for (size_t i = 0; i < n_events; i++)
         apply(control, &events[i]);
     control->rooms.is_settled = false;
@@ -121,7 +98,7 @@ static int build_expire(struct store_command *command, struct txn *txn)
 static void plan_expire(struct control *control)
 {
     nsec deadline = registry_next_deadline(control->rooms.registry);
-    if (deadline == NSEC_NEVER || control->is_expiring)
+    if (deadline == NSEC_NEVER || control->is_expiring || control->is_holding)
         timer_stop(&control->expire);
     else
         timer_start(&control->expire, control->loop, deadline);
@@ -133,7 +110,7 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
     (void)revision;
     struct control *control = container_of(command, struct control, expire_command);
     control->is_expiring = false;
-    if (answer && is_store_answer) {
+    if (answer && is_store_answer && !control->is_holding) {
         /* Read-only, most likely: what has expired stays listed until the store writes again. */
         timer_start(&control->expire, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
     } else {
@@ -176,6 +153,8 @@ static void on_advanced(struct store_command *command, int answer, bool is_store
         return;
     }
     unix_msec due = rollout_next_due(control->rooms.rollouts);
+    if (control->is_holding)
+        return;
     if (is_store_answer)
         timer_start(&control->advance, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
     else if (due)
@@ -187,7 +166,7 @@ static void on_advanced(struct store_command *command, int answer, bool is_store
 /* Makes the changes that are due in rollouts, one after the other. */
 static void advance(struct control *control)
 {
-    if (control->is_advancing)
+    if (control->is_advancing || control->is_holding)
         return;
     control->is_advancing = true;
     control->advance_command.build = build_advance;
@@ -202,12 +181,13 @@ static void on_advance_due(struct timer *timer)
 
 /* --- publishing --- */
 
-static void publish(struct control *control)
+void control_publish(struct control *control)
 {
     struct rooms *rooms = &control->rooms;
     rooms_changed(rooms);
     gateway_publish(rooms->gateway, rooms->registry, rooms_snapshot_new(rooms));
-    api_changed(control->api);
+    if (control->api)
+        api_changed(control->api);
 
     unix_msec expiry = version_next_expiry(rooms->version, loop_wall(control->loop));
     if (expiry)
@@ -219,8 +199,8 @@ static void publish(struct control *control)
 static void on_publish(struct task *task)
 {
     struct control *control = container_of(task, struct control, publish);
-    if (control->rooms.gateway && !control->is_stopping) {
-        publish(control);
+    if (control->rooms.gateway && !control->is_stopping && !control->is_leaving) {
+        control_publish(control);
     } else if (control->api) {
         /* Workers that end take no view any more; whoever wrote last gets its answer. */
         control->rooms.is_settled = true;
@@ -246,12 +226,6 @@ static void on_settled(void *owner)
 
 /* --- what workers hand up --- */
 
-struct keep_bom {
-    struct store_command command;
-    struct control *control;
-    char *json;
-};
-
 static int build_keep_bom(struct store_command *command, struct txn *txn)
 {
     struct keep_bom *keep = container_of(command, struct keep_bom, command);
@@ -272,21 +246,37 @@ static void on_bom_kept(struct store_command *command, int answer, bool is_store
     free(keep);
 }
 
+void control_keep_bom(struct keep_bom *keep)
+{
+    keep->command.build = build_keep_bom;
+    keep->command.on_done = on_bom_kept;
+    store_run(keep->control->rooms.store, &keep->command);
+}
+
 static void on_bom(void *owner, struct span json)
 {
     struct control *control = owner;
+    if (control->heir.owner) {
+        control->heir.on_bom(control->heir.owner, json);
+        return;
+    }
     struct keep_bom *keep = mem_new(struct keep_bom);
     keep->control = control;
     keep->json = mem_span_dup(json);
-    keep->command.build = build_keep_bom;
-    keep->command.on_done = on_bom_kept;
-    store_run(control->rooms.store, &keep->command);
+    if (control->is_held)
+        list_add_last(&control->boms, &keep->link);
+    else
+        control_keep_bom(keep);
 }
 
 static void on_usage(void *owner, struct usage_table *table)
 {
     struct control *control = owner;
     struct ledger_rows *hours = NULL, *seen = NULL;
+    if (control->heir.owner) {
+        control->heir.on_usage(control->heir.owner, table);
+        return;
+    }
     usage_merge(control->rooms.usage, table, loop_wall(control->loop), &hours, &seen);
     ledger_submit(control->rooms.store, NULL, hours);
     ledger_submit(control->rooms.store, NULL, seen);
@@ -316,62 +306,125 @@ static void forget_hours(struct control *control)
     timer_start(&control->forget, control->loop, loop_now(control->loop) + FORGET_EVERY);
 }
 
+void control_start_timers(struct control *control)
+{
+    timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
+    if (control->rooms.store)
+        forget_hours(control);
+}
+
+void control_stop_timers(struct control *control)
+{
+    timer_stop(&control->collect);
+    timer_stop(&control->forget);
+    timer_stop(&control->expire);
+    timer_stop(&control->advance);
+}
+
 static void on_forget_due(struct timer *timer)
 {
     forget_hours(container_of(timer, struct control, forget));
 }
 
+static void on_connection(void *owner, const struct gateway_connection *connection)
+{
+    struct control *control = owner;
+    if (control->heir.owner)
+        control->heir.on_connection(control->heir.owner, connection);
+    else
+        close(connection->fd);
+}
+
 /* --- starting --- */
+
+static struct given *given_to(const struct control *control)
+{
+    return control->hooks.predecessor ? predecessor_given(control->hooks.predecessor) : NULL;
+}
 
 static int start_gateway(struct control *control, struct problem *problem)
 {
     struct gateway_hooks hooks = {
-        .on_bom = on_bom, .on_usage = on_usage, .on_settled = on_settled, .owner = control
+        .on_bom = on_bom,
+        .on_usage = on_usage,
+        .on_settled = on_settled,
+        .on_connection = on_connection,
+        .owner = control,
+        .given = given_to(control),
     };
     int r = gateway_start(control->loop, &control->settings->gateway, &control->keys, &hooks,
                           &control->rooms.gateway, problem);
     return r > 0 ? CONTROL_REFUSED : err_trace(r);
 }
 
-static int listen_at(struct span text, const char *key, struct problem *problem, int *ret_fd)
+static int refuse_address(int r, struct span text, const char *key, struct problem *problem)
 {
-    struct address address;
-    int r = address_parse(text, &address);
-    if (!r)
-        r = socket_listen(&address, false, ret_fd);
-    if (r > 0) {
-        problem_set(problem, key, "%.*s %s", SPAN_ARG(text),
-                    r == SOCKET_IN_USE    ? "is taken by another process"
-                    : r == SOCKET_REFUSED ? "may not be listened at"
-                                          : "is too long for a socket");
-        return CONTROL_REFUSED;
-    }
-    return err_trace(r);
+    if (r < 0)
+        return err_trace(r);
+    problem_set(problem, key, "%.*s %s", SPAN_ARG(text),
+                r == SOCKET_IN_USE    ? "is taken by another process"
+                : r == SOCKET_REFUSED ? "may not be listened at"
+                                      : "is too long for a socket");
+    return CONTROL_REFUSED;
 }
 
-static int start_api(struct control *control, struct problem *problem)
+static int listen_at(struct control *control, struct span text, struct problem *problem,
+                     int *ret_fd)
+{
+    struct given *given = given_to(control);
+    struct given_socket socket;
+    struct address address;
+    int r = address_parse(text, &address);
+    if (!r && given && given_take(given, &address, USE_API, &socket)) {
+        control->is_api_kept = control->is_api_kept || socket.is_kept;
+        *ret_fd = socket.fd;
+        return 0;
+    }
+    if (!r)
+        r = socket_listen(&address, false, ret_fd);
+    return r ? refuse_address(r, text, "api.listen", problem) : 0;
+}
+
+static int try_address(struct control *control, const struct gateway_listener *listener,
+                       struct problem *problem)
+{
+    const struct given *given = given_to(control);
+    unsigned use = listener->is_internal ? GATEWAY_USE_INTERNAL : GATEWAY_USE_EDGE;
+    CLEANUP(fd_closep) int fd = -1;
+    if (listener->address.any.sa_family == AF_UNIX ||
+        (given && given_has(given, &listener->address, use)))
+        return 0;
+    int r = socket_listen(&listener->address, false, &fd);
+    return r ? refuse_address(r, span_of(listener->text),
+                              listener->is_internal ? "gateway.internal" : "gateway.edge", problem)
+             : 0;
+}
+
+int control_open_api(struct control *control)
 {
     struct api_settings settings = {
         .token = control->token,
         .hosts = control->settings->api_hosts,
         .registration_is_open = !control->settings->auth_required,
-        .started = loop_now(control->loop),
+        .started = control->started,
     };
     if (control->hooks.sandbox) {
         settings.landlock = control->hooks.sandbox->landlock;
         settings.has_seccomp = control->hooks.sandbox->has_seccomp;
     }
     control->api = api_new(control->loop, &control->rooms, &settings);
+    int r = api_listen(control->api, control->api_fd);
+    return r ? err_trace(r) : err_trace(api_listen(control->api, control->api_unix_fd));
+}
 
-    char *path = mem_format("unix:%s/api.sock", control->settings->data);
-    int r = listen_at(span_of(path), "api.listen", problem, &control->api_unix_fd);
+static int start_api(struct control *control, struct problem *problem)
+{
+    CLEANUP(mem_freep) char *path = control_api_path(control);
+    control->started = loop_now(control->loop);
+    int r = listen_at(control, span_of(path), problem, &control->api_unix_fd);
     if (!r && chmod(path + strlen("unix:"), 0600) < 0)
         r = err_origin(-errno);
-    free(path);
-    if (r)
-        return r;
-    r = api_listen(control->api, control->api_fd);
-    return r ? err_trace(r) : err_trace(api_listen(control->api, control->api_unix_fd));
+    return r ? r : control_open_api(control);
 }
 
 static void fail(struct control *control, int r, struct problem *problem)
@@ -379,6 +432,24 @@ static void fail(struct control *control, int r, struct problem *problem)
     if (r < 0)
         problem_set(problem, "", "the listeners cannot be served: %s", strerror(-r));
     control->hooks.on_failed(control->hooks.owner, problem);
+}
+
+static void end_when_stopped(void *owner);
+
+static void on_left_connection(void *owner, const struct gateway_connection *connection)
+{
+    struct control *control = owner;
+    if (connection->use == USE_API)
+        api_admit(control->api, connection->fd, &connection->peer);
+    else
+        gateway_admit(control->rooms.gateway, connection);
+}
+
+static void end_predecessor(struct control *control)
+{
+    struct predecessor_hooks hooks = { on_usage, on_bom, on_left_connection, end_when_stopped,
+                                       control };
+    predecessor_ready(control->hooks.predecessor, control->loop, &hooks);
 }
 
 /* The ledger's rows are the last thing to come; then everything serves. */
@@ -397,11 +468,12 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
         fail(control, r, &problem);
         return;
     }
-    publish(control);
-    timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
-    forget_hours(control);
+    control_publish(control);
+    control_start_timers(control);
     pressure_start(&control->pressure, control->loop, control->rooms.gateway,
                    control->settings->memory);
+    if (control->hooks.predecessor)
+        end_predecessor(control);
     control->hooks.on_ready(control->hooks.owner);
 }
 
@@ -409,17 +481,11 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
  * gateway opens its listeners itself, so those are only tried here. */
 static int open_listeners(struct control *control, struct problem *problem)
 {
-    int r =
-        listen_at(span_of(control->settings->api_listen), "api.listen", problem, &control->api_fd);
+    struct span api = span_of(control->settings->api_listen);
     const struct gateway_settings *gateway = &control->settings->gateway;
-    for (unsigned i = 0; !r && i < gateway->n_listeners; i++) {
-        const struct gateway_listener *listener = &gateway->listeners[i];
-        CLEANUP(fd_closep) int fd = -1;
-        if (listener->address.any.sa_family == AF_UNIX)
-            continue;
-        const char *key = listener->is_internal ? "gateway.internal" : "gateway.edge";
-        r = listen_at(span_of(listener->text), key, problem, &fd);
-    }
+    int r = listen_at(control, api, problem, &control->api_fd);
+    for (unsigned i = 0; !r && i < gateway->n_listeners; i++)
+        r = try_address(control, &gateway->listeners[i], problem);
     return r;
 }
 
@@ -489,16 +555,24 @@ static void sweep_blobs(struct control *control)
     arena_fini(&arena);
 }
 
-static int open_store(struct control *control, struct problem *problem)
+int control_open_store(struct control *control, struct problem *problem)
 {
     struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
     int r = store_open(control->loop, &settings, &control->rooms.store, problem);
     if (r < 0)
         problem_set(problem, "data", "the store in %s cannot be opened: %s",
                     control->settings->data, strerror(-r));
-    if (r)
-        return CONTROL_REFUSED;
+    return r ? CONTROL_REFUSED : 0;
+}
 
+static int open_store(struct control *control, struct problem *problem)
+{
+    if (control->hooks.predecessor && predecessor_get_store(control->hooks.predecessor, problem))
+        return CONTROL_REFUSED;
+    int r = control_open_store(control, problem);
+    if (r)
+        return r;
+    control->revision = store_revision(control->rooms.store);
     load(control, SPAN(REGISTRY_PREFIX));
     load(control, SPAN(VERSION_PREFIX));
     load(control, SPAN(ROLLOUT_PREFIX));
@@ -519,6 +593,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->publish.on_run = on_publish;
     list_init(&control->publish.link);
     list_init(&control->watch.link);
+    list_init(&control->boms);
     control->expire.on_due = on_expire_due;
     control->advance.on_due = on_advance_due;
     control->pins.on_due = on_pin_expired;
@@ -610,18 +685,29 @@ void control_reopen_logs(struct control *control)
 static void on_last_usage(void *owner)
 {
     struct control *control = owner;
+    timer_stop(&control->collect);
     control->on_stopped(control->on_stopped_owner);
 }
 
-static void end_when_stopped(struct control *control)
+/* What a process before this one still counts is kept here. */
+static bool waits_for_elders(const struct control *control)
 {
-    if (!control->is_api_stopped || !control->is_gateway_stopped)
+    return control->hooks.predecessor && !control->is_grace_over &&
+           !predecessor_is_alone(control->hooks.predecessor);
+}
+
+static void end_when_stopped(void *owner)
+{
+    struct control *control = owner;
+    if (!control->is_api_stopped || !control->is_gateway_stopped || control->has_ended ||
+        waits_for_elders(control))
         return;
+    control->has_ended = true;
     timer_stop(&control->drain_grace);
     gateway_collect_usage(control->rooms.gateway, on_last_usage, control);
 }
 
-static void on_gateway_stopped(void *owner)
+void control_gateway_stopped(void *owner)
 {
     struct control *control = owner;
     control->is_gateway_stopped = true;
@@ -631,15 +717,15 @@ static void on_gateway_stopped(void *owner)
 static void on_api_drained(void *owner)
 {
     struct control *control = owner;
-    if (control->is_api_stopped)
-        return;
     control->is_api_stopped = true;
     end_when_stopped(control);
 }
 
 static void on_drain_grace(struct timer *timer)
 {
-    on_api_drained(container_of(timer, struct control, drain_grace));
+    struct control *control = container_of(timer, struct control, drain_grace);
+    control->is_grace_over = control->is_api_stopped = true;
+    end_when_stopped(control);
 }
 
 void control_stop(struct control *control, void (*on_done)(void *owner), void *owner)
@@ -648,16 +734,16 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
     control->is_stopping = true;
     control->on_stopped = on_done;
     control->on_stopped_owner = owner;
-    timer_stop(&control->collect);
-    timer_stop(&control->forget);
-    timer_stop(&control->expire);
-    timer_stop(&control->advance);
+    control_stop_timers(control);
     pressure_stop(&control->pressure);
     control->drain_grace.on_due = on_drain_grace;
     timer_start(&control->drain_grace, control->loop,
                 loop_now(control->loop) + control->settings->drain_grace);
-    api_drain(control->api, on_api_drained, control);
-    gateway_stop(control->rooms.gateway, control->settings->drain_grace, on_gateway_stopped,
+    if (control->is_api_kept)
+        api_leave(control->api, NULL, on_api_drained, control);
+    else
+        api_drain(control->api, on_api_drained, control);
+    gateway_stop(control->rooms.gateway, control->settings->drain_grace, control_gateway_stopped,
                  control);
 }
 
@@ -667,10 +753,8 @@ struct control *control_free(struct control *control)
         return NULL;
 
     control->is_stopping = true;
-    timer_stop(&control->collect);
-    timer_stop(&control->forget);
-    timer_stop(&control->expire);
-    timer_stop(&control->advance);
+    control_stop_timers(control);
+    timer_stop(&control->hold_time);
     timer_stop(&control->pins);
     pressure_stop(&control->pressure);
     timer_stop(&control->drain_grace);
@@ -680,6 +764,7 @@ struct control *control_free(struct control *control)
     store_close(control->rooms.store);
     task_cancel(&control->publish);
     api_free(control->api);
+    control_forget_kept(control);
     rooms_changed(&control->rooms);
     auth_free(control->rooms.auth);
     usage_free(control->rooms.usage);

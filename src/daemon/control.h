@@ -16,9 +16,11 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "daemon/settings.h"
+#include "gateway/gateway.h"
 #include "io/loop.h"
 
 struct control;
+struct predecessor;
 
 enum control_answer {
     CONTROL_OK,
@@ -36,6 +38,7 @@ struct control_hooks {
     int (*check)(void *owner, const struct settings *settings, struct problem *problem);
     const struct sandbox_report *sandbox; /* for health; NULL: none */
     void *owner;
+    struct predecessor *predecessor; /* whose sockets and store it takes; NULL: there is none */
 };
 
 /* Answers: CONTROL_REFUSED. */
@@ -53,6 +56,36 @@ void control_reopen_logs(struct control *control);
 
 /* Stops accepting, lets requests under way end, writes the last usage, then calls on_done. */
 void control_stop(struct control *control, void (*on_done)(void *owner), void *owner);
+
+/* --- for another process that takes over --- */
+
+#define CONTROL_SOCKETS_MAX (GATEWAY_LISTENERS_MAX + 2)
+
+/* The sockets of the gateway's listeners, and of the API. */
+unsigned control_n_sockets(const struct control *control);
+struct gateway_sockets control_sockets(const struct control *control, unsigned index);
+
+/* Calls under way are answered, and no more are taken; then the store is closed and on_held is
+ * called. The gateway goes on. */
+void control_hold(struct control *control, void (*on_held)(void *owner), void *owner);
+
+/* All is as before control_hold(), and nobody has lost a heartbeat. Answers: CONTROL_REFUSED when
+ * the store cannot be opened now. */
+int control_resume(struct control *control, struct problem *problem) MUST_CHECK;
+
+/* Who gets what still comes here. */
+struct control_heir {
+    void (*on_usage)(void *owner, struct usage_table *table); /* the table stays the caller's */
+    void (*on_bom)(void *owner, struct span canonical_json);
+    void (*on_connection)(void *owner,
+                          const struct gateway_connection *connection); /* its fd too */
+    void *owner;
+};
+
+/* After control_hold(): the heir serves, and has the sockets that `taken` names by index. Drains,
+ * then calls on_done. */
+void control_leave(struct control *control, const struct control_heir *heir, const bool *taken,
+                   void (*on_done)(void *owner), void *owner);
 
 struct control *control_free(struct control *control);
 

@@ -14,8 +14,11 @@
 #include "base/mem.h"
 #include "daemon/confine.h"
 #include "daemon/control.h"
+#include "daemon/predecessor.h"
 #include "daemon/resources.h"
 #include "daemon/settings.h"
+#include "daemon/successor.h"
+#include "io/file.h"
 #include "io/notify.h"
 #include "io/process.h"
 #include "io/signals.h"
@@ -36,9 +39,13 @@ static const char *const dev_usage =
     "  --ephemeral   keep data in a directory below $TMPDIR and remove it at the end\n";
 
 static const char *const server_usage =
-    "usage: sarsen server -c FILE\n"
+    "usage: sarsen server -c FILE [--takeover]\n"
     "\n"
-    "Serves by the config file. SIGHUP reads it again, SIGTERM drains and ends.\n";
+    "Serves by the config file. SIGHUP reads it again, SIGTERM drains and ends.\n"
+    "\n"
+    "  --takeover    take over from the process that serves from the same data directory, if there\n"
+    "                is one: its sockets and its store, while it drains. `sarsen upgrade` does that\n"
+    "                in the background\n";
 
 static const char *const config_usage =
     "usage: sarsen config check FILE    tells whether the file would be accepted\n"
@@ -51,6 +58,9 @@ struct server {
     struct settings *old_settings; /* of before a reload; workers may still read them */
     struct control *control;
     struct confine confine; /* of `sarsen server`: a command of `sarsen dev` is to be executed */
+    struct predecessor *predecessor; /* NULL: nobody is taken over from, and nobody takes over */
+    struct successor *successor;
+    int ready_fd; /* written to when everything serves; -1: nobody waits */
     struct signals signals;
     struct process child;
     char *const *child_argv; /* NULL: none */
@@ -58,6 +68,7 @@ struct server {
     const char *data; /* from the command line */
     struct timer child_grace;
     bool is_dev, is_ephemeral, is_ready, is_stopping, is_control_stopped;
+    bool is_takeover, has_stop; /* another process takes over: when that fails, we stop */
     int status;
 };
 
@@ -181,8 +192,22 @@ static void on_stopped(void *owner)
     end_when_stopped(server);
 }
 
+/* Between two processes there is nothing to stop: either the other one gets ready, and this one
+ * drains anyway, or it does not, and then it is time. Who asks twice is in a hurry. */
+static bool is_stopped_later(struct server *server)
+{
+    if (server->is_stopping || !successor_is_busy(server->successor))
+        return false;
+    if (server->has_stop)
+        loop_stop(server->loop);
+    server->has_stop = true;
+    return true;
+}
+
 static void stop(struct server *server, int status)
 {
+    if (server->is_ready && is_stopped_later(server))
+        return;
     server->status = status;
     if (server->is_stopping || !server->is_ready) {
         loop_stop(server->loop);
@@ -197,12 +222,49 @@ static void stop(struct server *server, int status)
     control_stop(server->control, on_stopped, server);
 }
 
+/* --- another process --- */
+
+static void on_left(void *owner)
+{
+    struct server *server = owner;
+    log_info("daemon", "stopped");
+    loop_stop(server->loop);
+}
+
+static void on_lost(void *owner)
+{
+    struct server *server = owner;
+    server->status = EXIT_FAILED;
+    loop_stop(server->loop);
+}
+
+static void on_kept(void *owner)
+{
+    struct server *server = owner;
+    if (server->has_stop)
+        stop(server, 0);
+}
+
+static void open_to_successor(struct server *server)
+{
+    struct successor_hooks hooks = { on_left, on_kept, on_lost, server };
+    server->successor =
+        successor_new(server->loop, server->control, server->predecessor,
+                      predecessor_take_door(server->predecessor), server->settings->data, &hooks);
+}
+
 static void on_ready(void *owner)
 {
     struct server *server = owner;
     server->is_ready = true;
+    if (server->predecessor)
+        open_to_successor(server);
     print_ready(server);
-    notify_send("READY=1");
+    notify_send("READY=1\nMAINPID=%d", (int)getpid());
+    if (server->ready_fd >= 0)
+        IGNORE(write(server->ready_fd, "\n", 1) < 0, "then nobody waits any more");
+    fd_closep(&server->ready_fd);
+    server->ready_fd = -1;
     if (server->child_argv)
         start_child(server);
 }
@@ -277,6 +339,11 @@ static void on_hangup(struct server *server)
 {
     if (!server->is_ready)
         return;
+    if (successor_is_busy(server->successor)) {
+        log_warn("daemon", "another process is taking over; it has read the config file");
+        control_reopen_logs(server->control);
+        return;
+    }
     notify_reloading();
     reload(server);
     notify_send("READY=1"); /* by the old settings, where the new ones were refused */
@@ -312,12 +379,17 @@ static int serve(struct server *server)
     server->loop = loop_new(clock_system());
     server->signals.on_signal = on_signal;
     int r = signals_open(&server->signals, server->loop);
-    struct control_hooks hooks = { .on_ready = on_ready, .on_failed = on_failed, .owner = server };
+    struct control_hooks hooks = { .on_ready = on_ready,
+                                   .on_failed = on_failed,
+                                   .owner = server,
+                                   .predecessor = server->predecessor };
     if (!server->is_dev) {
         hooks.confine = confine;
         hooks.check = check;
         hooks.sandbox = &server->confine.report;
     }
+    if (!r && server->is_takeover)
+        r = predecessor_ask(server->predecessor, server->settings->data, &problem);
     if (!r)
         r = control_start(server->loop, server->settings, &hooks, &server->control, &problem);
     if (r < 0 && !problem.text[0])
@@ -334,7 +406,9 @@ static int serve_and_clean(struct server *server)
     int status = serve(server);
     timer_stop(&server->child_grace);
     process_kill(&server->child);
+    successor_free(server->successor);
     control_free(server->control);
+    predecessor_free(server->predecessor);
     signals_close(&server->signals);
     loop_free(server->loop);
     settings_free(server->old_settings);
@@ -356,7 +430,7 @@ int serve_dev(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
-    struct server server = { .is_dev = true, .child.pidfd = -1 };
+    struct server server = { .is_dev = true, .child.pidfd = -1, .ready_fd = -1 };
     const char *base = getenv("TMPDIR");
     CLEANUP(mem_freep) char *temporary = mem_format("%s/sarsen.XXXXXX", base ? base : "/tmp");
     int option;
@@ -386,11 +460,24 @@ int serve_dev(int argc, char **argv)
 
 int serve_server(int argc, char **argv)
 {
-    struct server server = { .child.pidfd = -1 };
+    static const struct option options[] = {
+        { "config", required_argument, NULL, 'c' },
+        { "takeover", no_argument, NULL, 't' },
+        { "ready-fd", required_argument, NULL, 'r' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct server server = { .child.pidfd = -1, .ready_fd = -1 };
+    uint64_t ready_fd;
     int option;
-    while ((option = getopt(argc, argv, "c:h")) != -1) {
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c': server.config = optarg; break;
+        case 't': server.is_takeover = true; break;
+        case 'r':
+            if (span_to_uint(span_of(optarg), INT32_MAX, &ready_fd))
+                server.ready_fd = (int)ready_fd;
+            break;
         case 'h': fputs(server_usage, stdout); return 0;
         default: fputs(server_usage, stderr); return EXIT_USAGE;
         }
@@ -399,6 +486,9 @@ int serve_server(int argc, char **argv)
         fputs(server_usage, stderr);
         return EXIT_USAGE;
     }
+    if (server.ready_fd >= 0)
+        fcntl(server.ready_fd, F_SETFD, FD_CLOEXEC);
+    server.predecessor = predecessor_new();
     return serve_and_clean(&server);
 }
 

@@ -293,6 +293,10 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
     gateway->endpoints = endpoints_new(registry, snapshot, NULL, before);
     endpoints_unref(before);
     publish(gateway);
+    /* Whoever connects before waits in the queue: to a process that takes over, or that a manager
+     * starts because of them, clients come at once. */
+    for (unsigned i = 0; i < gateway->settings.n_listeners && !before; i++)
+        listener_start(gateway, gateway->listeners[i]);
 }
 
 /* --- load --- */
@@ -555,8 +559,6 @@ static int start_workers(struct gateway *gateway)
             return err_trace(r);
         gateway->n_running++;
     }
-    for (unsigned i = 0; i < gateway->settings.n_listeners; i++)
-        listener_start(gateway, gateway->listeners[i]);
     return 0;
 }
 

@@ -48,7 +48,7 @@ enum gateway_use {
 /* A connection of HTTP/1 in plain text between two requests, and the listener it came to. */
 struct gateway_connection {
     int fd;
-    enum gateway_use use;
+    unsigned use;               /* enum gateway_use, or a use of others */
     struct address asked, peer; /* as the listener's settings say; the client */
 };
 
@@ -70,8 +70,8 @@ struct cookie_keys {
     unsigned n_keys;
 };
 
-/* Opens the listeners and starts the workers; until the first snapshot is published they answer
- * 503. Answers: GATEWAY_LISTEN, GATEWAY_TLS, GATEWAY_ACCESS. */
+/* Opens the listeners and starts the workers; clients wait until the first snapshot is published.
+ * Answers: GATEWAY_LISTEN, GATEWAY_TLS, GATEWAY_ACCESS. */
 int gateway_start(struct loop *loop, const struct gateway_settings *settings,
                   const struct cookie_keys *keys, const struct gateway_hooks *hooks,
                   struct gateway **ret_gateway, struct problem *problem) MUST_CHECK;
@@ -115,7 +115,7 @@ void gateway_stop(struct gateway *gateway, nsec grace, void (*on_done)(void *own
 
 /* A listener's sockets, for a process that is to go on with them; borrowed. */
 struct gateway_sockets {
-    enum gateway_use use;
+    unsigned use; /* enum gateway_use */
     struct address asked;
     bool is_kept; /* by the service manager */
     const int *fds;

@@ -165,6 +165,7 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     listener->server = http_server_new(worker->loop, &listener->handler, &note->settings);
     http_server_set_pressure(listener->server, worker->pressure);
     listener->is_kept = note->is_kept;
+    listener->is_sealed = note->options.tls;
     for (unsigned i = 0; i < note->n_fds; i++) {
         if (http_listen(listener->server, note->fds[i], note->slot, &note->options))
             log_error("gateway", "a worker cannot watch its listening socket");
@@ -228,7 +229,7 @@ static void leave_listener(struct worker *worker, struct worker_listener *listen
 static void take_connection(struct worker *worker, struct note_connection *note)
 {
     const struct worker_listener *listener = &worker->listeners[note->slot];
-    if (listener->server && !listener->unlisten && !worker->stop)
+    if (listener->server && !listener->unlisten && !listener->is_sealed && !worker->stop)
         http_admit(listener->server, note->fd, &note->peer, note->slot, NULL);
     else
         close(note->fd);

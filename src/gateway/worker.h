@@ -135,7 +135,7 @@ struct worker_listener {
     struct http_server *server; /* NULL: the slot is free */
     struct note *unlisten;      /* goes back when the server has drained */
     struct task free_task;
-    bool is_internal, is_kept;
+    bool is_internal, is_kept, is_sealed;
 };
 
 struct worker_context {

@@ -42,6 +42,21 @@ size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)
     return n;
 }
 
+static void service_forgive(struct registry *registry, struct service *service, nsec now)
+{
+    map_each (node, &service->instances) {
+        struct instance *instance = container_of(node, struct instance, node);
+        if (instance->ttl)
+            heap_set(&registry->deadlines, &instance->deadline, now + instance->ttl);
+    }
+}
+
+void registry_forgive(struct registry *registry, nsec now)
+{
+    map_each (node, registry_services(registry))
+        service_forgive(registry, container_of(node, struct service, node), now);
+}
+
 nsec registry_next_deadline(const struct registry *registry)
 {
     const struct heap_node *first = heap_first(&registry->deadlines);

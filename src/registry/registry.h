@@ -200,6 +200,9 @@ int instance_heartbeat(struct registry *registry, struct span service, struct sp
  * first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
 
+/* Gives every instance a full TTL from now: nobody heard their heartbeats for a while. */
+void registry_forgive(struct registry *registry, nsec now);
+
 /* When registry_expire() has work next; NSEC_NEVER without TTLs. */
 nsec registry_next_deadline(const struct registry *registry);
 

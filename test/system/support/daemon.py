@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One Sarsen process and the calls a test makes of it."""
 import contextlib
+import copy
 import http.client
 import json
 import os
@@ -103,10 +104,11 @@ class Daemon:
 
     # --- life ---
 
-    def start(self, **options):
+    def start(self, *arguments, **options):
         self.ready = threading.Event()
         self.process = subprocess.Popen(
-            [*self.prefix, self.binary, "server", "-c", self.config], stderr=subprocess.PIPE,
+            [*self.prefix, self.binary, "server", "-c", self.config, *arguments],
+            stderr=subprocess.PIPE,
             text=True, stdin=subprocess.DEVNULL, cwd=self.directory, **options)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -128,6 +130,23 @@ class Daemon:
                 self.unix = f"unix:{self.data}/gateway.sock"
                 self.ready.set()
         self.ready.set()
+
+    def upgrade(self, config=None, **options):
+        """The process that takes over from this one, by another config file or the same."""
+        heir = copy.copy(self)
+        heir.log, heir.expected = [], []
+        heir.config = config or self.config
+        return heir.start("--takeover", **options)
+
+    def ended(self, status=0):
+        """It must end by itself."""
+        try:
+            found = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError("did not end:\n" + "".join(self.log)) from None
+        self.reader.join()
+        assert found == status, f"exit status {found}:\n" + "".join(self.log)
 
     def stop(self):
         """Ends it by SIGTERM; it must drain and exit with 0."""

@@ -21,12 +21,17 @@ static void check_answer(struct gate *gate, const char *target, const char *stat
     peer_close(client);
 }
 
-TEST(before_the_first_view_it_says_that_it_starts)
+TEST(before_the_first_view_clients_wait)
 {
     struct gate gate;
     gate_init(&gate);
     gate_start(&gate);
-    check_answer(&gate, "/api/orders/", "HTTP/1.1 503 ", "is starting");
+    struct peer *client = gate_client(&gate, EDGE);
+    peer_get(client, "/nowhere", "");
+    peer_expect_nothing(client);
+    gate_publish(&gate);
+    check_in(peer_head(client), "404");
+    peer_close(client);
     gate_fini(&gate);
 }
 

@@ -189,3 +189,19 @@ TEST(a_restart_gives_a_full_ttl)
     CHECK_INT(expire(), 0);
     fake_registry_fini(&fake);
 }
+
+TEST(who_could_not_be_heard_gets_a_full_ttl)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("for-ever", 0);
+    register_with_ttl("short", 10 * NSEC_PER_SEC);
+    register_with_ttl("long", 20 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 15 * NSEC_PER_SEC);
+    registry_forgive(fake.registry, fake.clock.now);
+    CHECK_INT(expire(), 0);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
+}

@@ -1,0 +1,78 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The control loop as its own files see it: control.c, and control_leave.c for what happens when
+ * another process takes over.
+ */
+
+#include "api/api.h"
+#include "base/list.h"
+#include "daemon/control.h"
+#include "daemon/pressure.h"
+#include "daemon/secrets.h"
+
+struct control {
+    struct loop *loop;
+    const struct settings *settings;
+    struct control_hooks hooks;
+    struct rooms rooms;
+    struct api *api;
+    struct cookie_keys keys;
+    char token[TOKEN_TEXT_SIZE + 1];
+    int api_fd, api_unix_fd;
+    bool is_api_kept; /* the service manager has the sockets, too */
+    nsec started;
+    struct store_watch watch;
+    struct ledger_read seen;
+    struct task publish;
+    struct timer expire, advance, pins, collect, forget;
+    struct pressure pressure;
+    struct store_command expire_command, advance_command;
+    bool has_unread; /* a record could not be read: what it names is not known */
+    bool is_expiring, is_advancing, is_collecting, is_stopping;
+    struct timer drain_grace; /* of the API; the gateway keeps its own */
+    bool is_api_stopped, is_gateway_stopped, is_grace_over, has_ended;
+    void (*on_stopped)(void *owner);
+    void *on_stopped_owner;
+
+    /* While another process has the store, or is about to. */
+    bool is_holding, is_held, is_leaving;
+    struct timer hold_time;
+    void (*on_held)(void *owner);
+    void *on_held_owner;
+    int64_t revision;                       /* of the last change that was applied */
+    struct gateway_connection *connections; /* of the API, between two calls */
+    size_t n_connections, connections_capacity;
+    struct list boms;         /* struct keep_bom, which came meanwhile */
+    struct control_heir heir; /* without an owner: there is none */
+};
+
+/* A BOM on its way to the store, or to the heir. */
+struct keep_bom {
+    struct list link;
+    struct store_command command;
+    struct control *control;
+    char *json;
+};
+
+/* control.c */
+void control_publish(struct control *control);
+void control_keep_bom(struct keep_bom *keep);
+void control_start_timers(struct control *control);
+void control_stop_timers(struct control *control);
+void control_gateway_stopped(void *owner);
+
+/* Opens the store alone. Answers: CONTROL_REFUSED. */
+int control_open_store(struct control *control, struct problem *problem) MUST_CHECK;
+
+/* Serves the API on the sockets that it has. */
+int control_open_api(struct control *control) MUST_CHECK;
+
+/* control_leave.c */
+/* "unix:…/api.sock"; the caller's. */
+char *control_api_path(const struct control *control);
+
+/* Drops what waits for the store or an heir. */
+void control_forget_kept(struct control *control);

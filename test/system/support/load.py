@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load from clients that never repeat anything: whatever does not come back whole is a failure.
+
+A kind of load is a class with `step()`; a new one is one class more in KINDS. It is called over and
+over on a thread of its own, and raises, or returns what went wrong.
+"""
+import base64
+import hashlib
+import http.client
+import json
+import threading
+
+from support.wire import Wire, chunked, reply
+
+WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def play(wire):
+    """The service behind all kinds: says what it was asked, in the way that was asked for."""
+    while True:
+        head = wire.head()
+        body = wire.body(head)
+        if head.get("upgrade"):
+            digest = hashlib.sha1(head.get("sec-websocket-key").encode() + WEBSOCKET_GUID).digest()
+            wire.send("HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                      f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n")
+            play_websocket(wire)
+            return
+        if "/stream" in head.target:
+            wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(20):
+                wire.send(b"5\r\npiece\r\n")
+            wire.send(b"0\r\n\r\n")
+        elif "/chunked" in head.target:
+            wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" ,
+                      chunked(head.target.encode(), body))
+        else:
+            wire.send(reply("200 OK", f"{head.target} ".encode() + body))
+
+
+def read_frame(wire):
+    """Opcode and payload of a short WebSocket frame."""
+    first, size = wire.take(2)
+    mask = wire.take(4) if size & 0x80 else bytes(4)
+    payload = wire.take(size & 0x7F)
+    return first & 15, bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+def play_websocket(wire):
+    while True:
+        opcode, payload = read_frame(wire)
+        wire.send(bytes([0x80 | opcode, len(payload)]), payload)
+        if opcode == 8:
+            return
+
+
+class Kind:
+    """What kinds have in common: where to connect to, and a count of what was done."""
+
+    def __init__(self, daemon, number):
+        self.daemon = daemon
+        self.number = number
+        self.done = 0
+        self.wire = None
+
+    def ask(self, address, path, **options):
+        """One request over the kept connection; what is its answer's body."""
+        wire = self.wire = self.wire or Wire.connect(address)
+        body = options.get("body", "")
+        fields = [f"Content-Length: {len(body)}"] if body else []
+        wire.get(path, *fields, method="POST" if body else "GET")
+        if body:
+            wire.send(body)
+        head, answer = wire.answer()
+        if head.get("connection") == "close":
+            self.close()
+        assert head.status == 200, head
+        return answer.decode()
+
+    def close(self):
+        if self.wire:
+            self.wire.close()
+        self.wire = None
+
+
+class Kept(Kind):
+    """A kept connection of HTTP/1.1, with methods that nobody may repeat among the others."""
+
+    def step(self):
+        path, body = f"/load/x{self.done}", "hello" if self.done % 3 == 0 else ""
+        assert self.ask(self.daemon.edge, path, body=body) == f"{path} {body}"
+
+
+class Fresh(Kind):
+    """A connection for each request."""
+
+    def step(self):
+        path = f"/load/y{self.done}"
+        assert self.ask(self.daemon.edge, path) == f"{path} "
+        self.close()
+
+
+class Local(Kind):
+    """The unix socket."""
+
+    def step(self):
+        path = f"/load/chunked{self.done}"
+        assert self.ask(self.daemon.unix, path, body="b") == f"{path}b"
+
+
+class Streamed(Kind):
+    """Answers in pieces."""
+
+    def step(self):
+        assert self.ask(self.daemon.internal, "/load/stream") == "piece" * 20
+
+
+class WebSocket(Kind):
+    """Messages that come back; told to go away, it connects anew."""
+
+    def step(self):
+        if not self.wire:
+            self.wire = Wire.connect(self.daemon.edge)
+            self.wire.get("/load/socket", "Connection: Upgrade", "Upgrade: websocket",
+                          "Sec-WebSocket-Version: 13",
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+            head = self.wire.head()
+            assert head.status == 101, head
+        text = b"%d" % self.done
+        self.wire.send(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]), text)
+        got = read_frame(self.wire)
+        if got[0] == 8:
+            assert got[1][:2] == b"\x03\xe9", got
+            self.wire.send(b"\x88\x82\0\0\0\0\x03\xe9")
+            assert self.wire.rest() == b""
+            self.close()
+        else:
+            assert got == (1, text), got
+
+
+class Heartbeats(Kind):
+    """Writes to the management API over a kept connection."""
+
+    def __init__(self, daemon, number):
+        super().__init__(daemon, number)
+        self.connection = None
+
+    def step(self):
+        self.connection = self.connection or http.client.HTTPConnection(self.daemon.api, timeout=20)
+        body = json.dumps({"address": f"127.0.0.1:{1000 + self.done % 7}", "ttl": "30s"})
+        self.connection.request("PUT", f"/v1/services/beats/instances/i{self.number}", body)
+        answer = self.connection.getresponse()
+        assert answer.status in (200, 201), (answer.status, answer.read())
+        answer.read()
+        if answer.getheader("connection") == "close":
+            self.connection = None
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+
+
+KINDS = [Kept, Kept, Fresh, Local, Streamed, WebSocket, Heartbeats]
+
+
+class Load:
+    """Every kind on a thread, until stop()."""
+
+    def __init__(self, daemon, kinds=None):
+        self.failed = []
+        self.is_over = False
+        self.kinds = [kind(daemon, number) for number, kind in enumerate(kinds or KINDS)]
+        self.threads = [threading.Thread(target=self._run, args=(kind,)) for kind in self.kinds]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, kind):
+        try:
+            while not self.is_over:
+                kind.step()
+                kind.done += 1
+        except Exception as fault:  # noqa: BLE001 all of them are failures of the test
+            self.failed.append((type(kind).__name__, kind.done, repr(fault)))
+        finally:
+            kind.close()
+
+    def went_on(self, before=None):
+        """All kinds have had three answers more; or one has failed."""
+        before = before or [0] * len(self.kinds)
+        return self.failed or all(kind.done >= n + 3 for kind, n in zip(self.kinds, before))
+
+    def done(self):
+        return [kind.done for kind in self.kinds]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, fault, trace):
+        self.is_over = True
+        for thread in self.threads:
+            thread.join()
+        assert fault or not self.failed, self.failed

@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A new process takes over, and no client notices."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from support.daemon import Caller
+from support.load import Load, play
+from support.wire import Played, Wire, eventually, reply
+
+
+@pytest.fixture
+def line(make_daemon):
+    """A daemon and those that take over from it, one after the other; all of them are checked."""
+    class Line:
+        def __init__(self):
+            self.all = []
+
+        def start(self, config="", **options):
+            self.all.append(make_daemon(config, **options))
+            return self.now
+
+        @property
+        def now(self):
+            return self.all[-1]
+
+        def upgrade(self, **options):
+            self.all.append(self.now.upgrade(**options))
+            return self.now
+
+    line = Line()
+    yield line
+    line.now.stop()
+    for daemon in line.all[:-1]:
+        daemon.ended()
+    for daemon in line.all[1:]:
+        daemon.check_log()
+
+
+@pytest.fixture
+def echo():
+    service = Played(play)
+    yield service
+    service.close()
+
+
+def to(service):
+    return f"routes: [ {{ match: {{ prefix: /load }}, upstream: {service.address} }} ]\n"
+
+
+def test_one_upgrade_under_load_fails_nobody(line, echo):
+    daemon = line.start(to(echo))
+    with Load(daemon) as load:
+        eventually(load.went_on)
+        line.upgrade()
+        before = load.done()
+        eventually(lambda: load.went_on(before))
+    daemon.ended()
+
+
+def held(begun, may_end):
+    """A service whose answers begin, and end when they may."""
+    def serve(wire):
+        while True:
+            head = wire.head()
+            wire.body(head)
+            if head.target.endswith("/held"):
+                wire.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbeg")
+                begun.set()
+                assert may_end.wait(20)
+                wire.send("un.")
+            else:
+                wire.send(reply("200 OK", head.target.encode()))
+    return serve
+
+
+def test_twenty_upgrades_and_a_hundred_reloads_fail_nobody(line, echo):
+    """Each reload changes a route, each upgrade is by the same file."""
+    daemon = line.start(to(echo))
+    base = daemon.config.read_text()
+    with Load(daemon) as load:
+        number = 0
+        for _ in range(20):
+            for _ in range(5):
+                number += 1
+                seen = len(line.now.log)
+                daemon.config.write_text(base.replace(
+                    "routes: [", f"routes: [ {{ match: {{ path: /n{number} }}, answer: {{ status: 204 }} }},"))
+                line.now.process.send_signal(signal.SIGHUP)
+                eventually(lambda seen=seen: any("msg=reloaded" in text
+                                                 for text in line.now.log[seen:]))
+            before = load.done()
+            line.upgrade()
+            eventually(lambda before=before: load.went_on(before))
+            if load.failed:
+                break
+    assert number == 100
+
+
+def usage(daemon, query=""):
+    return sum(row["n"] for row in daemon.get(f"/v1/usage?{query}")["usage"])
+
+
+class Asker:
+    """The new process, played: it says what the test says, and dies when the test likes."""
+
+    def __init__(self, daemon):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.settimeout(20)
+        self.sock.connect(str(daemon.data / "takeover.sock"))
+        self.fds = []
+
+    def say(self, *words):
+        self.sock.send(b"".join(word.encode() + b"\0" for word in words))
+
+    def hears(self, word):
+        """The words of the first message of that kind; descriptors are kept."""
+        while True:
+            message, fds, _, _ = socket.recv_fds(self.sock, 65536, 64)
+            assert message, f"closed before {word}"
+            self.fds += fds
+            words = message.split(b"\0")
+            if words[0].decode() == word:
+                return [found.decode() for found in words[1:-1]]
+
+    def ask(self):
+        self.say("hello", "1")
+        self.hears("sockets")
+        return self
+
+    def take(self):
+        """Has the store."""
+        self.say("give")
+        self.hears("given")
+        return self
+
+    def die(self):
+        self.sock.close()
+        for fd in self.fds:
+            os.close(fd)
+
+
+GOES_ON = "the process that was to take over ended; this one goes on"
+
+
+def goes_on(daemon, seen=0):
+    daemon.expect_log(GOES_ON)
+    eventually(lambda: any(GOES_ON in text for text in daemon.log[seen:]))
+
+
+def test_what_runs_ends_in_the_old_process_and_what_waits_goes_on_in_the_new(line):
+    begun, may_end = threading.Event(), threading.Event()
+    service = Played(held(begun, may_end))
+    old = line.start(to(service))
+    with Wire.connect(old.edge) as idle, Wire.connect(old.edge) as busy, \
+            Wire.connect(old.edge) as silent, Wire.connect(old.edge) as slow:
+        assert idle.get("/load/a").answer()[1] == b"/load/a"
+        slow.send("GET /load/s HTTP/1.1\r\nHo")
+        busy.get("/load/held")
+        assert begun.wait(10)
+        before = old.sockets()
+        new = line.upgrade()
+        eventually(lambda: old.sockets() <= before - 2)
+        for wire in (idle, silent):  # their connections are the new process's now
+            head, body = wire.get("/load/b").answer()
+            assert body == b"/load/b" and head.get("connection") != "close"
+        slow.send("st: shop.test\r\n\r\n")
+        assert slow.answer()[1] == b"/load/s"
+        assert old.process.poll() is None
+        may_end.set()
+        assert busy.answer()[1] == b"begun."
+        assert busy.get("/load/c").answer()[1] == b"/load/c"  # no answer had said that it ends
+        old.ended()
+        assert idle.get("/load/d").answer()[1] == b"/load/d"
+    assert new.process.poll() is None
+    service.close()
+
+
+def test_the_new_process_goes_by_its_own_config(line):
+    old = line.start("routes: [ { answer: { body: old } } ]\n")
+    assert old.edge_get("/").body == b"old"
+    config = old.directory / "new.yaml"
+    config.write_text(old.config.read_text().replace("body: old", "body: new")
+                      .replace("workers: 2", "workers: 3"))
+    new = line.upgrade(config=config)
+    assert new.edges == old.edges and new.internals == old.internals and new.api == old.api
+    old.ended()
+    assert all(new.edge_get("/").body == b"new" for _ in range(50))
+    config.write_text(config.read_text().replace("workers: 3", "workers: 1"))
+    line.upgrade()
+    new.ended()
+    assert all(new.edge_get("/").body == b"new" for _ in range(50))
+
+
+def test_a_listener_that_goes_serves_its_queue_and_others_come(line):
+    old = line.start("routes: [ { answer: { body: hi } } ]\n")
+    config = old.directory / "new.yaml"
+    text = old.config.read_text().replace("  edge: 127.0.0.1:0\n", "  edge: 127.0.0.2:0\n")
+    config.write_text(text)
+    with Wire.connect(old.edge) as kept:
+        kept.get("/").answer()
+        new = line.upgrade(config=config)
+        assert new.edge != old.edge and new.edge_get("/").body == b"hi"
+        assert kept.rest() == b""
+    old.ended()
+    with pytest.raises(ConnectionRefusedError):
+        Wire.connect(old.edge)
+
+
+def test_registrations_and_pins_of_just_before_are_there(line):
+    old = line.start()
+    for number in range(5):
+        old.register("orders", f"i{number}", f"127.0.0.1:{9000 + number}", "3.1.0", ttl="2s")
+    old.publish("shop", "4.2.0", {"orders": "3"})
+    old.publish("shop", "4.3.0", {"orders": "3"})
+    old.call("PUT", "/v1/customers/acme/pins/shop", {"release": "4.2.0", "why": "asked"},
+             status=201)
+    new = line.upgrade()
+    assert len(new.get("/v1/services/orders/instances")["instances"]) == 5
+    resolve = "/.sarsen/resolve?app=shop"
+    found = new.internal_get(resolve, {"Sarsen-Customer": "acme"}).json
+    assert found["release"] == "4.2.0", found
+    new.eventually(lambda: not new.get("/v1/services/orders/instances")["instances"])
+
+
+def test_usage_adds_up(line):
+    begun, may_end = threading.Event(), threading.Event()
+    service = Played(held(begun, may_end))
+    old = line.start()
+    old.register("orders", "i1", service.address, "3.1.0")
+    for number in range(20):
+        assert old.internal_get("/api/orders/x", {"Sarsen-Customer": f"c{number % 3}"}).status == 200
+    with Wire.connect(old.internal) as busy:
+        busy.get("/api/orders/held", "Sarsen-Customer: late")
+        assert begun.wait(10)
+        new = line.upgrade()
+        for number in range(10):
+            assert new.internal_get("/api/orders/y", {"Sarsen-Customer": "c1"}).status == 200
+        third = line.upgrade()
+        may_end.set()
+        assert busy.answer()[1] == b"begun."
+    old.ended()
+    new.ended()
+    eventually(lambda: usage(third) == 31)
+    assert usage(third, "customer=late") == 1
+    rows = third.get("/v1/usage?customer=late&by=customer")["usage"]
+    assert rows[0]["n"] == 1 and rows[0]["errors"] == 0
+    third.stop()
+    third.start()
+    assert usage(third) == 31
+    service.close()
+
+
+def run(daemon, config):
+    return subprocess.run([daemon.binary, "server", "-c", config, "--takeover"],
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_config_that_is_refused_leaves_the_old_process_as_it_is(line, echo):
+    daemon = line.start(to(echo))
+    with Load(daemon) as load:
+        bad = daemon.directory / "bad.yaml"
+        bad.write_text(daemon.config.read_text() + "surprise: 1\n")
+        done = run(daemon, bad)
+        assert done.returncode == 1 and "surprise is not known" in done.stderr
+        taken = socket.socket()
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bad.write_text(daemon.config.read_text().replace(
+            "edge: 127.0.0.1:0", f"edge: 127.0.0.1:{taken.getsockname()[1]}"))
+        done = run(daemon, bad)
+        assert done.returncode == 1 and "is taken by another process" in done.stderr
+        goes_on(daemon)
+        taken.close()
+        before = load.done()
+        eventually(lambda: load.went_on(before))
+    daemon.register("orders", "i1", "127.0.0.1:9000")
+
+
+def test_a_new_process_that_dies_leaves_the_old_one_serving(line, echo):
+    daemon = line.start(to(echo))
+    with Load(daemon) as load:
+        for deadly in ("hello", "give", "given"):
+            seen = len(daemon.log)
+            asker = Asker(daemon)
+            asker.say("hello", "1")
+            if deadly != "hello":
+                asker.hears("sockets")
+                asker.say("give")
+            if deadly == "given":
+                asker.hears("given")
+            asker.die()
+            goes_on(daemon, seen)
+            before = load.done()
+            eventually(lambda seen=before: load.went_on(seen))
+            daemon.register("orders", deadly, "127.0.0.1:9000")
+    line.upgrade()
+    assert len(line.now.get("/v1/services/orders/instances")["instances"]) == 3
+
+
+def test_calls_wait_while_nobody_has_the_store(line):
+    daemon = line.start("routes: [ { answer: { body: hi } } ]\n")
+    kept = Caller(daemon.api)
+    assert kept.ask("/v1/health").status == 200
+    asker = Asker(daemon).ask().take()
+    answers = []
+
+    def call(caller):
+        body = json.dumps({"address": "127.0.0.1:9000"})
+        answers.append(caller.ask(f"/v1/services/s/instances/i{id(caller)}", method="PUT",
+                                  body=body).status)
+
+    threads = [threading.Thread(target=call, args=(caller,))
+               for caller in (kept, Caller(daemon.api))]
+    for thread in threads:
+        thread.start()
+    assert daemon.edge_get("/").body == b"hi"  # the data plane goes on
+    threads[0].join(0.2)
+    assert not answers
+    asker.die()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [201, 201]
+    goes_on(daemon)
+
+
+def test_only_one_takes_over_at_a_time(line):
+    daemon = line.start()
+    asker = Asker(daemon).ask()
+    done = run(daemon, daemon.config)
+    assert done.returncode == 1 and "another process is taking over just now" in done.stderr
+    daemon.process.send_signal(signal.SIGHUP)
+    refused = "another process is taking over; it has read the config file"
+    daemon.expect_log(refused)
+    eventually(lambda: any(refused in text for text in daemon.log))
+    asker.die()
+    goes_on(daemon)
+
+
+def test_another_protocol_is_refused(line):
+    daemon = line.start()
+    asker = Asker(daemon)
+    asker.say("hello", "99")
+    assert "in another way" in asker.hears("refused")[0]
+    asker.die()
+    assert line.upgrade().get("/v1/health")
+
+
+def test_an_order_to_stop_is_kept_until_it_is_clear_who_goes_on(line):
+    daemon = line.start()
+    asker = Asker(daemon).ask().take()
+    daemon.process.send_signal(signal.SIGTERM)
+    asker.die()
+    goes_on(daemon)
+    daemon.ended()
+    assert daemon.start("--takeover").get("/v1/health")  # from nobody
+
+
+def activate(daemon, *listeners):
+    """Starts it as a service manager does that listens for it."""
+    fds = " ".join(f"{3 + i}<&{sock.fileno()}" for i, sock in enumerate(listeners))
+    daemon.prefix = ["bash", "-c", f"exec {fds}; LISTEN_PID=$$ LISTEN_FDS={len(listeners)}"
+                     ' exec "$0" "$@"']
+    daemon.start(pass_fds=[sock.fileno() for sock in listeners])
+    daemon.prefix = []
+
+
+def test_a_manager_s_socket_outlives_the_process(line):
+    manager = socket.socket()
+    manager.bind(("127.0.0.1", 0))
+    manager.listen(16)
+    address = f"127.0.0.1:{manager.getsockname()[1]}"
+    daemon = line.start("routes: [ { answer: { body: hi } } ]\n", start=False)
+    daemon.config.write_text(daemon.config.read_text().replace("edge: 127.0.0.1:0",
+                                                               f"edge: {address}"))
+    with Wire.connect(address) as early:
+        early.get("/")
+        activate(daemon, manager)
+        assert early.answer()[1] == b"hi"
+        assert daemon.edge == address
+    line.upgrade()
+    assert daemon.edge_get("/").body == b"hi"
+    line.now.stop()
+    with Wire.connect(address) as between:  # nobody serves, and nobody is refused
+        between.get("/")
+        activate(line.now, manager)
+        assert between.answer()[1] == b"hi"
+    manager.close()
