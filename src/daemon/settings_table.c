@@ -141,7 +141,7 @@ const struct setting settings_table[] = {
       "256 to 1MiB", "one line of it" },
     { "gateway.upstream.connections", KIND_COUNT, AT(gateway.upstream.max_connections), "1024", 1,
       1000000, "1 to 1000000", "to one instance, of each worker" },
-    { "gateway.upstream.idle_connections", KIND_COUNT, AT(gateway.upstream.max_idle), "64", 0,
+    { "gateway.upstream.idle_connections", KIND_COUNT, AT(gateway.upstream.max_idle), "1024", 0,
       1000000, "0 to 1000000", "of these, how many are kept while nothing uses them" },
     { "gateway.upstream.http2_connections", KIND_COUNT, AT(gateway.upstream.http2_connections), "1",
       1, 1000, "1 to 1000",

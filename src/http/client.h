@@ -30,7 +30,7 @@ struct http_pool_settings {
     nsec connect_timeout;       /* 1 s */
     nsec idle_timeout;          /* of a kept connection, 30 s */
     nsec stall_timeout;         /* no progress on a body that is not paused, 60 s */
-    unsigned max_idle;          /* kept per address, 64 */
+    unsigned max_idle;          /* kept per address, 1024 */
     unsigned max_connections;   /* per address, 1024 */
     unsigned max_in_all;        /* in the census, 16,384 */
     unsigned http2_connections; /* per address before any is full, 1 */

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The warm path of one worker under callgrind or strace; gates and people read what comes out.
 
-  test/gates/warm.py [--top N] [--connections N] [--dump FILE]
+  test/gates/warm.py [--protocol NAME] [--top N] [--connections N] [--dump FILE]
 
-prints what the worker spends on one proxied GET and in which functions; --dump keeps the file for
+prints what the worker spends on one proxied GET, or call of gRPC, and in which functions; --dump keeps the file for
 callgrind_annotate. It needs build/release.
 """
 import argparse
@@ -19,7 +19,14 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "test" / "system"), str(ROOT / "bench")]
 
-from programs import BUILD, Backend, Load, http_request, write_requests  # noqa: E402
+from programs import (  # noqa: E402
+    BUILD,
+    Backend,
+    Load,
+    http2_request,
+    http_request,
+    write_requests,
+)
 from support.daemon import Daemon  # noqa: E402
 
 N_CUSTOMERS = 64
@@ -28,12 +35,17 @@ ALLOCATING = {"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "p
               "memalign"}
 
 
+# What the clients speak, and what else the load generator is told.
+PROTOCOLS = {"http1": {}, "h2": {"program": "bench-load-h2", "streams": 32}}
+
+
 class Setup:
     """A daemon of one worker with a service, an app that needs it, and pinned customers, who come
     to the edge listener with the cookie that the gateway gave them."""
 
-    def __init__(self, directory, prefix=()):
+    def __init__(self, directory, prefix=(), protocol="http1"):
         self.directory = pathlib.Path(directory)
+        self.protocol = protocol
         self.backend = Backend()
         self.daemon = Daemon(BUILD / "src" / "daemon" / "sarsen", directory)
         config = self.daemon.config
@@ -58,14 +70,15 @@ class Setup:
             daemon.call("PUT", f"/v1/customers/{customer}/pins/shop",
                         {"release": f"4.{1 + number % 2}.0", "expires": "never"}, status=201)
             cookie = daemon.edge_get(f"/api/login/customer/{customer}").headers["Set-Cookie"]
+            make = http2_request if self.protocol == "h2" else http_request
             self.requests.append(
-                http_request("GET", f"/api/orders/{BODY_SIZE}", cookie.partition(";")[0]))
+                make("GET", f"/api/orders/{BODY_SIZE}", cookie.partition(";")[0]))
 
     def load(self, connections, count, warm=1000):
         path = self.directory / "requests"
         write_requests(path, self.requests)
         return Load(self.daemon.edge, path, connections=connections, warm=warm, count=count,
-                    length=BODY_SIZE)
+                    length=BODY_SIZE, **PROTOCOLS[self.protocol])
 
     def stop(self):
         self.daemon.stop()
@@ -132,7 +145,7 @@ class Profile:
                    f"{self.calls[name] / self.n_requests:7.2f}  {name}")
 
 
-def callgrind(directory, connections, count):
+def callgrind(directory, connections, count, protocol="http1"):
     """Runs warm requests and returns the worker's profile of exactly `count` of them."""
     directory = pathlib.Path(directory)
     prefix = ["valgrind", "-q", "--tool=callgrind", "--separate-threads=yes",
@@ -143,7 +156,7 @@ def callgrind(directory, connections, count):
         subprocess.run(["callgrind_control", f"--vgdb-prefix={directory}/vgdb", "--dump",
                         str(setup.daemon.process.pid)], check=True, capture_output=True, timeout=60)
 
-    with Setup(directory, prefix) as setup:
+    with Setup(directory, prefix, protocol) as setup:
         load = setup.load(connections, count)
         dump(setup)
         load.run()
@@ -158,13 +171,13 @@ def callgrind(directory, connections, count):
 CALL = re.compile(r"^(\w+)\((\d+<[^>]*>)?")
 
 
-def strace(directory, connections, count):
+def strace(directory, connections, count, protocol="http1"):
     """Runs warm requests and returns the worker's system calls over exactly `count` of them, as a
     counter of (name, what the descriptor is)."""
     directory = pathlib.Path(directory)
     prefix = ["strace", "-D", "-ff", "-y", "-qq", "-s", "0", "-e", "signal=none",
               "-o", f"{directory}/strace"]
-    with Setup(directory, prefix) as setup:
+    with Setup(directory, prefix, protocol) as setup:
         load = setup.load(connections, count)
         before = {path: path.stat().st_size for path in directory.glob("strace.*")}
         load.run()
@@ -187,6 +200,7 @@ def count_calls(path, offset):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="http1")
     parser.add_argument("--top", type=int, default=30, help="how many functions")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--count", type=int, default=2000, help="how many requests are counted")
@@ -195,11 +209,13 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         if arguments.calls:
-            counter = strace(directory, arguments.connections, arguments.count)
+            counter = strace(directory, arguments.connections, arguments.count,
+                             arguments.protocol)
             for (name, kind), n in counter.most_common():
                 print(f"{n / arguments.count:8.3f}  {name} {kind}")
             return
-        profile = callgrind(directory, arguments.connections, arguments.count)
+        profile = callgrind(directory, arguments.connections, arguments.count,
+                            arguments.protocol)
         print(f"{profile.instructions:.0f} instructions a request, "
               f"allocating calls {profile.allocations}")
         print("\n".join(profile.top(arguments.top)))
