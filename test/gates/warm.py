@@ -4,7 +4,7 @@
 
   test/gates/warm.py [--protocol NAME] [--top N] [--connections N] [--dump FILE]
 
-prints what the worker spends on one proxied GET, or call of gRPC, and in which functions; --dump keeps the file for
+prints what the worker spends on one proxied GET and in which functions; --dump keeps the file for
 callgrind_annotate. It needs build/release.
 """
 import argparse
