@@ -20,7 +20,8 @@ struct api {
     int landlock;
     bool has_seccomp;
     struct http_server *server;
-    struct list calls; /* those that are not answered yet */
+    struct tls_server *tls; /* of its TCP listener; NULL: in plain text */
+    struct list calls;      /* those that are not answered yet */
     bool is_draining;
 };
 
@@ -314,9 +315,13 @@ struct api *api_free(struct api *api)
     return NULL;
 }
 
-int api_listen(struct api *api, int listen_fd)
+/* HTTP/2 brings nothing to those who call it, and more to be careful of. */
+int api_listen(struct api *api, int listen_fd, struct tls_server *tls)
 {
-    return err_trace(http_listen(api->server, listen_fd, 0, NULL));
+    const struct http_listen_options options = { .tls = tls, .is_http1_only = true };
+    if (tls)
+        api->tls = tls;
+    return err_trace(http_listen(api->server, listen_fd, 0, &options));
 }
 
 void api_set_access(struct api *api, const char *hosts, bool registration_is_open)
@@ -370,7 +375,10 @@ void api_leave(struct api *api, const struct http_heir *heir, void (*on_done)(vo
 
 void api_admit(struct api *api, int fd, const struct address *peer)
 {
-    http_admit(api->server, fd, peer, 0, NULL);
+    bool is_unix = peer->any.sa_family == AF_UNIX;
+    const struct http_listen_options options = { .tls = is_unix ? NULL : api->tls,
+                                                 .is_http1_only = true };
+    http_admit(api->server, fd, peer, 0, &options);
 }
 
 bool api_is_draining(const struct api *api)

@@ -25,6 +25,7 @@
 #include "http/server.h"
 
 struct api;
+struct tls_server;
 
 struct api_settings {
     const char *token;         /* of the data directory: it may do everything */
@@ -39,8 +40,8 @@ struct api_settings {
 struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_settings *settings);
 struct api *api_free(struct api *api);
 
-/* Serves a listening socket, which stays the caller's. */
-int api_listen(struct api *api, int listen_fd) MUST_CHECK;
+/* Serves a listening socket, which stays the caller's; with TLS where `tls` is not NULL. */
+int api_listen(struct api *api, int listen_fd, struct tls_server *tls) MUST_CHECK;
 
 /* New settings for these, from the next request on. */
 void api_set_access(struct api *api, const char *hosts, bool registration_is_open);

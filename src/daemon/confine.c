@@ -36,6 +36,10 @@ static void each_certificate(const struct gateway_listener *listener, place_fn *
 static void each_place(const struct settings *settings, place_fn *on_place, void *owner)
 {
     const struct gateway_settings *gateway = &settings->gateway;
+    if (settings->api_tls.certificate) {
+        on_place(owner, "api.tls", settings->api_tls.certificate, SANDBOX_READ);
+        on_place(owner, "api.tls", settings->api_tls.key, SANDBOX_READ);
+    }
     if (gateway->access.kind == ACCESS_FILE)
         on_place(owner, "gateway.access_log", gateway->access.path, SANDBOX_WRITE);
     for (unsigned i = 0; i < gateway->n_listeners; i++) {

@@ -25,6 +25,7 @@
 #include "daemon/predecessor.h"
 #include "daemon/takeover.h"
 #include "io/file.h"
+#include "io/tls.h"
 
 #define USAGE_EVERY NSEC_PER_SEC
 #define FORGET_EVERY (86400 * NSEC_PER_SEC)
@@ -288,10 +289,21 @@ static void on_collected(void *owner)
     control->is_collecting = false;
 }
 
+/* New certificates in the files are taken up, and bad ones told of. */
+static void refresh_api_tls(struct control *control)
+{
+    struct problem problem = { 0 };
+    if (control->api_tls &&
+        tls_server_refresh(control->api_tls, loop_wall(control->loop), &problem) == TLS_REFUSED)
+        log_error("api", "new certificates were refused; the old ones stay", "reason",
+                  problem.text);
+}
+
 static void on_collect_due(struct timer *timer)
 {
     struct control *control = container_of(timer, struct control, collect);
     timer_start(timer, control->loop, loop_now(control->loop) + USAGE_EVERY);
+    refresh_api_tls(control);
     if (control->is_collecting)
         return;
     control->is_collecting = true;
@@ -400,6 +412,22 @@ static int try_address(struct control *control, const struct gateway_listener *l
              : 0;
 }
 
+static int open_api_tls(struct control *control, struct problem *problem)
+{
+    const struct tls_server_settings settings = {
+        .pairs = &control->settings->api_tls,
+        .n_pairs = 1,
+        .min_version = TLS_1_2,
+        .is_http1_only = true,
+    };
+    if (!settings.pairs->certificate)
+        return 0;
+    struct tls_tickets *tickets = tls_tickets_new(loop_clock(control->loop));
+    int r = tls_server_new("api", &settings, tickets, &control->api_tls, problem);
+    tls_tickets_unref(tickets);
+    return r > 0 ? CONTROL_REFUSED : err_trace(r);
+}
+
 int control_open_api(struct control *control)
 {
     struct api_settings settings = {
@@ -413,8 +441,8 @@ int control_open_api(struct control *control)
         settings.has_seccomp = control->hooks.sandbox->has_seccomp;
     }
     control->api = api_new(control->loop, &control->rooms, &settings);
-    int r = api_listen(control->api, control->api_fd);
-    return r ? err_trace(r) : err_trace(api_listen(control->api, control->api_unix_fd));
+    int r = api_listen(control->api, control->api_fd, control->api_tls);
+    return r ? err_trace(r) : err_trace(api_listen(control->api, control->api_unix_fd, NULL));
 }
 
 static int start_api(struct control *control, struct problem *problem)
@@ -424,6 +452,8 @@ static int start_api(struct control *control, struct problem *problem)
     int r = listen_at(control, span_of(path), problem, &control->api_unix_fd);
     if (!r && chmod(path + strlen("unix:"), 0600) < 0)
         r = err_origin(-errno);
+    if (!r)
+        r = open_api_tls(control, problem);
     return r ? r : control_open_api(control);
 }
 
@@ -641,6 +671,11 @@ static int refuse_change(const char *key, const char *now, struct problem *probl
     return CONTROL_REFUSED;
 }
 
+static bool is_other_file(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) != 0 : a != b;
+}
+
 static int check_change(const struct settings *old, const struct settings *new,
                         struct problem *problem)
 {
@@ -650,6 +685,10 @@ static int check_change(const struct settings *old, const struct settings *new,
         return refuse_change("data", old->data, problem);
     if (strcmp(old->api_listen, new->api_listen) != 0)
         return refuse_change("api.listen", old->api_listen, problem);
+    if (is_other_file(old->api_tls.certificate, new->api_tls.certificate) ||
+        is_other_file(old->api_tls.key, new->api_tls.key))
+        return refuse_change("api.tls", old->api_tls.certificate ? old->api_tls.certificate : "off",
+                             problem);
     if (old->gateway.n_workers != new->gateway.n_workers)
         return refuse_change("gateway.workers", n_workers, problem);
     return 0;
@@ -765,6 +804,7 @@ struct control *control_free(struct control *control)
     task_cancel(&control->publish);
     api_free(control->api);
     control_forget_kept(control);
+    tls_server_free(control->api_tls);
     rooms_changed(&control->rooms);
     auth_free(control->rooms.auth);
     usage_free(control->rooms.usage);

@@ -19,6 +19,7 @@ struct control {
     struct control_hooks hooks;
     struct rooms rooms;
     struct api *api;
+    struct tls_server *api_tls; /* NULL: in plain text */
     struct cookie_keys keys;
     char token[TOKEN_TEXT_SIZE + 1];
     int api_fd, api_unix_fd;

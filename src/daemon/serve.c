@@ -115,7 +115,8 @@ static void print_ready(const struct server *server)
     printf("sarsen %s is ready, bound to loopback; data in %s%s\n", SARSEN_VERSION,
            server->settings->data, server->is_ephemeral ? " until it ends" : "");
     printf(" gateway     %s\n internal    %s\n", edge, internal);
-    printf(" management  http://%s  token in %s/token\n", api, server->settings->data);
+    printf(" management  %s://%s  token in %s/token\n",
+           server->settings->api_tls.certificate ? "https" : "http", api, server->settings->data);
     printf("Ctrl-C ends it.\n");
     fflush(stdout);
 }

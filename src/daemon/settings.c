@@ -26,6 +26,7 @@ struct reader {
     struct problem *problem;
     bool is_given[SETTINGS_MAX], has_routes;
     size_t listener_lines[GATEWAY_LISTENERS_MAX];
+    size_t api_line; /* of api.listen, 0 where it is not given */
 };
 
 /* Position of the word in "a, b, c", or -1. */
@@ -174,7 +175,7 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
     case KIND_SIZE: return set_size(at, setting, text);
     case KIND_CHOICE: return set_choice(at, setting, text);
     case KIND_ADDRESS:
-        if (address_parse(text, &address) || !address_is_loopback(&address))
+        if (address_parse(text, &address))
             return false;
         *(const char **)at = arena_span_dup(&settings->arena, text).data;
         return true;
@@ -214,6 +215,8 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
                                setting->accepts);
     if (setting->kind == KIND_LISTENERS)
         reader->listener_lines[reader->settings->gateway.n_listeners - 1] = yaml_line(node);
+    if (setting->kind == KIND_ADDRESS)
+        reader->api_line = yaml_line(node);
     return 0;
 }
 
@@ -437,6 +440,25 @@ static int check_trust(const struct reader *reader)
 }
 
 /* The unix socket that every installation has, for callers on the same machine. */
+/* Whoever reaches the API may try tokens, and whoever is in between may read one. */
+static int check_api(const struct reader *reader)
+{
+    const struct settings *settings = reader->settings;
+    const struct tls_pair *tls = &settings->api_tls;
+    struct address address;
+    if (!tls->certificate != !tls->key) {
+        problem_set(reader->problem, tls->key ? "api.tls.certificate" : "api.tls.key",
+                    "is missing; TLS needs a certificate and its key");
+        return SETTINGS_INVALID;
+    }
+    if (tls->certificate || address_parse(span_of(settings->api_listen), &address) ||
+        address_is_loopback(&address))
+        return 0;
+    return settings_refuse(reader->problem, reader->api_line, "api.listen",
+                           span_of(settings->api_listen),
+                           "a loopback address (with api.tls also one that other hosts reach)");
+}
+
 static int add_gateway_socket(struct settings *settings, struct problem *problem)
 {
     static const struct setting internal = { .at = 1 };
@@ -461,6 +483,8 @@ int settings_parse(struct span yaml, const char *data, struct settings **ret_set
         return r;
     set_standards(&reader);
     r = check_trust(&reader);
+    if (!r)
+        r = check_api(&reader);
     if (r)
         return r;
     if (data)

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "daemon/sandbox.h"
 #include "gateway/settings.h"
+#include "io/tls.h"
 
 struct settings {
     struct arena arena;
@@ -30,8 +31,9 @@ struct settings {
     enum sandbox_mode sandbox; /* of the server */
     enum log_level log_level;
     bool log_is_json;
-    char *api_listen; /* "127.0.0.1:7000" */
-    char *api_hosts;  /* names with commas between them */
+    char *api_listen;        /* "127.0.0.1:7000" */
+    struct tls_pair api_tls; /* its certificate and key; NULL: in plain text */
+    char *api_hosts;         /* names with commas between them */
     bool auth_required;
     bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
     nsec retire_window;

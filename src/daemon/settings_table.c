@@ -34,8 +34,13 @@ const struct setting settings_table[] = {
     { "log.format", KIND_CHOICE, AT(log_is_json), "logfmt", 0, 0, "logfmt, json",
       "how it is written, to standard error" },
     { "api.listen", KIND_ADDRESS, AT(api_listen), "127.0.0.1:7000", 0, 0,
-      "a loopback address such as 127.0.0.1:7000",
-      "the management API; it is on a unix socket in the data directory as well" },
+      "an address such as 127.0.0.1:7000",
+      "the management API; it is on a unix socket in the data directory as well. An address that "
+      "other hosts reach takes api.tls" },
+    { "api.tls.certificate", KIND_TEXT, AT(api_tls.certificate), "", 0, 0, "a PEM file",
+      "the certificate of api.listen, with its chain behind it; a new one is taken up within a "
+      "second" },
+    { "api.tls.key", KIND_TEXT, AT(api_tls.key), "", 0, 0, "a PEM file", "its key" },
     { "api.hosts", KIND_TEXT, AT(api_hosts), "", 0, 0,
       "names with commas between them, such as sarsen.example.com",
       "what Host may say besides the names and addresses of loopback: names that a proxy or a tunnel "

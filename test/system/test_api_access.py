@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may call the management API, and what is kept of what they did."""
+import http.client
 import json
 import os
 import stat
 import subprocess
 
 import pytest
-from support.daemon import request
+from support.authority import Authority
+from support.daemon import Answer, request
 from test_calls import refused
 
 PIN = "/v1/cohorts/internal"
@@ -191,3 +193,66 @@ def test_names_of_a_proxy_are_let_in_when_they_are_listed(make_daemon):
     refused(daemon.call("GET", "/v1/contracts", headers={"Host": "other.example"}), 403, "api.hosts")
     same = {"Host": "ops.example", "Origin": "http://ops.example"}
     assert daemon.call("GET", "/v1/contracts", headers=same).status == 200
+
+
+# --- TLS ---
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def test_it_speaks_tls(make_daemon, authority, tmp_path):
+    first, second = authority.sign("first"), authority.sign("second")
+    live = tmp_path / "live.pem", tmp_path / "live.key"
+
+    def put(pair):
+        for source, target in zip(pair, live, strict=True):
+            target.with_suffix(".new").write_bytes(source.read_bytes())
+            target.with_suffix(".new").rename(target)
+
+    put(first)
+    daemon = make_daemon(f"api.tls: {{ certificate: {live[0]}, key: {live[1]} }}\n")
+    daemon.expect_log("new certificates were refused")  # between the two of a pair
+
+    def ask(**headers):
+        connection = http.client.HTTPSConnection(daemon.api, timeout=20,
+                                                 context=authority.client())
+        connection.request("GET", "/v1/contracts",
+                           headers={**bearer(daemon.token), **headers})
+        certificate = connection.sock.getpeercert(binary_form=True)
+        answer = Answer(connection.getresponse())
+        connection.close()
+        return answer, certificate
+
+    answer, before = ask(Origin=f"https://{daemon.api}")
+    assert answer.status == 200
+    refused(ask(Origin=f"http://{daemon.api}")[0], 403, "Origin")
+    unix = f"unix:{daemon.data}/api.sock"
+    assert request(unix, "GET", "/v1/contracts").status == 200
+
+    put(second)
+    daemon.eventually(lambda: ask()[1] != before)
+
+
+@pytest.mark.parametrize(("config", "words"), [
+    ("api.listen: 0.0.0.0:7000\n", ("api.listen", "other hosts", "api.tls")),
+    ("api: { listen: '[::]:7000' }\n", ("api.listen", "other hosts")),
+    ("api.tls.key: key.pem\n", ("api.tls.certificate", "missing")),
+    ("api.tls.certificate: cert.pem\n", ("api.tls.key", "missing")),
+])
+def test_other_hosts_take_tls(binary, tmp_path, config, words):
+    (tmp_path / "sarsen.yaml").write_text(config)
+    done = subprocess.run([binary, "server", "-c", tmp_path / "sarsen.yaml"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    for word in words:
+        assert word in done.stderr, done.stderr
+    assert not (tmp_path / ".sarsen").exists()
+
+
+def test_with_tls_other_hosts_are_accepted(binary, tmp_path):
+    (tmp_path / "sarsen.yaml").write_text(
+        "api: { listen: 0.0.0.0:7000, tls: { certificate: a.pem, key: a.key } }\n")
+    subprocess.run([binary, "config", "check", tmp_path / "sarsen.yaml"], check=True,
+                   capture_output=True, timeout=30)

@@ -38,7 +38,7 @@ BAD = [
     ("data: ''\n", 1, 'data is ""', "a directory"),
     ("data: { a: b }\n", 1, 'data is "a section"', "a directory"),
     ("data: a\n\ndata: b\n", 3, "data is given twice", "once"),
-    ("api: { listen: nowhere }\n", 1, 'api.listen is "nowhere"', "a loopback address"),
+    ("api: { listen: nowhere }\n", 1, 'api.listen is "nowhere"', "an address such as"),
     ("api:\n  listen: 0.0.0.0:7000\n", 2, 'api.listen is "0.0.0.0:7000"', "a loopback address"),
     ("gateway:\n  internal: 0.0.0.0:8001\n", 2, 'gateway.internal is "0.0.0.0:8001"',
      "gateway.trust_network: true"),
