@@ -252,6 +252,7 @@ const char *http_status_reason(unsigned status);
  * those; then *lines is as it was. */
 struct http1_line {
     struct span name, value;
+    bool is_small; /* there is no capital in the name */
 };
 bool http1_cut_line(struct span *lines, struct http1_line *ret_line) MUST_CHECK;
 

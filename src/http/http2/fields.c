@@ -17,20 +17,60 @@
 #define FIELD_OVERHEAD 32u /* RFC 9113 section 10.5.1 */
 #define START_ROOM 64u     /* what a head begins with, besides method, path and authority */
 
-/* What concerns one connection has no place in HTTP/2 (RFC 9113 section 8.2.2). */
-static bool is_for_one_hop(struct span name, struct span value)
+enum field_kind {
+    FIELD_PLAIN,
+    FIELD_FOR_ONE_HOP, /* it has no place in HTTP/2 (RFC 9113 section 8.2.2) */
+    FIELD_NOT_INDEXED,
+};
+
+#define KNOWN_NAME_MAX 19u /* of the names below */
+
+/* By the size of the name. What is not indexed is not to lie in a table which others' requests share,
+ * for the size of what is sent would tell them when they guessed it; or it is new in every request,
+ * and the table is too good for it. */
+static const struct {
+    const char *name;
+    enum field_kind kind;
+} known_fields[KNOWN_NAME_MAX + 1][4] = {
+    [6] = { { "cookie", FIELD_NOT_INDEXED } },
+    [7] = { { "upgrade", FIELD_FOR_ONE_HOP } },
+    [10] = { { "set-cookie", FIELD_NOT_INDEXED },
+             { "tracestate", FIELD_NOT_INDEXED },
+             { "connection", FIELD_FOR_ONE_HOP },
+             { "keep-alive", FIELD_FOR_ONE_HOP } },
+    [11] = { { "traceparent", FIELD_NOT_INDEXED } },
+    [12] = { { "x-request-id", FIELD_NOT_INDEXED } },
+    [13] = { { "authorization", FIELD_NOT_INDEXED } },
+    [15] = { { "sarsen-deadline", FIELD_NOT_INDEXED } },
+    [16] = { { "proxy-connection", FIELD_FOR_ONE_HOP } },
+    [17] = { { "transfer-encoding", FIELD_FOR_ONE_HOP } },
+    [19] = { { "proxy-authorization", FIELD_NOT_INDEXED } },
+};
+
+/* `name` has small letters only. */
+static inline enum field_kind field_kind_of(struct span name, struct span value)
 {
-    switch (name.size) {
-    case 2:
-        return span_equals_nocase(name, SPAN("te")) && !span_equals_nocase(value, SPAN("trailers"));
-    case 7: return span_equals_nocase(name, SPAN("upgrade"));
-    case 10:
-        return span_equals_nocase(name, SPAN("connection")) ||
-               span_equals_nocase(name, SPAN("keep-alive"));
-    case 16: return span_equals_nocase(name, SPAN("proxy-connection"));
-    case 17: return span_equals_nocase(name, SPAN("transfer-encoding"));
-    default: return false;
+    if (name.size == 2 && memcmp(name.data, "te", 2) == 0)
+        return span_equals_nocase(value, SPAN("trailers")) ? FIELD_PLAIN : FIELD_FOR_ONE_HOP;
+    if (name.size > KNOWN_NAME_MAX)
+        return FIELD_PLAIN;
+    for (unsigned i = 0; i < 4 && known_fields[name.size][i].name; i++) {
+        if (memcmp(known_fields[name.size][i].name, name.data, name.size) == 0)
+            return known_fields[name.size][i].kind;
     }
+    return FIELD_PLAIN;
+}
+
+/* The same for a name in whatever letters. */
+RARE static enum field_kind field_kind_of_any(struct span name, struct span value)
+{
+    char small[KNOWN_NAME_MAX];
+    if (name.size > sizeof(small))
+        return FIELD_PLAIN;
+    for (size_t i = 0; i < name.size; i++)
+        small[i] =
+            (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] | 0x20 : name.data[i]);
+    return field_kind_of((struct span){ small, name.size }, value);
 }
 
 /* --- in --- */
@@ -220,7 +260,8 @@ static void add_regular(struct http2_in *in, struct spares *spares, struct span 
 {
     if (!in->has_head)
         put_start(in, spares);
-    if (!http_is_small_token(name) || !http_is_field_value(value) || is_for_one_hop(name, value)) {
+    if (!http_is_small_token(name) || !http_is_field_value(value) ||
+        field_kind_of(name, value) == FIELD_FOR_ONE_HOP) {
         refuse(in, HTTP2_IN_MALFORMED);
         return;
     }
@@ -310,34 +351,19 @@ void http2_put_length(struct http2_out *out, uint64_t length)
     http2_put(out, SPAN("content-length"), (struct span){ at, (size_t)(end - at) });
 }
 
-/* What is not to lie in a table that others' requests share, for the size of what is sent would tell
- * them when they guessed it; and what is new in every request, for which the table is too good. */
-static bool is_not_indexed(struct span name)
-{
-    switch (name.size) {
-    case 6: return span_equals_nocase(name, SPAN("cookie"));
-    case 10:
-        return span_equals_nocase(name, SPAN("set-cookie")) ||
-               span_equals_nocase(name, SPAN("tracestate"));
-    case 11: return span_equals_nocase(name, SPAN("traceparent"));
-    case 12: return span_equals_nocase(name, SPAN("x-request-id"));
-    case 13: return span_equals_nocase(name, SPAN("authorization"));
-    case 15: return span_equals_nocase(name, SPAN("sarsen-deadline"));
-    case 19: return span_equals_nocase(name, SPAN("proxy-authorization"));
-    default: return false;
-    }
-}
-
 /* A legal name and value. Where there are capitals in the name, nghttp2 copies it and makes them
  * small. */
-static void put_checked(struct http2_out *out, struct span name, struct span value)
+static inline void put_checked(struct http2_out *out, struct span name, struct span value,
+                               bool is_small)
 {
-    if (is_for_one_hop(name, value))
-        return;
+    enum field_kind kind =
+        likely(is_small) ? field_kind_of(name, value) : field_kind_of_any(name, value);
     uint8_t flags = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-    if (http_is_small_token(name))
+    if (kind == FIELD_FOR_ONE_HOP)
+        return;
+    if (likely(is_small))
         flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
-    if (is_not_indexed(name))
+    if (kind == FIELD_NOT_INDEXED)
         flags |= NGHTTP2_NV_FLAG_NO_INDEX;
     put(out, name, value, flags);
 }
@@ -346,7 +372,7 @@ bool http2_put_lines(struct http2_out *out, struct span lines)
 {
     struct http1_line line;
     while (lines.size > 0 && http1_cut_line(&lines, &line))
-        put_checked(out, line.name, line.value);
+        put_checked(out, line.name, line.value, line.is_small);
     if (lines.size > 0)
         out->is_refused = true;
     return !out->is_refused;
@@ -360,7 +386,7 @@ static bool put_fields(struct http2_out *out, const struct http_message *message
         if (!http_is_token(field->name) || !http_is_field_value(field->value))
             is_legal = false;
         else
-            put_checked(out, field->name, field->value);
+            put_checked(out, field->name, field->value, http_is_small_token(field->name));
     }
     out->is_refused |= !is_legal;
     return !out->is_refused;
