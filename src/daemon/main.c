@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "daemon/serve.h"
+#include "daemon/upgrade.h"
 
 static const struct {
     const char *name;
@@ -16,6 +17,7 @@ static const struct {
     { "dev", serve_dev },
     { "server", serve_server },
     { "config", serve_config },
+    { "upgrade", upgrade_main },
 };
 
 int main(int argc, char **argv)

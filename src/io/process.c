@@ -32,20 +32,27 @@ static void child_reset_signals(void)
 }
 
 /* Between fork() and exec() only async-signal-safe calls: other threads may hold any lock. */
-_Noreturn static void child_exec(char *const *argv, char *const *env, int report_fd, pid_t parent)
+_Noreturn static void child_become(char *const *argv, char *const *env, int report_fd, int keep_fd)
 {
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before we asked to be told */
-        _exit(127);
     child_reset_signals();
     close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    if (keep_fd >= 0)
+        fcntl(keep_fd, F_SETFD, 0);
     execvpe(argv[0], argv, env);
 
     int error = errno;
     ssize_t n = write(report_fd, &error, sizeof(error));
     (void)n; /* without a report the parent takes the exec for done and sees us exit with 127 */
     _exit(127);
+}
+
+_Noreturn static void child_exec(char *const *argv, char *const *env, int report_fd, pid_t parent)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before we asked to be told */
+        _exit(127);
+    child_become(argv, env, report_fd, -1);
 }
 
 static void process_on_ready(struct watch *watch, uint32_t events)
@@ -136,6 +143,34 @@ int process_start(struct process *process, struct loop *loop, const char *const 
         process_reap(pid);
         return err_trace(r);
     }
+    return 0;
+}
+
+int process_detach(const char *const *argv, int keep_fd, pid_t *ret_pid)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_origin(-errno);
+    CLEANUP(fd_closep) int read_end = ends[0];
+    CLEANUP(fd_closep) int write_end = ends[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_origin(-errno);
+    if (pid == 0) {
+        union {
+            const char *const *from;
+            char *const *to;
+        } args = { argv };
+        setsid();
+        child_become(args.to, environ, write_end, keep_fd);
+    }
+    close(fd_steal(&write_end));
+    int error = child_exec_error(read_end);
+    if (error) {
+        process_reap(pid);
+        return is_not_found(error) ? PROCESS_NOT_FOUND : err_origin(-error);
+    }
+    *ret_pid = pid;
     return 0;
 }
 

@@ -32,6 +32,10 @@ enum process_answer {
 int process_start(struct process *process, struct loop *loop, const char *const *argv,
                   const char *const *env) MUST_CHECK;
 
+/* A process of its own session that outlives us, with `keep_fd` open beside 0, 1 and 2. Who waits
+ * for it may. Answers: PROCESS_NOT_FOUND. */
+int process_detach(const char *const *argv, int keep_fd, pid_t *ret_pid) MUST_CHECK;
+
 /* Sends the signal to the child's whole group. Idempotent after its end. */
 void process_signal(struct process *process, int signal);
 

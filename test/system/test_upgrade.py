@@ -390,3 +390,41 @@ def test_a_manager_s_socket_outlives_the_process(line):
         activate(line.now, manager)
         assert between.answer()[1] == b"hi"
     manager.close()
+
+
+def upgrade(daemon, config, *options):
+    return subprocess.run([daemon.binary, "upgrade", "-c", config, *options], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+
+
+def test_the_verb_waits_until_the_new_process_serves(make_daemon, tmp_path):
+    """And a service manager hears which one that is."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(20)
+    old = make_daemon("routes: [ { answer: { body: hi } } ]\n")
+    with open(tmp_path / "log", "w") as log, open(tmp_path / "said", "w") as said:
+        subprocess.run([old.binary, "upgrade", "-c", old.config], stdout=said, stderr=log,
+                       timeout=60, check=True,
+                       env=dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "notify")))
+    pid = int((tmp_path / "said").read_text().split()[1])
+    try:
+        old.ended()
+        assert old.edge_get("/").body == b"hi"
+        heard = {line for _ in range(2) for line in manager.recv(512).decode().split("\n")}
+        assert heard == {"READY=1", f"MAINPID={pid}"}
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    eventually(lambda: "msg=stopped" in (tmp_path / "log").read_text())
+    manager.close()
+
+
+def test_the_verb_says_when_the_old_process_goes_on(line):
+    daemon = line.start()
+    bad = daemon.directory / "bad.yaml"
+    bad.write_text("surprise: 1\n")
+    done = upgrade(daemon, bad)
+    assert done.returncode == 1
+    assert "surprise is not known" in done.stderr and "goes on" in done.stderr
+    assert daemon.get("/v1/health")
+    assert upgrade(daemon, bad, "--wait", "soon").returncode == 2

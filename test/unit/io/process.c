@@ -34,6 +34,28 @@ static int run_shell(const char *script, const char *const *env)
     return exit_status;
 }
 
+TEST(one_that_outlives_us_keeps_a_descriptor)
+{
+    int ends[2];
+    CHECK_INT(pipe2(ends, O_CLOEXEC), 0);
+    char script[64];
+    snprintf(script, sizeof(script), "echo $$ >&%d; exec cat >/dev/null </dev/zero", ends[1]);
+    const char *const argv[] = { "sh", "-c", script, NULL };
+    pid_t pid = 0;
+    CHECK_INT(process_detach(argv, ends[1], &pid), 0);
+    char text[32] = "";
+    CHECK(read(ends[0], text, sizeof(text) - 1) > 0);
+    CHECK_INT(atoi(text), pid);
+    CHECK_INT(getsid(pid), pid);
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    CHECK_INT(waitpid(pid, NULL, 0), pid);
+
+    const char *const nothing[] = { "/nowhere/sarsen", NULL };
+    CHECK_INT(process_detach(nothing, -1, &pid), PROCESS_NOT_FOUND);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 TEST(the_end_of_a_child_arrives_with_its_status)
 {
     int status = run_shell("exit 7", NULL);
