@@ -403,17 +403,17 @@ bool forward_has_date(const struct http_head *head)
     return http_head_has_one(head, HTTP_DATE);
 }
 
-/* Who answered. */
-static void put_answerer(const struct forward_answer *ours, struct http1_out *out)
+void forward_answerer(struct span bom, struct span contract, struct span build,
+                      struct http1_out *out)
 {
     static const struct span names[] = { SPAN("Sarsen-Bom: "), SPAN("\r\nSarsen-Contract: "),
                                          SPAN("\r\nSarsen-Build: ") };
-    char *at = begin(out, ours->bom.size + ours->contract.size + ours->build.size + 64);
+    char *at = begin(out, bom.size + contract.size + build.size + 64);
     if (!at)
         return;
-    at = add(add(at, names[0]), ours->bom);
-    at = add(add(at, names[1]), ours->contract);
-    at = add(add(at, names[2]), ours->build);
+    at = add(add(at, names[0]), bom);
+    at = add(add(at, names[1]), contract);
+    at = add(add(at, names[2]), build);
     end(out, add(at, SPAN("\r\n")));
 }
 
@@ -426,8 +426,6 @@ void forward_response(const struct http_head *head, const struct forward_answer 
         dropped |= NAME(HTTP_DATE);
     if (unlikely(ours->rules != NULL))
         dropped |= ours->rules->known;
-    if (ours->bom.size)
-        put_answerer(ours, out);
     if (unlikely(ours->content_type.size != 0)) {
         dropped |= NAME(HTTP_CONTENT_TYPE);
         put_line(out, SPAN("Content-Type: "), ours->content_type);

@@ -62,9 +62,12 @@ void forward_trace(const struct forward_context *context, struct http1_out *out)
 /* Whether Max-Forwards limits how far this request goes (RFC 9110 section 7.6.2). */
 bool forward_counts_hops(const struct http_head *head);
 
-/* What is said of whatever answered. */
+/* The lines that say who answered, which stand before those of the response. */
+void forward_answerer(struct span bom, struct span contract, struct span build,
+                      struct http1_out *out);
+
+/* What changes of a response. */
 struct forward_answer {
-    struct span bom, contract, build;
     struct span set_cookie;          /* empty: none */
     struct span content_type;        /* in place of what came; empty: as it came */
     const struct field_rules *rules; /* what the route changes; NULL: nothing */

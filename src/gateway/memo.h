@@ -21,6 +21,7 @@
 #include "version/version.h"
 
 #define MEMO_NAME_MAX 56u
+#define MEMO_ANSWERER_MAX 180u
 
 struct memo {
     uint64_t fields; /* http_exchange.fields_number of all this; 0 = nothing is noted */
@@ -37,7 +38,10 @@ struct memo {
     uint32_t service, major;
     size_t name_size;
     char name[MEMO_NAME_MAX];
-    char lines[HTTP_MEMO_SIZE - 184]; /* forward_fields() */
+    /* The lines that said who answered last, when it was the service itself: */
+    uint32_t answer_contract, answer_build, answerer_size; /* 0 = not made yet, or too long */
+    char answerer[MEMO_ANSWERER_MAX];
+    char lines[HTTP_MEMO_SIZE - 376]; /* forward_fields() */
 };
 
 _Static_assert(sizeof(struct memo) <= HTTP_MEMO_SIZE, "it fits into an exchange");

@@ -319,9 +319,11 @@ static void call_endpoint(struct request *request)
                             .is_fresh = request->was_repeated };
     http_call_start(request->worker->pool, &request->call, &endpoint->address, &message,
                     request->deadline);
+    if (likely(!request->has_body))
+        return;
     if (request->body.size)
         send_body(request, buf_span(&request->body));
-    if (request->has_body && request->has_body_ended)
+    if (request->has_body_ended)
         http_call_finish(&request->call);
     /* What an earlier call had no room for, this one may have taken. */
     if (!is_body_congested(request))

@@ -208,7 +208,7 @@ static void begin_memo(struct request *request, struct memo *memo)
     memo->bom = request->bom;
     memo->reason = request->reason;
     memo->contract = memo->build = NO_INDEX;
-    memo->lines_size = 0;
+    memo->lines_size = memo->answerer_size = 0;
     request->memo = memo;
 }
 

@@ -37,15 +37,35 @@ static bool is_known(const struct version_snapshot *snapshot, struct span contra
 /* A service that forwarded to another brings back what answered in the end; both or none, for a
  * contract with another's build would be a lie, and nothing that we do not know ourselves. */
 static void name_build(const struct request *request, const struct http_head *head,
-                       struct forward_answer *answer)
+                       struct http1_out *out)
 {
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    answer->contract = http_head_value(head, HTTP_SARSEN_CONTRACT);
-    answer->build = http_head_value(head, HTTP_SARSEN_BUILD);
-    if (is_known(snapshot, answer->contract, answer->build))
+    struct span contract = http_head_value(head, HTTP_SARSEN_CONTRACT);
+    struct span build = http_head_value(head, HTTP_SARSEN_BUILD);
+    if (!is_known(snapshot, contract, build)) {
+        contract = snapshot_contract_at(snapshot, request->contract)->name;
+        build = snapshot_build_at(snapshot, request->build)->version;
+    }
+    forward_answerer(bom_id(request->bom), contract, build, out);
+}
+
+/* The first lines in `out`, as they were put together for an earlier answer, or anew. */
+static void put_answerer(const struct request *request, const struct http_head *head,
+                         struct http1_out *out)
+{
+    struct memo *memo = head->by_name[HTTP_SARSEN_CONTRACT] ? NULL : request->memo;
+    if (memo && memo->answerer_size && memo->answer_contract == request->contract &&
+        memo->answer_build == request->build) {
+        http1_put(out, (struct span){ memo->answerer, memo->answerer_size });
         return;
-    answer->contract = snapshot_contract_at(snapshot, request->contract)->name;
-    answer->build = snapshot_build_at(snapshot, request->build)->version;
+    }
+    name_build(request, head, out);
+    if (!memo || out->size > sizeof(memo->answerer))
+        return;
+    memcpy(memo->answerer, out->data, out->size);
+    memo->answerer_size = (uint32_t)out->size;
+    memo->answer_contract = request->contract;
+    memo->answer_build = request->build;
 }
 
 /* Caches that serve many keep the answer: a cookie in it would make them one visitor. */
@@ -80,18 +100,17 @@ static struct span cookie_for(struct request *request, const struct http_head *h
 struct http1_out service_answer_lines(struct request *request, const struct http_head *head)
 {
     struct set_cookie memory;
+    struct worker *worker = request->worker;
+    struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
     struct forward_answer ours = { .rules = request->route ? &request->route->response : NULL };
     char type[GRPC_TYPE_MAX];
     if (unlikely(request->grpc.is_translated))
         ours.content_type = grpc_answer_type(request, head, type);
     if (likely(request->bom != NULL)) {
-        ours.bom = bom_id(request->bom);
+        put_answerer(request, head, &out);
         if (likely(request->grpc.kind != GRPC_PLAIN)) /* nobody keeps a cookie there */
             ours.set_cookie = cookie_for(request, head, &memory);
-        name_build(request, head, &ours);
     }
-    struct worker *worker = request->worker;
-    struct http1_out out = { .data = worker->lines, .capacity = sizeof(worker->lines) };
     forward_response(head, &ours, &out);
     return out;
 }

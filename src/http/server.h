@@ -38,7 +38,7 @@
 #include "io/socket.h"
 
 #define HTTP_SEND_MARK 65536u
-#define HTTP_MEMO_SIZE 1024u
+#define HTTP_MEMO_SIZE 1280u
 
 struct http_settings {
     struct http1_limits limits; /* head 32 KiB, line 8 KiB, 100 fields */

@@ -169,7 +169,8 @@ static const char *answered(const char *fields, struct span set_cookie)
     struct http1_out out = { .data = lines, .capacity = sizeof(lines) };
     snprintf(bytes, sizeof(bytes), "HTTP/1.1 200 OK\r\nX-Base: 1\r\n%s\r\n", fields);
     parse_response(bytes, &head);
-    struct forward_answer ours = { SPAN("b7k2"), SPAN("shop@1"), SPAN("1.2.3"), set_cookie };
+    struct forward_answer ours = { set_cookie };
+    forward_answerer(SPAN("b7k2"), SPAN("shop@1"), SPAN("1.2.3"), &out);
     forward_response(&head, &ours, &out);
     return text_of(&out);
 }
