@@ -109,6 +109,7 @@ void http2_exchange_free(struct http2_exchange *exchange)
 {
     struct http2_connection *connection = exchange->connection;
     struct http2_server *http2 = &connection->server->http2;
+    http2_session_consume(&connection->session, exchange->stream_id, fifo_size(&exchange->in));
     http2_exchange_clear(exchange);
     list_remove(&exchange->link);
     list_remove(&exchange->todo_link);
@@ -337,9 +338,9 @@ void http2_on_request_end(struct http2_exchange *exchange)
 {
     const struct http_head *head = exchange->public.head;
     exchange->is_request_done = true;
-    if (exchange->is_finished)
+    if (exchange->has_reset)
         return;
-    if (head->framing == HTTP_BODY_LENGTH && exchange->received < head->content_length)
+    if (head && head->framing == HTTP_BODY_LENGTH && exchange->received < head->content_length)
         http2_exchange_break_body(exchange, 400, "the body is shorter than its length\n");
     else if (!exchange->is_paused && fifo_size(&exchange->in) == 0)
         end_body(exchange);
@@ -353,6 +354,12 @@ static void pass_data(struct http2_exchange *exchange, struct span data)
     http2_session_consume(session, exchange->stream_id, data.size);
 }
 
+static void break_large_body(struct http2_exchange *exchange, size_t size)
+{
+    http2_session_consume(&exchange->connection->session, exchange->stream_id, size);
+    http2_exchange_break_body(exchange, 413, "the request body is too large\n");
+}
+
 static void use_data(struct http2_exchange *exchange, struct span data)
 {
     struct http2_connection *connection = exchange->connection;
@@ -363,10 +370,14 @@ static void use_data(struct http2_exchange *exchange, struct span data)
         exchange->needs_continue = false;
         exchange->body_since = exchange->received_at;
     }
-    if (head->framing == HTTP_BODY_LENGTH && exchange->received > head->content_length)
+    bool is_too_long =
+        head && head->framing == HTTP_BODY_LENGTH && exchange->received > head->content_length;
+    if (is_too_long)
         http2_exchange_break_body(exchange, 400, "the body is longer than its length\n");
+    if (exchange->is_finished)
+        http2_session_consume(&connection->session, exchange->stream_id, data.size);
     else if (!exchange->is_tunnel && exceeds_body(connection->server, exchange->received))
-        http2_exchange_break_body(exchange, 413, "the request body is too large\n");
+        break_large_body(exchange, data.size);
     else if (exchange->is_paused || fifo_size(&exchange->in) > 0)
         fifo_append(&exchange->in, spares_of(connection), data);
     else
@@ -379,7 +390,7 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t stream_id, const 
     struct http2_connection *connection = connection_of(user_data);
     struct http2_exchange *exchange = nghttp2_session_get_stream_user_data(ng, stream_id);
     (void)flags;
-    if (!exchange || exchange->is_finished)
+    if (!exchange || exchange->has_reset)
         http2_session_consume(&connection->session, stream_id, size);
     else
         use_data(exchange, (struct span){ (const char *)data, size });

@@ -302,6 +302,8 @@ void http2_server_init(struct http_server *server)
         .is_server = true,
     };
     http2_side_init(&http2->side);
+    /* What a message must be, fields.c and request.c say. */
+    nghttp2_option_set_no_http_messaging(http2->side.option, 1);
     nghttp2_session_callbacks *callbacks = http2->side.callbacks;
     http2_set_in_callbacks(callbacks);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
