@@ -73,7 +73,7 @@ const struct setting settings_table[] = {
       "from a request's head to the end of its answer; 0s is no limit, as streams need it" },
     { "gateway.tunnels.idle_timeout", KIND_DURATION, AT(gateway.tunnel_idle_timeout), "1h", 0,
       SECONDS(86400), "0s to 1d",
-      "how long nobody may say anything on a WebSocket or another upgraded connection; 0s is no limit" },
+      "how long nobody may say anything on a stream of gRPC, a WebSocket or another upgraded connection; 0s is no limit" },
     { "gateway.tunnels.ping_interval", KIND_DURATION, AT(gateway.ping_interval), "30s", 0,
       SECONDS(3600), "0s to 1h",
       "after which a quiet client of a WebSocket is sent a Ping, and when it stays quiet for as long "

@@ -26,6 +26,8 @@ bool grpc_begin(struct request *request)
     struct request_grpc *grpc = &request->grpc;
     grpc->is_translated =
         grpc->kind != GRPC_PLAIN && request->endpoints[0].protocol == HTTP_PROTOCOL_2;
+    nsec idle = request->epoch->view->limits.tunnel_idle_timeout;
+    request->exchange->patience = idle ? idle : NSEC_NEVER;
     struct span text = http_head_value(head, HTTP_GRPC_TIMEOUT);
     if (!text.data)
         return true;

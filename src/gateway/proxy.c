@@ -317,6 +317,8 @@ static void call_endpoint(struct request *request)
                             .protocol = endpoint->protocol,
                             .tls = endpoint->tls,
                             .is_fresh = request->was_repeated };
+    if (unlikely(context.is_grpc)) /* a stream need not begin with anything */
+        request->call.answer_timeout = request->epoch->view->limits.tunnel_idle_timeout;
     http_call_start(request->worker->pool, &request->call, &endpoint->address, &message,
                     request->deadline);
     if (likely(!request->has_body))

@@ -109,6 +109,7 @@ static void request_reset(struct request *request, struct http_exchange *exchang
     request->was_repeated = request->was_refused = request->is_counted = false;
     request->grpc.kind = GRPC_NONE;
     request->grpc.is_translated = false;
+    exchange->patience = 0;
     if (unlikely(exchange->head->by_name[HTTP_CONTENT_TYPE] != 0))
         grpc_note(request);
     buf_clear(&request->body);

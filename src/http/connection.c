@@ -34,6 +34,11 @@ static nsec body_deadline(const struct exchange *exchange, const struct http_set
 {
     if (body_is_held(exchange) || exchange->is_tunnel)
         return NSEC_NEVER;
+    if (unlikely(exchange->public.patience != 0)) {
+        nsec last =
+            exchange->received_at > exchange->sent_at ? exchange->received_at : exchange->sent_at;
+        return after(last, exchange->public.patience);
+    }
     nsec at = exchange->received_at + settings->stall_timeout;
     if (settings->body_min_rate == 0)
         return at;

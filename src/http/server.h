@@ -114,6 +114,9 @@ struct http_exchange {
     struct http_refusal refusal; /* in on_abort, when not the client but its request ended it */
     uint32_t reset_code;         /* in on_abort, an enum http_reset_code of the client's, or 0 */
     const struct tls_peer *tls;  /* NULL: in plain text */
+    /* The handler's: how long the body may bring nothing while nothing is said to the client either,
+     * at no rate at all; 0 is what the settings say. */
+    nsec patience;
     /* What a handler finds out from the fields alone it may note here, plain bytes that nobody
      * frees, aligned for anything. They are there again when a later request of this connection has
      * the same field lines behind a request line of the same version and form, which the same

@@ -198,6 +198,27 @@ def test_a_client_that_leaves_a_stream_is_heard_too(channel, orders):
     assert orders.cancelled.wait(20)
 
 
+def test_a_stream_may_be_silent_for_long(make_daemon):
+    """Longer than a body may stall, and slower than it must come, in either direction."""
+    daemon = make_daemon(gateway="  stall_timeout: 200ms\n  limits: { body_grace: 200ms }\n"
+                                 "  upstream: { stall_timeout: 200ms, answer_timeout: 200ms }\n")
+    service = GrpcService("shop.It")
+    put(daemon, "it", service, names=["shop.It"])
+    said = threading.Event()
+
+    def messages():
+        said.wait(1)  # nothing happens meanwhile, and that is the point
+        yield b"a"
+        said.wait(1)
+        yield b"b"
+
+    with grpc.insecure_channel(daemon.edge) as channel:
+        chat = call(channel, "/shop.It/Chat", "stream_stream")
+        assert list(chat(messages())) == [b"re: a", b"re: b"]
+        assert call(channel, "/shop.It/Sleep")(b"0.8") == b"awake"
+    service.stop()
+
+
 # --- what the gateway itself says ---
 
 def test_a_service_nobody_named_is_unimplemented(channel):

@@ -21,6 +21,11 @@ static nsec body_deadline(const struct http2_exchange *exchange,
     bool is_held = exchange->is_paused || (exchange->needs_continue && exchange->relays_continue);
     if (is_held || exchange->is_request_done || exchange->is_finished || exchange->is_tunnel)
         return NSEC_NEVER;
+    if (unlikely(exchange->public.patience != 0)) {
+        nsec last =
+            exchange->received_at > exchange->sent_at ? exchange->received_at : exchange->sent_at;
+        return after(last, exchange->public.patience);
+    }
     nsec at = exchange->received_at + settings->stall_timeout;
     if (settings->body_min_rate == 0)
         return at;
