@@ -32,6 +32,25 @@ static void each_certificate(const struct gateway_listener *listener, place_fn *
         on_place(owner, key_of(listener), listener->tls.client_ca, SANDBOX_READ);
 }
 
+static void each_file_of(const struct tls_client_settings *tls, const char *key, place_fn *on_place,
+                         void *owner)
+{
+    const char *const files[] = { tls->ca, tls->certificate, tls->key };
+    for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (files[i])
+            on_place(owner, key, files[i], SANDBOX_READ);
+    }
+}
+
+/* What services are verified by, and what they are shown. */
+static void each_upstream_file(const struct gateway_settings *gateway, place_fn *on_place,
+                               void *owner)
+{
+    each_file_of(&gateway->upstream_tls, "gateway.upstream.tls", on_place, owner);
+    for (unsigned i = 0; i < gateway->n_routes; i++)
+        each_file_of(&gateway->routes[i].upstream_tls, "upstream_tls", on_place, owner);
+}
+
 /* Calls for each file that is opened while serving. */
 static void each_place(const struct settings *settings, place_fn *on_place, void *owner)
 {
@@ -42,6 +61,7 @@ static void each_place(const struct settings *settings, place_fn *on_place, void
     }
     if (gateway->access.kind == ACCESS_FILE)
         on_place(owner, "gateway.access_log", gateway->access.path, SANDBOX_WRITE);
+    each_upstream_file(gateway, on_place, owner);
     for (unsigned i = 0; i < gateway->n_listeners; i++) {
         const struct gateway_listener *listener = &gateway->listeners[i];
         each_certificate(listener, on_place, owner);

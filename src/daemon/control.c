@@ -705,6 +705,7 @@ int control_reload(struct control *control, const struct settings *settings,
     r = gateway_reload(control->rooms.gateway, &settings->gateway, problem);
     if (r)
         return r > 0 ? CONTROL_REFUSED : err_trace(r);
+    control_publish(control); /* for instances, what they are spoken to over may be another now */
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;
     forget_hours(control);

@@ -404,6 +404,18 @@ static int check_passed_on(const struct check *check)
     return 0;
 }
 
+static int check_upstream_tls(const struct check *check)
+{
+    const struct tls_client_settings *tls = &check->route->upstream_tls;
+    if (was_given(check, "upstream_tls.") && !check->route->is_tls)
+        return refuse(check, "upstream", SPAN("without https://"),
+                      "an upstream with it, beside upstream_tls,");
+    if (!tls->certificate != !tls->key)
+        return refuse(check, tls->key ? "upstream_tls.key" : "upstream_tls.certificate",
+                      SPAN("alone"), "a certificate with its key");
+    return 0;
+}
+
 int settings_check_route(const struct route_read *read, struct problem *problem)
 {
     const struct gateway_route *route = &read->route;
@@ -417,6 +429,8 @@ int settings_check_route(const struct route_read *read, struct problem *problem)
         r = check_answer(&check);
     if (!r && was_given(&check, "redirect."))
         r = check_redirect(&check);
+    if (!r)
+        r = check_upstream_tls(&check);
     if (!r && !route->n_upstreams && route_line_of(read, "protocol"))
         r = refuse(&check, "protocol", SPAN("without an upstream"), "a place beside upstream");
     bool is_passed_on = route->service || route->n_upstreams;

@@ -29,12 +29,22 @@ const struct route_setting settings_route_table[] = {
     { "service", ROUTE_TEXT, AT(service), "a name of small letters, digits and hyphens",
       "the registered service that answers; its version is chosen for the customer" },
     { "upstream", ROUTE_ADDRESSES, AT(upstreams),
-      "an address such as 127.0.0.1:9000, [::1]:9000 or unix:/run/x.sock, or a list of them,",
+      "an address such as 127.0.0.1:9000, [::1]:9000, unix:/run/x.sock or https://127.0.0.1:9443, "
+      "or a list of them,",
       "a static upstream that answers; of several addresses each in its turn, and the next one "
       "where one refuses" },
     { "protocol", ROUTE_PROTOCOL, AT(upstream_protocol), "http1, http2 or auto",
       "what the upstream speaks: HTTP/1.1, which is what is meant without it; HTTP/2, as gRPC needs "
       "it; or, over TLS, what the upstream prefers" },
+    { "upstream_tls.ca", ROUTE_TEXT, AT(upstream_tls.ca), "a PEM file",
+      "of upstreams with https://: gateway.upstream.tls.ca for this route" },
+    { "upstream_tls.server_name", ROUTE_TEXT, AT(upstream_tls.server_name), "a host",
+      "the same for gateway.upstream.tls.server_name" },
+    { "upstream_tls.certificate", ROUTE_TEXT, AT(upstream_tls.certificate), "a PEM file",
+      "the same for gateway.upstream.tls.certificate" },
+    { "upstream_tls.key", ROUTE_TEXT, AT(upstream_tls.key), "a PEM file", "and its key" },
+    { "upstream_tls.skip_verify", ROUTE_BOOL, AT(upstream_tls.is_unverified), "true, false",
+      "whether whoever answers is believed; for trying things out" },
     { "answer.status", ROUTE_STATUS, AT(answer_status), "200 to 599",
       "Sarsen answers itself with this status; 200 when only a body is given" },
     { "answer.body", ROUTE_TEXT_OR_EMPTY, AT(answer_body), "a text of 64 KiB at most",
@@ -125,6 +135,7 @@ static void write_leaf(struct json_out *out, const struct route_setting *setting
     switch (setting->kind) {
     case ROUTE_TEXT:
     case ROUTE_TEXT_OR_EMPTY: write_type(out, "string"); break;
+    case ROUTE_BOOL: write_type(out, "boolean"); break;
     case ROUTE_PROTOCOL:
         write_type(out, "string");
         json_key(out, SPAN("enum"));

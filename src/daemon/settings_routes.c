@@ -109,16 +109,37 @@ static int read_addresses(const struct reader *reader, const struct route_settin
     int r = items_of(reader, setting, node, &items);
     if (r)
         return r;
+    static const struct span https = SPAN("https://");
     struct address *addresses = arena_new_array(reader->arena, struct address, items.n);
     for (size_t i = 0; i < items.n; i++) {
         const yaml_node_t *item = item_at(reader, &items, i);
-        if (yaml_has_nul(item) || address_parse(yaml_text(item), &addresses[i]) ||
+        struct span text = yaml_text(item);
+        bool is_tls = span_starts_with(text, https);
+        if (is_tls)
+            text = span_from(text, https.size);
+        if (yaml_has_nul(item) || address_parse(text, &addresses[i]) ||
             !is_reachable(&addresses[i]))
             return settings_refuse(reader->problem, yaml_line(item), setting->key, yaml_found(item),
                                    setting->accepts);
+        if (i > 0 && is_tls != route->is_tls)
+            return settings_refuse_because(reader->problem, yaml_line(item), setting->key,
+                                           "has addresses with https:// and without; all or none "
+                                           "are accepted");
+        route->is_tls = is_tls;
     }
     route->upstreams = addresses;
     route->n_upstreams = (unsigned)items.n;
+    return 0;
+}
+
+static int read_bool(const struct reader *reader, const struct route_setting *setting,
+                     const yaml_node_t *node, bool *ret_value)
+{
+    struct span text = yaml_text(node);
+    if (!span_is(text, "true") && !span_is(text, "false"))
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
+    *ret_value = span_is(text, "true");
     return 0;
 }
 
@@ -202,6 +223,7 @@ static int read_value(const struct reader *reader, const struct route_setting *s
     switch (setting->kind) {
     case ROUTE_TEXT:
     case ROUTE_TEXT_OR_EMPTY: return read_text(reader, setting, node, at);
+    case ROUTE_BOOL: return read_bool(reader, setting, node, at);
     case ROUTE_STATUS: return read_status(reader, setting, node, at);
     case ROUTE_TEXTS: return read_texts(reader, setting, node, at);
     case ROUTE_ADDRESSES: return read_addresses(reader, setting, node, &reader->read->route);

@@ -19,11 +19,12 @@
 #include "codec/json.h"
 #include "daemon/settings.h"
 
-#define ROUTE_KEYS_MAX 32u
+#define ROUTE_KEYS_MAX 48u
 
 enum route_kind_of_value {
     ROUTE_TEXT,
     ROUTE_TEXT_OR_EMPTY,
+    ROUTE_BOOL,
     ROUTE_STATUS,
     ROUTE_TEXTS,     /* one or a list */
     ROUTE_ADDRESSES, /* one or a list */

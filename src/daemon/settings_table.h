@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define SETTINGS_KEY_MAX 128u
-#define SETTINGS_MAX 64u /* rows of the table */
+#define SETTINGS_MAX 96u /* rows of the table */
 
 enum kind {
     KIND_TEXT,

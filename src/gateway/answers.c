@@ -2,6 +2,8 @@
 
 #include "gateway/answers.h"
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "codec/json.h"
 #include "gateway/grpc.h"
@@ -245,6 +247,13 @@ void answer_unreachable(struct request *request, bool is_busy)
 
 void answer_bad_gateway(struct request *request, const char *detail)
 {
+    answer_fault(request, 502, detail);
+}
+
+void answer_no_tls(struct request *request, const char *why)
+{
+    char detail[160];
+    snprintf(detail, sizeof(detail), "could not be spoken to over TLS: %s", why ? why : "it ended");
     answer_fault(request, 502, detail);
 }
 

@@ -34,6 +34,9 @@ void answer_unavailable(struct request *request);
 /* 503: every instance refused; or all their connections are taken. */
 void answer_unreachable(struct request *request, bool is_busy);
 
+/* No handshake with whom it would go to, and why. */
+void answer_no_tls(struct request *request, const char *why);
+
 /* 502 and 504. */
 void answer_bad_gateway(struct request *request, const char *detail);
 void answer_timeout(struct request *request);

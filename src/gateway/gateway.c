@@ -20,6 +20,7 @@
 #include "gateway/access_log.h"
 #include "gateway/certificates.h"
 #include "gateway/sockets.h"
+#include "gateway/upstream_tls.h"
 #include "gateway/view.h"
 #include "gateway/worker.h"
 #include "http/census.h"
@@ -51,6 +52,7 @@ struct gateway {
     char *blobs;
     struct http_census *census; /* of all workers */
     struct certificates *certificates;
+    const struct tls_client *upstream_tls;
     struct access_log *access;
     char *access_path, *access_redact; /* what the settings point to */
     enum http_pressure pressure;
@@ -290,7 +292,7 @@ void gateway_publish(struct gateway *gateway, const struct registry *registry,
                      struct version_snapshot *snapshot)
 {
     struct endpoints *before = gateway->endpoints;
-    gateway->endpoints = endpoints_new(registry, snapshot, NULL, before);
+    gateway->endpoints = endpoints_new(registry, snapshot, gateway->upstream_tls, before);
     endpoints_unref(before);
     publish(gateway);
     /* Whoever connects before waits in the queue: to a process that takes over, or that a manager
@@ -526,7 +528,8 @@ static void keep_access(struct gateway *gateway, const struct gateway_settings *
 
 /* --- settings --- */
 
-static void keep_settings(struct gateway *gateway, const struct gateway_settings *settings)
+static void keep_settings(struct gateway *gateway, const struct gateway_settings *settings,
+                          const struct upstream_tls *tls)
 {
     free(gateway->blobs);
     gateway->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
@@ -536,8 +539,10 @@ static void keep_settings(struct gateway *gateway, const struct gateway_settings
     gateway->settings.client.census = gateway->settings.upstream.census = gateway->census;
     gateway->settings.routes = NULL;
     struct route_table *before = gateway->routes;
-    gateway->routes = route_table_new(settings->routes, settings->n_routes, before);
+    gateway->routes = route_table_new(settings->routes, settings->n_routes, tls->routes, before);
     route_table_unref(before);
+    tls_client_unref(gateway->upstream_tls);
+    gateway->upstream_tls = tls_client_ref(tls->common);
 }
 
 static int open_listeners(struct gateway *gateway, const struct gateway_settings *settings,
@@ -577,7 +582,10 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     gateway->inbox = mailbox_new(loop, on_letter, gateway);
     gateway->census = http_census_new();
     gateway->certificates = certificates_new(loop);
-    keep_settings(gateway, settings);
+    CLEANUP(upstream_tls_fini) struct upstream_tls tls = { 0 };
+    if (upstream_tls_open(&tls, settings, problem))
+        return GATEWAY_TLS;
+    keep_settings(gateway, settings, &tls);
     unsigned n_workers = settings->n_workers ? settings->n_workers : count_cores();
     if (n_workers > WORKERS_MAX)
         n_workers = WORKERS_MAX;
@@ -656,9 +664,12 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
     bool is_new[GATEWAY_LISTENERS_MAX] = { 0 };
     CLEANUP(drop_servers) struct servers servers = { 0 };
     CLEANUP(access_target_closep) struct access_target *target = NULL;
+    CLEANUP(upstream_tls_fini) struct upstream_tls tls = { 0 };
     int answer = open_access(gateway, &settings->access, &target, problem);
     if (answer)
         return answer;
+    if (upstream_tls_open(&tls, settings, problem))
+        return GATEWAY_TLS;
     for (unsigned i = 0; i < settings->n_listeners; i++) {
         int r = 0;
         next[i] = find_listener(gateway, &settings->listeners[i]);
@@ -679,7 +690,7 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
     }
 
     /* From here on nothing can fail. */
-    keep_settings(gateway, settings);
+    keep_settings(gateway, settings, &tls);
     for (unsigned i = 0; i < settings->n_listeners; i++) {
         if (servers.next[i])
             tls_server_take(next[i]->tls, steal(servers.next[i]));
@@ -718,6 +729,7 @@ struct gateway *gateway_free(struct gateway *gateway)
         listener_free(gateway->slots[i]);
     endpoints_unref(gateway->endpoints);
     route_table_unref(gateway->routes);
+    tls_client_unref(gateway->upstream_tls);
     certificates_free(gateway->certificates);
     http_census_free(gateway->census);
     access_log_free(gateway->access, ACCESS_GRACE);

@@ -478,6 +478,7 @@ static bool try_again(struct request *request, enum http_fault fault)
     switch (fault) {
     case HTTP_FAULT_CONNECT:
     case HTTP_FAULT_CONNECT_TIMEOUT:
+    case HTTP_FAULT_TLS:
         request->refused_at[request->endpoint] = loop_now(request->worker->loop);
         return call_next(request);
     case HTTP_FAULT_BUSY: return call_next(request);
@@ -515,6 +516,7 @@ static const char *fault_name(enum http_fault fault)
     switch (fault) {
     case HTTP_FAULT_CONNECT: return "connect";
     case HTTP_FAULT_CONNECT_TIMEOUT: return "connect_timeout";
+    case HTTP_FAULT_TLS: return "tls";
     case HTTP_FAULT_BUSY: return "busy";
     case HTTP_FAULT_STALE: return "stale";
     case HTTP_FAULT_REFUSED: return "refused";
@@ -530,6 +532,7 @@ static void answer_fault(struct request *request, enum http_fault fault)
     count_request(request, true);
     switch (fault) {
     case HTTP_FAULT_CONNECT: answer_unreachable(request, false); return;
+    case HTTP_FAULT_TLS: answer_no_tls(request, request->call.why); return;
     case HTTP_FAULT_BUSY: answer_unreachable(request, true); return;
     case HTTP_FAULT_CONNECT_TIMEOUT:
     case HTTP_FAULT_TIMEOUT: answer_timeout(request); return;

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "io/tls.h"
 #include "version/version.h"
 
 #define HOST_MAX 256u /* longer than any host that a route can name */
@@ -223,13 +224,14 @@ static void keep_path(struct route_table *table, const struct gateway_route *fro
 /* All static endpoints of the table stand in one array, so that a worker keeps what it knows of them
  * in one array too. */
 static void keep_upstream(struct route_table *table, const struct gateway_route *from,
-                          struct route_upstream *ret_upstream)
+                          const struct tls_client *tls, struct route_upstream *ret_upstream)
 {
     struct endpoint *endpoints = &table->endpoints[table->n_endpoints];
     for (unsigned i = 0; i < from->n_upstreams; i++)
         endpoints[i] = (struct endpoint){ .address = from->upstreams[i],
                                           .build = NO_INDEX,
-                                          .protocol = from->upstream_protocol };
+                                          .protocol = from->upstream_protocol,
+                                          .tls = tls_client_ref(tls) };
     *ret_upstream = (struct route_upstream){
         .endpoints = endpoints,
         .n = from->n_upstreams,
@@ -240,7 +242,7 @@ static void keep_upstream(struct route_table *table, const struct gateway_route 
 }
 
 static void keep_action(struct route_table *table, const struct gateway_route *from,
-                        struct route_action *action)
+                        const struct tls_client *tls, struct route_action *action)
 {
     action->service = keep(table, from->service);
     action->to = keep_target(table, from->redirect_to);
@@ -251,7 +253,7 @@ static void keep_action(struct route_table *table, const struct gateway_route *f
     field_rules_compile(&from->response_fields, &table->arena, &action->response);
     if (from->n_upstreams) {
         action->kind = ROUTE_UPSTREAM;
-        keep_upstream(table, from, &action->upstream);
+        keep_upstream(table, from, tls, &action->upstream);
     } else if (from->redirect_to) {
         action->kind = ROUTE_REDIRECT;
     } else if (from->answer_status) {
@@ -298,6 +300,7 @@ static void find_gone(struct route_table *table, const struct route_table *befor
 }
 
 struct route_table *route_table_new(const struct gateway_route *routes, unsigned n_routes,
+                                    const struct tls_client *const *tls,
                                     const struct route_table *before)
 {
     struct route_table *table = mem_new(struct route_table);
@@ -312,7 +315,7 @@ struct route_table *route_table_new(const struct gateway_route *routes, unsigned
     for (unsigned i = 0; i < n_routes; i++) {
         struct route *route = &table->routes[i];
         keep_conditions(table, &routes[i], route);
-        keep_action(table, &routes[i], &route->action);
+        keep_action(table, &routes[i], tls ? tls[i] : NULL, &route->action);
         keep_path(table, &routes[i], route);
         place(table, &routes[i], i);
     }
@@ -331,6 +334,8 @@ struct route_table *route_table_unref(struct route_table *table)
 {
     if (!table || --table->n_refs)
         return NULL;
+    for (uint32_t i = 0; i < table->n_endpoints; i++)
+        tls_client_unref(table->endpoints[i].tls);
     arena_fini(&table->arena);
     free(table);
     return NULL;

@@ -5,7 +5,7 @@
 /*
  * The compiled routes of the config file: where a request goes. The first match wins.
  *
- * Owns:     copies of all strings of the settings. Immutable after route_table_new().
+ * Owns:     copies of all strings of the settings, references to clients of TLS. Immutable after route_table_new().
  * Threads:  reading any; _ref and _unref on the control loop only.
  * Cost:     a match walks the path's segments down a tree as far as the routes' paths reach, and
  *           looks at the other conditions of those routes only that stand on its way.
@@ -63,8 +63,10 @@ struct route_action {
 
 struct route_table;
 
-/* `before` (may be NULL) is the table that this one replaces. */
+/* `tls`: by route, what its upstreams are spoken to over; NULL is none for all. `before` (may be
+ * NULL) is the table that this one replaces. */
 struct route_table *route_table_new(const struct gateway_route *routes, unsigned n_routes,
+                                    const struct tls_client *const *tls,
                                     const struct route_table *before);
 struct route_table *route_table_ref(struct route_table *table);
 struct route_table *route_table_unref(struct route_table *table);

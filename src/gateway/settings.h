@@ -67,6 +67,8 @@ struct gateway_route {
     const struct address *upstreams; /* of a static upstream, which no service stands behind */
     unsigned n_upstreams;
     enum http_protocol upstream_protocol;
+    bool is_tls;                             /* the upstreams are spoken to over TLS, */
+    struct tls_client_settings upstream_tls; /* by this, and by that of all where it is silent */
     unsigned answer_status;
     const char *answer_body, *answer_type;
     const char *redirect_to; /* instead of the prefix, or of the path; a URI or a path */
@@ -100,6 +102,7 @@ struct gateway_settings {
     unsigned n_workers;                 /* 0 = one per core */
     struct http_settings client;        /* times and limits; per address on edge listeners only */
     struct http_pool_settings upstream; /* the same; both without a census, which is made */
+    struct tls_client_settings upstream_tls;
     nsec answer_timeout;      /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
     nsec request_timeout;     /* until the end of the response, 0 = none */
     nsec tunnel_idle_timeout; /* nothing said either way, 1 h; 0 = none */

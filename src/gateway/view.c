@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "io/tls.h"
 
 /* Pairs collected in any order and then sorted into runs by their first member. */
 struct found {
@@ -275,6 +276,7 @@ struct endpoints *endpoints_new(const struct registry *registry, struct version_
     struct endpoints *endpoints = mem_new(struct endpoints);
     endpoints->n_refs = 1;
     endpoints->snapshot = snapshot;
+    endpoints->tls = tls_client_ref(tls);
     fill_providers(endpoints, &found);
     fill_endpoints(endpoints, &found);
     fill_grpc(endpoints, registry);
@@ -299,6 +301,7 @@ struct endpoints *endpoints_unref(struct endpoints *endpoints)
         return NULL;
     free_grpc(endpoints);
     version_snapshot_free(endpoints->snapshot);
+    tls_client_unref(endpoints->tls);
     free(endpoints->endpoints);
     free(endpoints->groups);
     free(endpoints->provider_groups);

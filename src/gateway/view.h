@@ -45,6 +45,7 @@ struct grpc_name {
 struct endpoints {
     unsigned n_refs;
     struct version_snapshot *snapshot;
+    const struct tls_client *tls; /* of those that are spoken to over it */
     struct endpoint *endpoints;
     uint32_t n_endpoints;
     /* By build; then, for services that share their traffic, by contract. */

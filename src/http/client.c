@@ -28,8 +28,11 @@ const struct http_pool_settings http_pool_settings_default = {
 static void pool_reap(struct task *task)
 {
     struct http_pool *pool = container_of(task, struct http_pool, reaper);
-    for (struct list *link; (link = list_take_first(&pool->dead));)
-        free(container_of(link, struct http_stream, link));
+    for (struct list *link; (link = list_take_first(&pool->dead));) {
+        struct http_stream *stream = container_of(link, struct http_stream, link);
+        tls_stream_free(stream->in.tls);
+        free(stream);
+    }
     http2_pool_reap(&pool->http2);
 }
 
@@ -92,7 +95,7 @@ static struct http_upstream *upstream_find_or_add(struct http_pool *pool,
     upstream = mem_new(struct http_upstream);
     upstream->address = *address;
     upstream->protocol = call->protocol;
-    upstream->tls = call->tls;
+    upstream->tls = tls_client_ref(call->tls);
     list_init(&upstream->idle);
     list_init(&upstream->busy);
     list_init(&upstream->sessions);
@@ -125,6 +128,7 @@ void http_upstream_release(struct http_pool *pool, struct http_upstream *upstrea
     if (*recent == upstream)
         *recent = NULL;
     map_remove(&pool->upstreams, &upstream->node);
+    tls_client_unref(upstream->tls);
     free(upstream);
 }
 
@@ -469,6 +473,7 @@ struct http_pool *http_pool_free(struct http_pool *pool)
     relay_pipe_close(&pool->pipe);
     http2_pool_fini(&pool->http2);
     spares_fini(&pool->spares);
+    tls_scratch_free(pool->tls);
     http_census_free(pool->own_census);
     free(pool);
     return NULL;

@@ -47,6 +47,7 @@ struct http_call;
 enum http_fault {
     HTTP_FAULT_CONNECT,         /* refused or unreachable: nothing was sent */
     HTTP_FAULT_CONNECT_TIMEOUT, /* nothing was sent */
+    HTTP_FAULT_TLS,             /* no handshake, see call->why: nothing was sent */
     HTTP_FAULT_BUSY,            /* max_connections reached: nothing was sent */
     HTTP_FAULT_STALE,           /* a kept connection was closed before any byte of an answer came */
     HTTP_FAULT_BROKEN,          /* reset or closed in the middle */
@@ -97,6 +98,7 @@ struct http_call {
     uint32_t reset_code; /* an enum http_reset_code that the upstream ended it with, or 0 */
     const struct http_call_wire *wire; /* NULL in HTTP/1 */
     struct span trailers;              /* see http_call_trailers() */
+    const char *why;                   /* with HTTP_FAULT_TLS, in a few words; static */
     struct http_exchange *relay_to;    /* where the body goes, when neither is spliced */
 };
 

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "http/relay_copy.h"
+#include "http/shake.h"
 
 #define MAX_INTERIM 16u
 /* Holds most answers whole; of longer ones the rest is asked for when it is clear who takes it. */
@@ -73,6 +74,8 @@ void http_stream_close(struct http_stream *stream)
     stream->is_closed = true;
     http_relay_end_stream(stream);
     watch_remove(&stream->watch);
+    if (unlikely(stream->in.tls) && stream->state == STREAM_IDLE)
+        tls_stream_close(stream->in.tls);
     if (stream->watch.fd >= 0)
         close(stream->watch.fd);
     timer_stop(&stream->timer);
@@ -198,8 +201,13 @@ void http_stream_put(struct http_stream *stream, struct span bytes)
 static bool is_drained(struct http_stream *stream)
 {
     char byte;
+    struct span bytes;
     if (!stream->in.is_readable)
         return true;
+    /* Over TLS there may be a ticket behind it, which is nobody's answer. */
+    if (unlikely(stream->in.tls))
+        return inlet_receive(&stream->in, stream->watch.fd, stream->pool->hot, FIRST_RECEIVE,
+                             &stream->pool->spares, &bytes) == INLET_NOTHING;
     if (recv(stream->watch.fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN)
         return false;
     stream->in.is_readable = false;
@@ -500,17 +508,38 @@ void http_stream_wake(struct http_stream *stream)
         task_defer(&stream->task, stream->pool->loop);
 }
 
+/* True when it stands. */
+static bool stream_shake(struct http_stream *stream)
+{
+    struct http_pool *pool = stream->pool;
+    if (!stream->in.tls) {
+        shake_begin(&stream->in, pool, stream->upstream, stream->watch.fd, TLS_ALPN_HTTP1);
+        outlet_seal(&stream->out, stream->in.tls);
+    }
+    int r = shake_on(&stream->in, pool, stream->watch.fd);
+    if (r == SHAKE_DONE && fifo_size(&stream->in.kept) > 0)
+        r = SHAKE_FAILED; /* an answer, before anything was asked */
+    if (r == SHAKE_FAILED) {
+        if (stream->call)
+            stream->call->why = shake_failure(&stream->in);
+        stream_fail(stream, HTTP_FAULT_TLS);
+    }
+    return r == SHAKE_DONE;
+}
+
 static void stream_on_ready(struct watch *watch, uint32_t events)
 {
     struct http_stream *stream = container_of(watch, struct http_stream, watch);
     inlet_note(&stream->in, events);
     if (stream->state == STREAM_CONNECTING) {
-        if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+        if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && !stream->in.tls)
             return;
         if (socket_error(watch->fd)) {
             stream_fail(stream, HTTP_FAULT_CONNECT);
             return;
         }
+        if (unlikely(stream->upstream->tls) && !stream_shake(stream))
+            return;
         stream->state = STREAM_AWAITING;
         stream->sent_at = loop_now(stream->pool->loop);
     }

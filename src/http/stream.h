@@ -41,7 +41,8 @@ struct http_pool {
     struct spares spares;
     struct relay_pipe pipe;
     struct http2_pool http2;
-    struct http_head head; /* of the response being parsed */
+    struct tls_scratch *tls; /* NULL until somebody was spoken to over it */
+    struct http_head head;   /* of the response being parsed */
     char hot[INLET_HOT_SIZE];
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS at the edge: who is served by which certificate, what is refused, what changes meanwhile."""
 import contextlib
+import http.client
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ import threading
 
 import pytest
 from support.authority import Authority
+from support.service import Service
 from support.wire import eventually
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -334,3 +336,180 @@ def test_alpn_chooses_http2(serve, authority, pair, only):
     assert done.stdout == {"true": "hello 1.1", "false": "hello 2"}[only]
     with connect(authority.client(alpn=("h2", "http/1.1")), port(daemon)) as wire:
         assert wire.selected_alpn_protocol() == {"true": "http/1.1", "false": "h2"}[only]
+
+
+class Secure(Service):
+    """A service over TLS."""
+
+    def __init__(self, context, **options):
+        super().__init__(**options)
+        self.resumed = []
+        plain = self.server.get_request
+
+        def get_request():
+            raw, address = plain()
+            raw.settimeout(20)
+            try:
+                wire = context.wrap_socket(raw, server_side=True)
+            except OSError as error:
+                raw.close()
+                raise OSError(str(error)) from error
+            self.resumed.append(wire.session_reused)
+            return wire, address
+
+        self.server.get_request = get_request
+
+
+@pytest.fixture
+def secure(authority):
+    """Makes services over TLS; by default with a certificate for localhost and 127.0.0.1."""
+    made = []
+
+    def secure(pair, ca=None, alpn=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+        if ca:
+            context.load_verify_locations(ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        made.append(Secure(context))
+        return made[-1]
+
+    yield secure
+    for service in made:
+        service.stop()
+
+
+def test_a_static_upstream_is_verified(make_daemon, secure, authority, tmp_path):
+    good = secure(authority.sign("good"))
+    other = secure(authority.sign("other", "DNS:other.example"))
+    late = secure(authority.sign("late", days="-1"))
+    stranger = secure(Authority(tmp_path / "stranger").sign("stranger"))
+    named = f"ca: {authority.file}, server_name: other.example"
+    daemon = make_daemon("routes:\n" + "".join(
+        f"  - match: {{ prefix: /{name} }}\n    upstream: https://{service.address}\n{more}"
+        for name, service, more in (
+            ("good", good, ""), ("other", other, ""), ("late", late, ""),
+            ("stranger", stranger, ""),
+            ("named", other, f"    upstream_tls: {{ {named} }}\n"),
+            ("blind", stranger, "    upstream_tls: { skip_verify: true }\n"))),
+        gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+    for path in ("/good", "/named", "/blind", "/good"):
+        answer = daemon.edge_get(path)
+        assert answer.status == 200, answer
+    assert all(good.resumed[1:])  # of another worker, if any
+    for path, says in (("/other", "mismatch"), ("/late", "expired"),
+                       ("/stranger", "unable to get local issuer certificate")):
+        answer = daemon.edge_get(path)
+        assert answer.status == 502 and says in answer.json["title"] + str(answer.json), answer
+    assert not other.requests[1:] and not late.requests
+
+
+def test_sessions_with_upstreams_are_resumed(make_daemon, secure, authority):
+    service = secure(authority.sign("good"))
+    daemon = make_daemon(
+        f"routes: [{{ match: {{ prefix: / }}, upstream: \"https://{service.address}\" }}]\n",
+        gateway=f"  upstream: {{ idle_timeout: 100ms, tls: {{ ca: {authority.file} }} }}\n"
+                )
+    assert daemon.edge_get("/").status == 200
+
+    def again():
+        assert daemon.edge_get("/").status == 200
+        return any(service.resumed)
+
+    eventually(again)
+
+
+def test_an_upstream_asks_for_a_certificate(make_daemon, secure, authority):
+    service = secure(authority.sign("good"), ca=authority.file)
+    certificate, key = authority.sign("gateway")
+    base = f"routes:\n  - match: {{ prefix: /with }}\n    upstream: https://{service.address}\n" \
+           f"    upstream_tls: {{ certificate: {certificate}, key: {key} }}\n" \
+           f"  - match: {{ prefix: /without }}\n    upstream: https://{service.address}\n"
+    daemon = make_daemon(base, gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+    assert daemon.edge_get("/with").status == 200
+    assert daemon.edge_get("/without").status == 502
+
+
+def test_instances_over_tls(make_daemon, secure, authority):
+    service = secure(authority.sign("good"))
+    daemon = make_daemon(gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+    daemon.register("orders", "i1", service.address, "1.0.0", protocol="https")
+    daemon.eventually(lambda: daemon.edge_get("/api/orders/x").status == 200)
+    body = BODY[:300_000]
+    service.answer = lambda request: (200, {}, request["body"])
+    assert daemon.edge_get("/api/orders/x", method="POST", body=body).body == body
+
+
+def test_bytes_before_the_handshake_are_no_answer(make_daemon, authority):
+    """CVE-2026-1642: what an upstream, or somebody between, says in plain text is not believed."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    lie = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlie"
+
+    def play():
+        with contextlib.suppress(OSError):
+            while True:
+                wire, _ = listener.accept()
+                with wire:
+                    wire.sendall(lie)
+                    wire.recv(65536)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        port = listener.getsockname()[1]
+        daemon = make_daemon(f"routes: [{{ match: {{ prefix: / }}, "
+                             f"upstream: \"https://127.0.0.1:{port}\" }}]\n")
+        answer = daemon.edge_get("/")
+        assert answer.status == 502 and b"lie" not in answer.body
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_a_body_until_the_end_needs_the_end_said(make_daemon, authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.sign("good"))
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def play():
+        with contextlib.suppress(OSError):
+            while True:
+                raw, _ = listener.accept()
+                with context.wrap_socket(raw, server_side=True) as wire:
+                    target = wire.recv(65536).split()[1]
+                    wire.sendall(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+                    if target == b"/said":
+                        wire.unwrap()
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        port = listener.getsockname()[1]
+        daemon = make_daemon(f"routes: [{{ match: {{ prefix: / }}, "
+                             f"upstream: \"https://127.0.0.1:{port}\" }}]\n",
+                             gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+        assert daemon.edge_get("/said").body == b"all of it"
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            daemon.edge_get("/cut")
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+@pytest.mark.parametrize("listener", ["", ", http1_only: true"])
+def test_http2_to_an_upstream_over_tls(serve, make_daemon, authority, pair, listener):
+    """One Sarsen behind another."""
+    behind = serve(section(pair, more=listener))
+    daemon = make_daemon(
+        f"routes: [{{ match: {{ prefix: / }}, upstream: \"https://127.0.0.1:{port(behind)}\", "
+        "protocol: http2 } ]\n",
+        gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+    answer = daemon.edge_get("/hello")
+    if not listener:
+        assert answer.status == 200 and answer.body == b"hello"
+    else:
+        assert answer.status == 502 and b"application protocol" in answer.body, answer

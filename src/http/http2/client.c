@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "http/shake.h"
 #include "http/stream.h"
 
 #define PING_TIME (10 * NSEC_PER_SEC) /* that a living upstream may take to answer one */
@@ -30,8 +31,7 @@ void http2_pool_reap(struct http2_pool *http2)
 {
     for (struct list *link; (link = list_take_first(&http2->dead));) {
         struct http2_client *connection = container_of(link, struct http2_client, link);
-        if (connection->session.ng)
-            http2_session_fini(&connection->session);
+        http2_session_fini(&connection->session);
         free(connection);
     }
 }
@@ -283,14 +283,40 @@ static void connection_ready(struct http2_client *connection)
         http2_call_release_held(call_of(link));
 }
 
+/* True when it stands, and the upstream speaks HTTP/2. */
+static bool connection_shake(struct http2_client *connection)
+{
+    struct http2_session *session = &connection->session;
+    struct http_pool *pool = connection->pool;
+    if (!session->in.tls) {
+        shake_begin(&session->in, pool, connection->upstream, session->watch.fd, TLS_ALPN_HTTP2);
+        outlet_seal(&session->out, session->in.tls);
+    }
+    int r = shake_on(&session->in, pool, session->watch.fd);
+    if (r == SHAKE_MORE)
+        return false;
+    bool is_http2 = r == SHAKE_DONE && span_is(tls_stream_peer(session->in.tls)->alpn, "h2");
+    if (is_http2)
+        return true;
+    const char *why = r == SHAKE_DONE ? "it does not speak HTTP/2" : shake_failure(&session->in);
+    list_each (link, &connection->calls) {
+        if (call_of(link)->call)
+            call_of(link)->call->why = why;
+    }
+    connection_fail(connection, HTTP_FAULT_TLS);
+    return false;
+}
+
 static void on_connecting(struct watch *watch, uint32_t events)
 {
     struct http2_client *connection = container_of(watch, struct http2_client, session.watch);
-    if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+    struct http2_session *session = &connection->session;
+    inlet_note(&session->in, events);
+    if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && !session->in.tls)
         return;
     if (socket_error(watch->fd))
         connection_fail(connection, HTTP_FAULT_CONNECT);
-    else
+    else if (!connection->upstream->tls || connection_shake(connection))
         connection_ready(connection);
 }
 

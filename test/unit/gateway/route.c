@@ -24,7 +24,7 @@ static const char *match(const char *method, const char *path, const char *host,
     snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, path, host, field);
     struct http_head head;
     parse_request(text, &head);
-    struct route_table *table = route_table_new(routes, sizeof(routes) / sizeof(routes[0]), NULL);
+    struct route_table *table = route_table_new(routes, sizeof(routes) / sizeof(routes[0]), NULL, NULL);
     uint32_t route = route_match(table, &head, head.path_and_query);
     static char service[64];
     struct span found = route == NO_ROUTE ? SPAN("none") : route_action(table, route)->service;
@@ -77,7 +77,7 @@ TEST(the_first_route_that_matches_decides)
 static const char *path_by(const struct gateway_route *from, const char *path)
 {
     static char text[256];
-    struct route_table *table = route_table_new(from, 1, NULL);
+    struct route_table *table = route_table_new(from, 1, NULL, NULL);
     struct route_path made = route_path(table, 0, span_of(path));
     struct span rest = span_from(span_of(path), made.cut);
     snprintf(text, sizeof(text), "%.*s%.*s", SPAN_ARG(made.put), SPAN_ARG(rest));
@@ -125,7 +125,7 @@ TEST(a_route_is_of_one_kind)
         { .upstreams = two, .n_upstreams = 2, .upstream_host = "upstream" },
         { .redirect_to = "/new", .redirect_status = 308 },
     };
-    struct route_table *table = route_table_new(kinds, 5, NULL);
+    struct route_table *table = route_table_new(kinds, 5, NULL, NULL);
     CHECK_INT(route_action(table, 0)->kind, ROUTE_SERVICE);
     CHECK_INT(route_action(table, 1)->kind, ROUTE_UPSTREAM);
     CHECK_INT(route_action(table, 2)->kind, ROUTE_ANSWER);
@@ -151,8 +151,8 @@ TEST(static_endpoints_that_went_are_named)
     CHECK_INT(address_parse(SPAN("127.0.0.1:3"), &new[1]), 0);
     struct gateway_route before = { .upstreams = old, .n_upstreams = 3 };
     struct gateway_route after = { .upstreams = new, .n_upstreams = 2 };
-    struct route_table *first = route_table_new(&before, 1, NULL);
-    struct route_table *second = route_table_new(&after, 1, first);
+    struct route_table *first = route_table_new(&before, 1, NULL, NULL);
+    struct route_table *second = route_table_new(&after, 1, NULL, first);
     size_t n = 0;
     CHECK(route_table_gone(first, &n) == NULL && n == 0);
     const struct address *gone = route_table_gone(second, &n);
@@ -202,7 +202,7 @@ TEST(many_routes_match_as_one_after_the_other_would)
             if (state >> 45 & 1)
                 many[i].methods = (struct gateway_texts){ get, 1 };
         }
-        struct route_table *table = route_table_new(many, n, NULL);
+        struct route_table *table = route_table_new(many, n, NULL, NULL);
         for (unsigned p = 0; p < n_paths * 2 * 5; p++) {
             char text[128];
             const char *path = paths[p / 2 % n_paths], *method = p % 2 ? "GET" : "POST";
@@ -233,7 +233,7 @@ TEST(many_routes_match_as_one_after_the_other_would)
 
 TEST(a_table_lives_as_long_as_somebody_has_it)
 {
-    struct route_table *table = route_table_new(routes, 1, NULL);
+    struct route_table *table = route_table_new(routes, 1, NULL, NULL);
     CHECK(route_table_ref(table) == table);
     route_table_unref(table);
     CHECK_INT(route_table_size(table), 1);
@@ -244,7 +244,7 @@ TEST(no_routes_match_nothing)
 {
     struct http_head head;
     parse_request("GET / HTTP/1.1\r\nHost: x\r\n\r\n", &head);
-    struct route_table *table = route_table_new(NULL, 0, NULL);
+    struct route_table *table = route_table_new(NULL, 0, NULL, NULL);
     CHECK(route_match(table, &head, SPAN("/")) == NO_ROUTE);
     route_table_unref(table);
 }

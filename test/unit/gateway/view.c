@@ -78,7 +78,7 @@ TEST(builds_that_share_traffic_have_one_group_more)
     struct service_spec shares = { .name = SPAN("orders"), .shares_builds = { true, true } };
     DO(&world, service_put(world.registry, &shares, world.wall, &world.txn, &world.problem));
     struct endpoints *endpoints = compile(&world, NULL);
-    struct route_table *routes = route_table_new(NULL, 0, NULL);
+    struct route_table *routes = route_table_new(NULL, 0, NULL, NULL);
     struct gateway_settings settings = { 0 };
     struct view *view = view_new(routes, endpoints, &settings);
     uint32_t orders = snapshot_service(view->snapshot, SPAN("orders"));
