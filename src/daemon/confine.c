@@ -2,23 +2,81 @@
 
 #include "daemon/confine.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/privileges.h"
+#include "gateway/gateway.h"
+#include "io/given.h"
 
 /* Where the package keeps logs: one may be turned on later. */
 #define LOG_DIRECTORY "/var/log/sarsen"
 
-/* --- what the settings open --- */
-
-typedef void place_fn(void *owner, const char *key, const char *path, enum sandbox_access access);
+/* --- ports that only root may bind --- */
 
 static const char *key_of(const struct gateway_listener *listener)
 {
     return listener->is_internal ? "gateway.internal" : "gateway.edge";
 }
+
+static unsigned count_workers(const struct settings *settings)
+{
+    cpu_set_t set;
+    if (settings->gateway.n_workers)
+        return settings->gateway.n_workers;
+    return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+/* Of TCP with a port; any other port can be had by any user. */
+static bool is_bound_early(const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    address_format(address, text);
+    return address->any.sa_family != AF_UNIX && !span_ends_with(span_of(text), SPAN(":0"));
+}
+
+static int bind_listener(const struct gateway_listener *listener, unsigned n_sockets,
+                         struct given *given, struct problem *problem)
+{
+    for (unsigned i = 0; i < n_sockets; i++) {
+        struct given_socket made = { .use = listener->is_internal ? GATEWAY_USE_INTERNAL
+                                                                  : GATEWAY_USE_EDGE,
+                                     .asked = listener->address };
+        int r = socket_listen(&listener->address, true, &made.fd);
+        if (r > 0) {
+            problem_set(problem, key_of(listener), "%s cannot be listened on", listener->text);
+            return CONFINE_REFUSED;
+        }
+        if (r)
+            return err_trace(r);
+        r = given_add(given, &made);
+        if (r)
+            return err_fold(r);
+    }
+    return 0;
+}
+
+int confine_bind(const struct settings *settings, struct given *given, struct problem *problem)
+{
+    if (!settings->user || geteuid() != 0)
+        return 0;
+    for (unsigned i = 0; i < settings->gateway.n_listeners; i++) {
+        const struct gateway_listener *listener = &settings->gateway.listeners[i];
+        unsigned use = listener->is_internal ? GATEWAY_USE_INTERNAL : GATEWAY_USE_EDGE;
+        if (!is_bound_early(&listener->address) || given_has(given, &listener->address, use))
+            continue;
+        int r = bind_listener(listener, count_workers(settings), given, problem);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* --- what the settings open --- */
+
+typedef void place_fn(void *owner, const char *key, const char *path, enum sandbox_access access);
 
 /* Certificates are read again whenever their files change. */
 static void each_certificate(const struct gateway_listener *listener, place_fn *on_place,

@@ -12,6 +12,8 @@
 #include "daemon/sandbox.h"
 #include "daemon/settings.h"
 
+struct given;
+
 enum confine_answer {
     CONFINE_OK,
     CONFINE_REFUSED, /* the problem names the setting */
@@ -22,6 +24,11 @@ struct confine {
     struct sandbox_report report;
     enum sandbox_mode mode;
 };
+
+/* Binds what the settings name while we are root and are to become somebody else, and adds it to what
+ * is given. Answers: CONFINE_REFUSED. */
+int confine_bind(const struct settings *settings, struct given *given, struct problem *problem)
+    MUST_CHECK;
 
 /* The data directory must be there. `config` is read again later, so its place stays open. Answers:
  * CONFINE_REFUSED. */

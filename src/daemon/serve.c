@@ -280,7 +280,9 @@ static void on_failed(void *owner, const struct problem *problem)
 static int confine(void *owner, struct problem *problem)
 {
     struct server *server = owner;
-    int r = confine_enter(&server->confine, server->settings, server->config, problem);
+    int r = confine_bind(server->settings, predecessor_given(server->predecessor), problem);
+    if (!r)
+        r = confine_enter(&server->confine, server->settings, server->config, problem);
     return r > 0 ? CONTROL_REFUSED : err_trace(r);
 }
 

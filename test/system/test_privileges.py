@@ -5,11 +5,12 @@ import pathlib
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
 import pytest
-from support.daemon import Daemon
+from support.daemon import Daemon, request
 
 USER = "nobody"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -79,6 +80,36 @@ def test_a_server_that_root_starts_becomes_its_user(become, service):
         assert status["NoNewPrivs"] == "1"
     for path in (daemon.data, *daemon.data.rglob("*")):
         assert path.stat().st_uid == user.pw_uid, path
+
+
+@as_root
+def test_a_port_of_root_is_bound_before_it_becomes_its_user(become):
+    for port in range(600, 700):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                break
+    daemon = become()
+    daemon.config.write_text(daemon.config.read_text().replace(
+        "edge: 127.0.0.1:0", f"edge: 127.0.0.1:{port}"))
+    daemon.start()
+    assert daemon.edge == f"127.0.0.1:{port}"
+    assert request(daemon.edge, "GET", "/none").status == 404
+    assert status_of(daemon)["Uid"].split()[0] != "0"
+
+
+@as_root
+def test_who_takes_over_becomes_the_same_user(become):
+    daemon = become().start()
+    daemon.register("orders", "o-1", "127.0.0.1:9", "1.0.0")
+    heir = daemon.upgrade()
+    try:
+        daemon.ended()
+        assert heir.edge == daemon.edge
+        assert status_of(heir)["Uid"].split()[0] == str(pwd.getpwnam(USER).pw_uid)
+        assert "orders" in str(heir.get("/v1/services", token=False))
+    finally:
+        heir.stop()
+    heir.check_log()
 
 
 @as_root
