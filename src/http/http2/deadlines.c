@@ -115,12 +115,15 @@ static nsec look_at_exchanges(struct http2_connection *connection, nsec now)
         nsec answer_at = answer_deadline(exchange, settings, now);
         if (exchange->is_broken && exchange->break_code != NGHTTP2_NO_ERROR && answer_at > now)
             continue;
-        if (answer_at <= now)
+        if (answer_at <= now) {
+            /* A client that holds its windows would go on with other requests. */
             http2_exchange_cancel(exchange, NGHTTP2_CANCEL);
-        else if (body_at <= now)
+            http2_connection_announce_drain(connection);
+        } else if (body_at <= now) {
             http2_exchange_break_body(exchange, 408, "the request body comes too slowly\n");
-        else
+        } else {
             next = earlier(next, earlier(body_at, answer_at));
+        }
     }
     return next;
 }
