@@ -3,7 +3,8 @@
 
 BUILD ?= asan
 
-.PHONY: all test unit system bench demo demo-check lint format fuzz conformance docs install deb clean
+.PHONY: all test unit system interop bench demo demo-check lint format fuzz conformance docs install \
+	deb clean
 
 all:
 	@tools/install build
@@ -11,8 +12,12 @@ all:
 	@ln -sf release/src/daemon/sarsen build/sarsen
 
 test: all
-	@tools/install build test
+	@tools/install build test interop
 	@python3 tools/test.py $(BUILD)
+
+interop: all
+	@tools/install build test interop
+	@python3 tools/test.py $(BUILD) $@
 
 unit system: all
 	@tools/install build test

@@ -4,9 +4,10 @@
 
   tools/test.py BUILD [SUITE...]      BUILD: asan, clang, tsan, release
 
-Suites: unit (C, with fuzz corpora and layers), system (pytest against the daemon), gates (what a
-request may cost), ruby (the gem), shop (the demo's story). Without SUITE all of them; gates, ruby
-and shop do not depend on BUILD: gates are about the release build.
+Suites: unit (C, with fuzz corpora and layers), system (pytest against the daemon), interop (other
+projects' clients, servers and suites against it), gates (what a request may cost), ruby (the gem),
+shop (the demo's story). Without SUITE all of them; gates, ruby and shop do not depend on BUILD:
+gates are about the release build.
 """
 import json
 import os
@@ -97,6 +98,10 @@ def system(build):
     return pytest("test/system", env={"SARSEN_BUILD": build})
 
 
+def interop(build):
+    return pytest("test/interop", env={"SARSEN_BUILD": build})
+
+
 def gates(_build):
     subprocess.run([ROOT / "tools" / "build", "release", "src/daemon/sarsen", "bench/bench-backend",
                     "bench/bench-load", "test/gates/gate-resolve"], check=True)
@@ -111,7 +116,8 @@ def shop(_build):
     return counted([sys.executable, "examples/shop/demo.py", "--check"])
 
 
-SUITES = {"unit": unit, "system": system, "gates": gates, "ruby": ruby, "shop": shop}
+SUITES = {"unit": unit, "system": system, "interop": interop, "gates": gates, "ruby": ruby,
+          "shop": shop}
 
 
 def main():
