@@ -100,6 +100,21 @@ static nsec connection_deadline(const struct http2_connection *connection)
     return at;
 }
 
+void http2_connection_arm(struct http2_connection *connection)
+{
+    http2_session_arm(&connection->session, connection_deadline(connection));
+}
+
+void http2_exchange_arm(const struct http2_exchange *exchange)
+{
+    struct http2_connection *connection = exchange->connection;
+    const struct http_settings *settings = &connection->server->settings;
+    nsec at = body_deadline(exchange, settings);
+    if (!exchange->is_complete && http2_exchange_unsent(exchange) > 0)
+        at = earlier(at, exchange->sent_at + settings->stall_timeout);
+    http2_session_arm(&connection->session, at);
+}
+
 /* Ends what is late, and returns when the next of the exchanges is. */
 static nsec look_at_exchanges(struct http2_connection *connection, nsec now)
 {

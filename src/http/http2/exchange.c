@@ -257,7 +257,6 @@ static void send_kept_head(struct http2_exchange *self)
 static void respond(struct http_exchange *exchange, const struct http_message *response)
 {
     struct http2_exchange *self = http2_exchange_of(exchange);
-    struct http2_connection *connection = self->connection;
     unsigned status = response->status;
     assert(!self->is_responded && !self->is_finished && status >= 200);
     self->is_responded = true;
@@ -284,8 +283,6 @@ static void respond(struct http_exchange *exchange, const struct http_message *r
     put_date(self, out);
     bool has_body = !self->sends_nothing && (!self->has_length || self->content_length > 0);
     submit_head(self, out, has_body);
-    http2_session_arm(&connection->session,
-                      self->sent_at + connection->server->settings.stall_timeout);
 }
 
 static void accept_upgrade(struct http_exchange *exchange, const struct http_message *response)
@@ -345,6 +342,7 @@ static void send_bytes(struct http_exchange *exchange, struct span bytes)
     self->sent += bytes.size;
     self->was_unsent = true;
     fifo_append(&self->out, spares_of(self), bytes);
+    http2_exchange_arm(self);
     resume_data(self);
 }
 
@@ -362,6 +360,7 @@ static void send_file(struct http_exchange *exchange, int fd, uint64_t offset, u
     self->file_fd = fd;
     self->file_offset = offset;
     self->file_left = size;
+    http2_exchange_arm(self);
     resume_data(self);
 }
 

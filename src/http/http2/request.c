@@ -113,8 +113,10 @@ void http2_exchange_free(struct http2_exchange *exchange)
     http2_exchange_clear(exchange);
     list_remove(&exchange->link);
     list_remove(&exchange->todo_link);
-    if (--connection->n_exchanges == 0)
+    if (--connection->n_exchanges == 0) {
         connection->since = loop_now(loop_of(connection));
+        http2_connection_arm(connection);
+    }
     if (exchange->request.fields_size == 0) {
         give_spare(http2, exchange);
         return;
@@ -266,7 +268,7 @@ static void begin_exchange(struct http2_exchange *exchange)
         nsec now = loop_now(server->loop);
         exchange->needs_continue = head->expects_continue;
         exchange->body_since = exchange->received_at = exchange->paused_at = now;
-        http2_session_arm(&connection->session, now + server->settings.stall_timeout);
+        http2_exchange_arm(exchange);
     }
     if (server->pressure >= HTTP_PRESSURE_SHED)
         exchange_refuse(exchange, 503, "the gateway is short of memory\n");
@@ -420,6 +422,7 @@ void http2_exchange_look_in(struct http2_exchange *exchange)
 {
     if (exchange->is_finished)
         return;
+    http2_exchange_arm(exchange);
     if (exchange->needs_continue)
         send_continue(exchange);
     if (!exchange->is_paused && fifo_size(&exchange->in) > 0)

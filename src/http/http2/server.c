@@ -106,6 +106,8 @@ static void on_turn(struct http2_session *session)
 {
     struct http2_connection *connection = http2_connection_of(session);
     struct list todo;
+    if (connection->head_since) /* of a head that is not whole yet */
+        http2_connection_arm(connection);
     list_init(&todo);
     list_move_all(&todo, &connection->todo);
     for (struct list *link; (link = list_take_first(&todo));) {
@@ -118,8 +120,10 @@ static void on_flushed(struct http2_session *session)
 {
     struct http2_connection *connection = http2_connection_of(session);
     struct list todo;
-    if (session->out.is_blocked)
+    if (session->out.is_blocked) {
+        http2_connection_arm(connection);
         return;
+    }
     list_init(&todo);
     list_move_all(&todo, &connection->todo);
     for (struct list *link; (link = list_take_first(&todo));)
@@ -143,7 +147,10 @@ static void on_frame(struct http2_session *session, const nghttp2_frame *frame)
         }
         break;
     case NGHTTP2_DATA: break;
-    case NGHTTP2_SETTINGS: connection->has_begun = true; return;
+    case NGHTTP2_SETTINGS:
+        connection->has_begun = true;
+        http2_connection_arm(connection);
+        return;
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK)
             http2_connection_begin_drain(connection);
@@ -377,7 +384,7 @@ void http2_server_adopt(struct connection *from, struct span bytes)
     if (!http2_session_open(session, extra, 3)) {
         on_closed(session);
     } else {
-        http2_session_arm(session, connection->since + server->settings.head_timeout);
+        http2_connection_arm(connection);
         http2_session_receive(session, bytes);
         if (server->is_draining)
             http2_connection_announce_drain(connection);

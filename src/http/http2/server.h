@@ -184,6 +184,9 @@ void http2_exchange_look_out(struct http2_exchange *exchange);
 /* --- deadlines.c --- */
 
 void http2_connection_on_due(struct http2_session *session);
+/* When to look at it next, as far as it is known without looking at all. */
+void http2_connection_arm(struct http2_connection *connection);
+void http2_exchange_arm(const struct http2_exchange *exchange);
 
 /* --- exchange.c --- */
 
