@@ -56,10 +56,11 @@ static struct span key_make(struct http_upstream_key *key, const struct address 
                             enum http_protocol protocol, const struct tls_client *tls)
 {
     char *at = key->bytes;
+    uintptr_t client = (uintptr_t)tls;
     *at++ = (char)protocol;
-    memcpy(at, &tls, sizeof(tls));
-    memcpy(at + sizeof(tls), &address->storage, address->size);
-    key->size = 1 + sizeof(tls) + address->size;
+    memcpy(at, &client, sizeof(client));
+    memcpy(at + sizeof(client), &address->storage, address->size);
+    key->size = 1 + sizeof(client) + address->size;
     return (struct span){ key->bytes, key->size };
 }
 

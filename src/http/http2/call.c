@@ -235,6 +235,7 @@ static void arm(struct http2_call *self)
 
 /* --- the request --- */
 
+/* NOLINTNEXTLINE(readability-function-size,readability-non-const-parameter): nghttp2's */
 static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length, uint32_t *flags,
                        nghttp2_data_source *source, void *user_data)
 {
@@ -279,10 +280,10 @@ static void resume_sending(struct http2_call *self)
 {
     if (self->id == 0 || self->is_closed)
         return;
-    if (self->is_deferred) {
-        self->is_deferred = false;
-        IGNORE(nghttp2_session_resume_data(ng_of(self), self->id), "then the stream is over");
-    }
+    bool is_deferred = self->is_deferred;
+    self->is_deferred = false;
+    if (is_deferred && nghttp2_session_resume_data(ng_of(self), self->id))
+        return; /* the stream is over */
     http2_session_wake(&self->connection->session);
 }
 
@@ -530,10 +531,13 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     enum http2_section section =
         is_wanted && self->state == HTTP2_RECEIVING ? HTTP2_TRAILERS : HTTP2_RESPONSE;
     connection->reading = is_wanted ? self : NULL;
+    if (is_wanted)
+        self->has_answer_bytes = true;
     http2_in_begin(&connection->in, &connection->pool->spares, section);
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's */
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user_data)
@@ -561,7 +565,6 @@ void http2_call_on_headers(struct http2_client *connection, const nghttp2_frame 
     struct span text;
     connection->reading = NULL;
     if (self && self->call) {
-        self->has_answer_bytes = true;
         self->received_at = now_of(self);
         bool is_trailers = connection->in.section == HTTP2_TRAILERS;
         if (http2_in_end(&connection->in, spares, &text) || (is_trailers && !is_end))

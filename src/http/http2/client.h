@@ -132,7 +132,7 @@ void http2_calls_fini(struct http2_pool *http2);
 /* Sends what was held, as far as it can be now. */
 void http2_call_release_held(struct http2_call *self);
 /* The connection is lost, and has told why, or not. */
-void http2_call_lose(struct http2_call *self, enum http_fault fault);
+void http2_call_lose(struct http2_call *self, enum http_fault what);
 /* Without a callback. */
 void http2_call_drop(struct http2_call *self);
 void http2_call_on_headers(struct http2_client *connection, const nghttp2_frame *frame);

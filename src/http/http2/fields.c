@@ -240,7 +240,8 @@ static void add_line(struct http2_in *in, struct spares *spares, struct span nam
     *at++ = ' ';
     if (value.size)
         memcpy(at, value.data, value.size);
-    memcpy(at + value.size, "\r\n", 2);
+    at[value.size] = '\r';
+    at[value.size + 1] = '\n';
     fifo_grow(&in->text, size);
 }
 
@@ -322,7 +323,11 @@ static nghttp2_nv *next(struct http2_out *out)
 /* nghttp2 takes bytes that it does not change as if it did. */
 static uint8_t *bytes_of(struct span span)
 {
-    return (uint8_t *)(uintptr_t)span.data;
+    union {
+        const char *text;
+        uint8_t *bytes;
+    } same = { .text = span.data };
+    return same.bytes;
 }
 
 static void put(struct http2_out *out, struct span name, struct span value, uint8_t flags)

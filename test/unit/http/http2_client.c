@@ -520,3 +520,52 @@ TEST(a_pool_ends_with_calls_under_way)
     upstream_free(upstream);
     bench_free(bench);
 }
+
+TEST(an_upstream_that_floods_is_left)
+{
+    struct bench *bench = bench_new(NULL);
+    struct caller *caller = caller_2(bench);
+    caller_start(caller);
+    struct upstream *upstream = upstream_new(bench, NULL, 0);
+    UPSTREAM_WAIT(upstream, upstream->n_streams == 1);
+    for (unsigned i = 0; i < 100 && !caller->n_faults; i++) {
+        for (unsigned j = 0; j < 100; j++)
+            CHECK_INT(nghttp2_submit_ping(upstream->ng, 0, NULL), 0);
+        upstream_turn(upstream);
+    }
+    expect_fault(caller, HTTP_FAULT_BROKEN);
+    caller_free(caller);
+    upstream_free(upstream);
+    bench_free(bench);
+}
+
+TEST(a_head_that_is_too_large_ends_its_call_and_a_bomb_the_connection)
+{
+    static char value[3001]; /* that fits into the table of compression */
+    nghttp2_nv nv[33];
+    memset(value, 'v', sizeof(value) - 1);
+    nv[0] = field(":status", "200");
+    for (int i = 1; i < 33; i++)
+        nv[i] = field("a", value);
+    struct http_pool_settings settings = http_pool_settings_default;
+    settings.limits.head = 16384;
+    struct bench *bench = bench_new(&settings);
+    struct caller *caller = caller_2(bench);
+    caller_start(caller);
+    struct upstream *upstream = upstream_new(bench, NULL, 0);
+    UPSTREAM_WAIT(upstream, upstream->n_streams == 1);
+    CHECK_INT(nghttp2_submit_response(upstream->ng, 1, nv, 9, NULL), 0);
+    UPSTREAM_WAIT(upstream, caller->n_faults == 1);
+    expect_fault(caller, HTTP_FAULT_INVALID);
+
+    /* The connection goes on, as far as that. */
+    caller_start(caller);
+    UPSTREAM_WAIT(upstream, upstream->n_streams == 2);
+    CHECK_INT(nghttp2_submit_response(upstream->ng, 3, nv, 33, NULL), 0);
+    UPSTREAM_WAIT(upstream, caller->n_faults == 1);
+    expect_fault(caller, HTTP_FAULT_BROKEN);
+    UPSTREAM_WAIT(upstream, upstream->is_ended);
+    caller_free(caller);
+    upstream_free(upstream);
+    bench_free(bench);
+}

@@ -86,13 +86,17 @@ static inline struct upstream *upstream_new(struct bench *bench,
 {
     struct upstream *upstream = mem_new(struct upstream);
     nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
     upstream->bench = bench;
     upstream->peer = peer_accept(bench->loop, bench->listen_fd);
     CHECK_INT(nghttp2_session_callbacks_new(&callbacks), 0);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, upstream_on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, upstream_on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, upstream_on_frame);
-    CHECK_INT(nghttp2_session_server_new(&upstream->ng, callbacks, upstream), 0);
+    CHECK_INT(nghttp2_option_new(&option), 0);
+    nghttp2_option_set_max_send_header_block_length(option, 1u << 20);
+    CHECK_INT(nghttp2_session_server_new2(&upstream->ng, callbacks, upstream, option), 0);
+    nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     CHECK_INT(nghttp2_submit_settings(upstream->ng, 0, settings, n), 0);
     return upstream;
