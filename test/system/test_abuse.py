@@ -234,6 +234,21 @@ def test_a_held_window_has_a_deadline(target, drip):
     eventually(lambda: target.n_clients() == 0)
 
 
+def test_held_windows_cost_little(attacked):
+    """100 answers of 160 KiB, of which not a byte is taken."""
+    attacked = attacked("release")
+    for _ in range(2):
+        attacked.reset_peak()
+        before = attacked.memory("VmRSS")
+        with h2.H2.open(attacked.daemon.edge, initial_window=0) as wire:
+            hold(wire, 100)
+            until_end(wire)
+        cost = attacked.memory("VmHWM") - before
+        eventually(lambda: attacked.n_clients() == 0)
+    print(f"{cost >> 10} KiB")
+    assert cost <= MOST
+
+
 def test_a_client_that_does_not_read_has_a_deadline(target):
     """Windows are wide open, but the socket is full."""
     with h2.H2.open(target.daemon.edge, h2.window_update(0, 1 << 30),

@@ -53,6 +53,8 @@ static void close_file(struct http2_exchange *self)
 void http2_exchange_clear(struct http2_exchange *self)
 {
     fifo_clear(&self->in, spares_of(self));
+    if (!self->waits_for_end)
+        self->connection->n_kept -= fifo_size(&self->out);
     fifo_clear(&self->out, spares_of(self));
     fifo_clear(&self->trailers, spares_of(self));
     close_file(self);
@@ -148,6 +150,7 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     if (size > 0 && fifo_size(&self->out) > 0) {
         http2_session_put(session, span_first(fifo_span(&self->out), size));
         fifo_consume(&self->out, spares_of(self), size);
+        self->connection->n_kept -= size;
     } else if (size > 0) {
         is_whole = put_file(self, size);
     }
@@ -341,6 +344,7 @@ static void send_bytes(struct http_exchange *exchange, struct span bytes)
     }
     self->sent += bytes.size;
     self->was_unsent = true;
+    self->connection->n_kept += bytes.size;
     fifo_append(&self->out, spares_of(self), bytes);
     http2_exchange_arm(self);
     resume_data(self);
@@ -460,7 +464,11 @@ static uint64_t sent(const struct http_exchange *exchange)
 
 static size_t unsent(const struct http_exchange *exchange)
 {
-    return http2_exchange_unsent(const_of(exchange));
+    const struct http2_exchange *self = const_of(exchange);
+    size_t size = http2_exchange_unsent(self);
+    /* What answers keep for a client that does not take them has a limit for all together. */
+    bool is_much = self->connection->n_kept > self->connection->server->settings.max_buffered;
+    return size > 0 && is_much ? size + HTTP_SEND_MARK : size;
 }
 
 const struct http_wire http2_wire = {

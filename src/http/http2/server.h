@@ -63,6 +63,7 @@ struct http2_connection {
     struct address peer;
     const struct tls_peer *tls;
     uint64_t n_requests;
+    uint64_t n_kept; /* of answers, in their exchanges */
     nsec since;      /* without an exchange, or when draining began */
     nsec head_since; /* of the first frame of a head that is not complete; 0 = none */
     nsec looked_at;  /* later than session.sent_at: `queued` is what waited in the kernel then */
