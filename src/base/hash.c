@@ -96,27 +96,11 @@ size_t hash_stream_finish(struct hash_stream *stream, uint8_t ret_digest[64])
     return size;
 }
 
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef uint64_t words2 __attribute__((vector_size(16)));
-
-/* Eight bytes at once: the halves of each beside each other, and then what each half reads as. */
-static void hex_of_8(const uint8_t bytes[8], char ret_text[16])
-{
-    const uint64_t half = 0x0f0f0f0f0f0f0f0f;
-    uint64_t all;
-    memcpy(&all, bytes, 8);
-    bytes16 high = (bytes16)(words2){ all >> 4 & half }, low = (bytes16)(words2){ all & half };
-    bytes16 halves =
-        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    bytes16 text = halves + '0' + ((bytes16)(halves > 9) & ('a' - '9' - 1));
-    memcpy(ret_text, &text, sizeof(text));
-}
-
 size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text)
 {
     size_t at = 0;
     for (; at + 8 <= size; at += 8)
-        hex_of_8(bytes + at, ret_text + 2 * at);
+        hash_hex_8(bytes + at, ret_text + 2 * at);
     for (; at < size; at++) {
         ret_text[2 * at] = "0123456789abcdef"[bytes[at] >> 4];
         ret_text[2 * at + 1] = "0123456789abcdef"[bytes[at] & 15];

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/span.h"
 
@@ -53,6 +54,22 @@ size_t hash_stream_finish(struct hash_stream *stream, uint8_t ret_digest[64]);
 size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text);
 size_t hash_base32(const uint8_t *bytes, size_t size, char *ret_text);
 size_t hash_base64(const uint8_t *bytes, size_t size, char *ret_text);
+
+/* The 16 digits of eight bytes, without a NUL, all at once: the halves of each byte beside each other,
+ * and then what each half reads as. */
+static inline void hash_hex_8(const uint8_t bytes[8], char ret_text[16])
+{
+    typedef uint8_t bytes16 __attribute__((vector_size(16)));
+    typedef uint64_t words2 __attribute__((vector_size(16)));
+    const uint64_t half = 0x0f0f0f0f0f0f0f0f;
+    uint64_t all;
+    memcpy(&all, bytes, 8);
+    bytes16 high = (bytes16)(words2){ all >> 4 & half }, low = (bytes16)(words2){ all & half };
+    bytes16 halves =
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    bytes16 text = halves + '0' + ((bytes16)(halves > 9) & ('a' - '9' - 1));
+    memcpy(ret_text, &text, sizeof(text));
+}
 
 /* Unpredictable bytes from the kernel; for keys, tokens and ids. */
 void hash_random(void *ret_bytes, size_t size);

@@ -265,8 +265,9 @@ void traceparent_format(const uint8_t random[24], char ret_text[TRACEPARENT_SIZE
         words[2] = 1;
 
     out_copy(ret_text, SPAN("00-"));
-    hash_hex((const uint8_t *)words, 16, ret_text + 3);
+    hash_hex_8((const uint8_t *)&words[0], ret_text + 3);
+    hash_hex_8((const uint8_t *)&words[1], ret_text + 19);
     ret_text[35] = '-';
-    hash_hex((const uint8_t *)(words + 2), 8, ret_text + 36);
+    hash_hex_8((const uint8_t *)&words[2], ret_text + 36);
     memcpy(ret_text + 52, "-00", 4);
 }

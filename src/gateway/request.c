@@ -43,7 +43,7 @@ static void request_free(struct request *request)
 }
 
 /* Everything between `link` and the buffers that keep their memory starts at its zero. */
-static void request_put(struct request *request)
+void request_put(struct request *request)
 {
     struct worker *worker = request->worker;
     epoch_release(steal(request->epoch));
@@ -61,17 +61,6 @@ void requests_free(struct worker *worker)
     for (struct list *link; (link = list_take_first(&worker->free_requests));)
         request_free(container_of(link, struct request, link));
     worker->n_free_requests = 0;
-}
-
-void request_enter(struct request *request)
-{
-    request->depth++;
-}
-
-void request_leave(struct request *request)
-{
-    if (--request->depth == 0 && request->is_over)
-        request_put(request);
 }
 
 void request_over(struct request *request)

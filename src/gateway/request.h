@@ -119,8 +119,18 @@ void request_resolve_for_page(struct request *request);
 struct span request_field(const struct request *request, struct span name);
 
 /* Around every callback of a call or an exchange. */
-void request_enter(struct request *request);
-void request_leave(struct request *request);
+static inline void request_enter(struct request *request)
+{
+    request->depth++;
+}
+
+void request_put(struct request *request); /* back to the pool; for request_leave() */
+
+static inline void request_leave(struct request *request)
+{
+    if (--request->depth == 0 && request->is_over)
+        request_put(request);
+}
 
 /* The client side has ended; the object goes back to the pool. */
 void request_over(struct request *request);

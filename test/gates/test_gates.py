@@ -16,7 +16,7 @@ RESOLVE_MAX = 1750  # of version_resolve() with eight rules; 2 us are at least 4
 # Once a second the control loop collects the counts of each worker. That is not of a request, but
 # falls into the time of some: so many calls are let pass in all.
 FEW = 40
-COUNT = 2000
+COUNT = 1000
 
 
 @pytest.fixture(scope="module")
