@@ -279,13 +279,10 @@ void http_call_fail(struct http_pool *pool, struct http_call *call, enum http_fa
     task_defer(&stream->task, pool->loop);
 }
 
-void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
-                     const struct http_message *request, nsec deadline)
+static inline void call_start(struct http_pool *pool, struct http_call *call,
+                              const struct address *to, const struct http_message *request,
+                              nsec deadline)
 {
-    if (unlikely(call->protocol != HTTP_PROTOCOL_1)) {
-        http2_call_start(pool, call, to, request, deadline);
-        return;
-    }
     struct http_stream *stream = stream_for(pool, to, call);
     call->stream = stream;
     call->is_head_request = http_is_head(request->method);
@@ -322,6 +319,21 @@ void http_call_start(struct http_pool *pool, struct http_call *call, const struc
     else
         task_defer(&stream->task, pool->loop);
     http_stream_arm(stream);
+}
+
+void http_call_start_1(struct http_pool *pool, struct http_call *call, const struct address *to,
+                       const struct http_message *request, nsec deadline)
+{
+    call_start(pool, call, to, request, deadline);
+}
+
+void http_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
+                     const struct http_message *request, nsec deadline)
+{
+    if (unlikely(call->protocol != HTTP_PROTOCOL_1))
+        http2_call_start(pool, call, to, request, deadline);
+    else
+        call_start(pool, call, to, request, deadline);
 }
 
 void http_call_send(struct http_call *call, struct span bytes)

@@ -63,6 +63,7 @@ struct http_upstream {
     struct list busy;
     struct list sessions; /* of HTTP/2 */
     unsigned n_idle, n_connections;
+    bool is_http1; /* of HTTP_PROTOCOL_AUTO: it said that it is nothing else */
 };
 
 enum stream_state {
@@ -127,6 +128,9 @@ struct http_upstream *http_upstream_get(struct http_pool *pool, const struct add
 void http_upstream_release(struct http_pool *pool, struct http_upstream *upstream);
 /* Counts one more connection to the address, of which it, the pool and the process have room. */
 bool http_upstream_take_place(struct http_pool *pool, const struct http_upstream *upstream);
+/* http_call_start() over HTTP/1, whatever the call says. */
+void http_call_start_1(struct http_pool *pool, struct http_call *call, const struct address *to,
+                       const struct http_message *request, nsec deadline);
 /* The call ends from the loop, with the fault. */
 void http_call_fail(struct http_pool *pool, struct http_call *call, enum http_fault fault);
 /* These have a body as a rule, so its absence is said (RFC 9110 section 8.6). */

@@ -214,6 +214,7 @@ def test_what_is_under_way_ends_in_peace_when_the_upstream_drains(played):
     head = wire.head()
     assert head.status == 200 and wire.take(6) == b"abcdef"
     wire.close()
+    assert chain.back.process.wait(30) == 0
 
 
 def test_an_upstream_that_dies_is_no_end_of_the_others(played):

@@ -513,3 +513,16 @@ def test_http2_to_an_upstream_over_tls(serve, make_daemon, authority, pair, list
         assert answer.status == 200 and answer.body == b"hello"
     else:
         assert answer.status == 502 and b"application protocol" in answer.body, answer
+
+
+@pytest.mark.parametrize("listener", ["", ", http1_only: true"])
+def test_an_upstream_over_tls_says_which_version_it_likes(serve, make_daemon, authority, pair,
+                                                          listener):
+    behind = serve(section(pair, more=listener))
+    daemon = make_daemon(
+        f"routes: [{{ match: {{ prefix: / }}, upstream: \"https://127.0.0.1:{port(behind)}\", "
+        "protocol: auto } ]\n",
+        gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+    for _ in range(6):  # by each worker, and again over what it keeps
+        answer = daemon.edge_get("/hello")
+        assert answer.status == 200 and answer.body == b"hello"

@@ -378,24 +378,56 @@ static struct span cut(struct span *text, size_t size)
     return part;
 }
 
-void http2_call_release_held(struct http2_call *self)
+/* The spans point into the memory. */
+static struct http_message read_held(const struct fifo *memory)
 {
-    bool is_too_early = self->is_upgrade && !self->connection->has_settings;
-    if (self->state != HTTP2_HELD || !self->held.data || self->has_fault || is_too_early)
-        return;
-    struct fifo memory = self->held;
-    struct span text = { memory.data, fifo_size(&memory) };
+    struct span text = { memory->data, fifo_size(memory) };
     struct held held;
-    memcpy(&held, memory.data, sizeof(held));
+    memcpy(&held, memory->data, sizeof(held));
     text = span_from(text, sizeof(held));
     struct http_message request = { .content_length = held.content_length, .body = held.body };
     request.method = cut(&text, held.method);
     request.target = cut(&text, held.target);
     request.upgrade = cut(&text, held.upgrade);
     request.lines = cut(&text, held.lines);
+    return request;
+}
+
+void http2_call_release_held(struct http2_call *self)
+{
+    bool is_too_early = self->is_upgrade && !self->connection->has_settings;
+    if (self->state != HTTP2_HELD || !self->held.data || self->has_fault || is_too_early)
+        return;
+    struct fifo memory = self->held;
+    struct http_message request = read_held(&memory);
     self->held = (struct fifo){ 0 };
     submit(self, &request);
     fifo_clear(&memory, spares_of(self));
+}
+
+void http2_call_fall_back(struct http2_call *self, const struct address *to)
+{
+    struct http_pool *pool = self->connection->pool;
+    struct http_call *call = self->call;
+    struct fifo memory = self->held, body = self->out;
+    if (!call || !memory.data || self->has_fault)
+        return;
+    struct http_message request = read_held(&memory);
+    request.wants_trailers = self->wants_trailers;
+    request.expects_continue = self->is_expecting;
+    nsec deadline = self->deadline;
+    bool is_done = self->is_request_done, is_paused = self->is_paused;
+    self->held = self->out = (struct fifo){ 0 };
+    call_free(self);
+
+    http_call_start_1(pool, call, to, &request, deadline);
+    http_call_send(call, fifo_span(&body));
+    if (is_done)
+        http_call_finish(call);
+    if (is_paused)
+        http_call_pause(call);
+    fifo_clear(&memory, &pool->spares);
+    fifo_clear(&body, &pool->spares);
 }
 
 void http2_call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
@@ -403,6 +435,10 @@ void http2_call_start(struct http_pool *pool, struct http_call *call, const stru
 {
     enum http_fault why;
     struct http_upstream *upstream = http_upstream_get(pool, to, call);
+    if (call->protocol == HTTP_PROTOCOL_AUTO && (!call->tls || upstream->is_http1)) {
+        http_call_start_1(pool, call, to, request, deadline); /* which gets it again */
+        return;
+    }
     struct http2_client *connection = http2_client_for(pool, upstream, call->is_fresh, &why);
     call->is_head_request = http_is_head(request->method);
     call->reset_code = 0;

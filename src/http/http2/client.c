@@ -270,17 +270,36 @@ static void connection_ready(struct http2_client *connection)
 {
     static const nghttp2_settings_entry extra[] = { { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 } };
     struct http2_session *session = &connection->session;
+    struct fifo kept = session->in.kept; /* that came with the last of a handshake */
+    session->in.kept = (struct fifo){ 0 };
     watch_remove(&session->watch);
     timer_stop(&session->timer);
     connection->state = HTTP2_READY;
     connection->since = now_of(connection);
     if (!http2_session_open(session, extra, 1)) {
+        fifo_clear(&kept, &connection->pool->spares);
         connection_fail(connection, HTTP_FAULT_CONNECT);
         return;
     }
     http2_session_arm(session, after(connection->since, connection->pool->settings.idle_timeout));
+    http2_session_receive(session, fifo_span(&kept));
+    fifo_clear(&kept, &connection->pool->spares);
     list_each_safe (link, &connection->calls)
         http2_call_release_held(call_of(link));
+}
+
+/* The upstream likes HTTP/1.1 better. Its calls go there, over connections of that. */
+static void connection_fall_back(struct http2_client *connection)
+{
+    struct http_pool *pool = connection->pool;
+    struct http_upstream *upstream = connection->upstream;
+    upstream->is_http1 = true;
+    upstream->n_connections++; /* it stays for them, and knows */
+    list_each_safe (link, &connection->calls)
+        http2_call_fall_back(call_of(link), &upstream->address);
+    connection_fail(connection, HTTP_FAULT_BROKEN);
+    upstream->n_connections--;
+    http_upstream_release(pool, upstream);
 }
 
 /* True when it stands, and the upstream speaks HTTP/2. */
@@ -288,8 +307,10 @@ static bool connection_shake(struct http2_client *connection)
 {
     struct http2_session *session = &connection->session;
     struct http_pool *pool = connection->pool;
+    bool is_auto = connection->upstream->protocol == HTTP_PROTOCOL_AUTO;
     if (!session->in.tls) {
-        shake_begin(&session->in, pool, connection->upstream, session->watch.fd, TLS_ALPN_HTTP2);
+        shake_begin(&session->in, pool, connection->upstream, session->watch.fd,
+                    is_auto ? TLS_ALPN_BOTH : TLS_ALPN_HTTP2);
         outlet_seal(&session->out, session->in.tls);
     }
     int r = shake_on(&session->in, pool, session->watch.fd);
@@ -298,6 +319,10 @@ static bool connection_shake(struct http2_client *connection)
     bool is_http2 = r == SHAKE_DONE && span_is(tls_stream_peer(session->in.tls)->alpn, "h2");
     if (is_http2)
         return true;
+    if (r == SHAKE_DONE && is_auto) {
+        connection_fall_back(connection);
+        return false;
+    }
     const char *why = r == SHAKE_DONE ? "it does not speak HTTP/2" : shake_failure(&session->in);
     list_each (link, &connection->calls) {
         if (call_of(link)->call)

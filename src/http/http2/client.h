@@ -131,6 +131,8 @@ void http2_calls_init(struct http2_pool *http2);
 void http2_calls_fini(struct http2_pool *http2);
 /* Sends what was held, as far as it can be now. */
 void http2_call_release_held(struct http2_call *self);
+/* The upstream speaks HTTP/1.1 only: what was held goes there that way. The object is gone. */
+void http2_call_fall_back(struct http2_call *self, const struct address *to);
 /* The connection is lost, and has told why, or not. */
 void http2_call_lose(struct http2_call *self, enum http_fault what);
 /* Without a callback. */

@@ -569,3 +569,14 @@ TEST(a_head_that_is_too_large_ends_its_call_and_a_bomb_the_connection)
     upstream_free(upstream);
     bench_free(bench);
 }
+
+TEST(without_tls_an_upstream_of_either_protocol_gets_http_1)
+{
+    struct bench *bench = bench_new(NULL);
+    struct caller *caller = caller_new(bench);
+    caller->call.protocol = HTTP_PROTOCOL_AUTO;
+    struct peer *peer = warm_up(caller);
+    caller_free(caller);
+    peer_close(peer);
+    bench_free(bench);
+}
