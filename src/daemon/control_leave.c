@@ -55,7 +55,7 @@ static void keep_connection(void *owner, int fd, const struct address *peer, uns
     struct control *control = owner;
     mem_grow(control->connections, control->n_connections, control->connections_capacity);
     control->connections[control->n_connections++] =
-        (struct gateway_connection){ .fd = fd, .use = USE_API, .asked = *peer, .peer = *peer };
+        (struct gateway_connection){ .fd = fd, .use = USE_API, .address = *peer, .peer = *peer };
 }
 
 /* What is submitted still gets on the disk here, and is applied before this returns. */

@@ -84,7 +84,7 @@ static void take_sockets(struct predecessor *predecessor, struct span rest,
 {
     struct given_socket socket = { .use = takeover_take_number(&rest) };
     socket.is_kept = takeover_take_number(&rest) != 0;
-    unsigned listener = takeover_take_number(&rest);
+    unsigned listener = socket.listener = takeover_take_number(&rest);
     socket.asked = takeover_take_address(&rest);
     for (unsigned i = 0; i < message->n_fds; i++) {
         size_t at = predecessor->given.n - predecessor->n_own;
@@ -186,7 +186,7 @@ static void take_connection(struct predecessor *predecessor, struct span rest,
         return;
     struct gateway_connection connection = { .fd = message->fds[0] };
     connection.use = takeover_take_number(&rest);
-    connection.asked = takeover_take_address(&rest);
+    connection.address = takeover_take_address(&rest);
     connection.peer = takeover_take_address(&rest);
     message->fds[0] = -1;
     predecessor->hooks.on_connection(predecessor->hooks.owner, &connection);

@@ -160,7 +160,7 @@ static void send_connection(void *owner, const struct gateway_connection *connec
     CLEANUP(buf_fini) struct buf message = { 0 };
     takeover_put(&message, "connection");
     takeover_put_number(&message, connection->use);
-    takeover_put_address(&message, &connection->asked);
+    takeover_put_address(&message, &connection->address);
     takeover_put_address(&message, &connection->peer);
     channel_send(&successor->channel, buf_span(&message), &connection->fd, 1);
     close(connection->fd);

@@ -221,7 +221,7 @@ static void take_connection(struct gateway *gateway, struct note_connection *not
     const struct listener *listener = gateway->slots[note->slot];
     struct gateway_connection connection = { .fd = note->fd,
                                              .use = use_of(listener),
-                                             .asked = listener->sockets.asked,
+                                             .address = listener->sockets.address,
                                              .peer = note->peer };
     if (gateway->hooks.on_connection && !gateway->is_ending)
         gateway->hooks.on_connection(gateway->hooks.owner, &connection);
@@ -233,7 +233,7 @@ static void take_connection(struct gateway *gateway, struct note_connection *not
 static bool is_for(const struct listener *listener, const struct gateway_connection *connection)
 {
     return use_of(listener) == connection->use &&
-           address_equals(&listener->sockets.asked, &connection->asked);
+           address_equals(&listener->sockets.address, &connection->address);
 }
 
 void gateway_admit(struct gateway *gateway, const struct gateway_connection *connection)

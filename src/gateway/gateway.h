@@ -48,8 +48,8 @@ enum gateway_use {
 /* A connection of HTTP/1 in plain text between two requests, and the listener it came to. */
 struct gateway_connection {
     int fd;
-    unsigned use;               /* enum gateway_use, or a use of others */
-    struct address asked, peer; /* as the listener's settings say; the client */
+    unsigned use; /* enum gateway_use, or a use of others */
+    struct address address, peer;
 };
 
 /* What workers tell the control loop; called there. */

@@ -90,13 +90,15 @@ static int open_ports(struct sockets *sockets, unsigned n_workers)
 
 static void take_given(struct sockets *sockets, struct given *given)
 {
-    struct given_socket socket;
+    struct given_socket first, socket;
     unsigned use = sockets->is_internal ? GATEWAY_USE_INTERNAL : GATEWAY_USE_EDGE;
-    while (sockets->n < WORKERS_MAX && given_take(given, &sockets->asked, use, &socket)) {
+    if (!given_take(given, &sockets->asked, use, &first))
+        return;
+    sockets->fds[sockets->n++] = first.fd;
+    sockets->address = first.address;
+    sockets->is_kept = first.is_kept;
+    while (sockets->n < WORKERS_MAX && given_take_beside(given, &first, &socket))
         sockets->fds[sockets->n++] = socket.fd;
-        sockets->address = socket.address;
-        sockets->is_kept = sockets->is_kept || socket.is_kept;
-    }
 }
 
 int sockets_open(struct sockets *sockets, const struct gateway_listener *settings,

@@ -80,6 +80,21 @@ bool given_take(struct given *given, const struct address *address, unsigned use
     return true;
 }
 
+bool given_take_beside(struct given *given, const struct given_socket *first,
+                       struct given_socket *ret_socket)
+{
+    for (size_t i = 0; i < given->n; i++) {
+        struct given_socket *socket = &given->sockets[i];
+        if (socket->fd < 0 || socket->listener != first->listener ||
+            !address_equals(&socket->address, &first->address))
+            continue;
+        *ret_socket = *socket;
+        socket->fd = -1;
+        return true;
+    }
+    return false;
+}
+
 bool given_has(const struct given *given, const struct address *address, unsigned use)
 {
     return find(given, address, use);

@@ -25,7 +25,8 @@
 struct given_socket {
     int fd; /* -1: taken */
     unsigned use;
-    bool is_kept; /* the service manager has it, too, and gives it to the next process */
+    bool is_kept;      /* the service manager has it, too, and gives it to the next process */
+    unsigned listener; /* a number that the sockets of one listener have in common */
     struct address asked, address;
 };
 
@@ -44,11 +45,14 @@ int given_add(struct given *given, const struct given_socket *socket) MUST_CHECK
  * listened on is closed. Returns how many were taken. */
 unsigned given_add_environment(struct given *given);
 
-/* The next socket for that address and use; false when there is none, so a caller that asks until
- * then has all of them. First those are found that were asked for in the same words, then those
- * that listen there. */
+/* A socket for that address and use; false when there is none. First those are found that were
+ * asked for in the same words, then those that listen there. */
 bool given_take(struct given *given, const struct address *address, unsigned use,
                 struct given_socket *ret_socket);
+
+/* One more of the same listener: settings may ask twice for any port of an address. */
+bool given_take_beside(struct given *given, const struct given_socket *first,
+                       struct given_socket *ret_socket);
 
 /* Whether there is one. */
 bool given_has(const struct given *given, const struct address *address, unsigned use);

@@ -2,14 +2,17 @@
 """A new process takes over, and no client notices."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 
 import pytest
+from support.authority import Authority
 from support.daemon import Caller
-from support.load import Load, play
+from support.grpc_service import GrpcService
+from support.load import ALL_KINDS, Load, play
 from support.wire import Played, Wire, eventually, reply
 
 
@@ -78,26 +81,52 @@ def held(begun, may_end):
     return serve
 
 
-def test_twenty_upgrades_and_a_hundred_reloads_fail_nobody(line, echo):
-    """Each reload changes a route, each upgrade is by the same file."""
-    daemon = line.start(to(echo))
-    base = daemon.config.read_text()
-    with Load(daemon) as load:
-        number = 0
+def swap(pair, live):
+    """The key first, then the certificate: between the two neither may be served."""
+    for source, target in zip(reversed(pair), reversed(live), strict=True):
+        shutil.copy(source, f"{target}.new")
+        os.replace(f"{target}.new", target)
+
+
+def test_upgrades_reloads_and_certificates_under_load_fail_nobody(line, echo, tmp_path):
+    """20 upgrades, 100 reloads and 100 exchanges of certificates; all kinds of clients."""
+    authority = Authority(tmp_path / "authority")
+    pairs = [authority.sign(name) for name in ("one", "two")]
+    live = tmp_path / "live.pem", tmp_path / "live.key"
+    swap(pairs[0], live)
+    service = GrpcService("load.Load")
+    daemon = line.start(to(echo), start=False)
+    base = daemon.config.read_text().replace("edge: 127.0.0.1:0", f"""edge:
+    - 127.0.0.1:0
+    - address: 127.0.0.1:0
+      tls: {{ certificates: [{{ certificate: {live[0]}, key: {live[1]} }}] }}""")
+    daemon.config.write_text(base)
+    daemon.expect_log("were refused")  # between a key and its certificate
+    daemon.tls_client = authority.client()
+    daemon.start()
+    daemon.call("PUT", "/v1/services/load/instances/i1",
+                {"address": service.address, "build": "1.0.0", "protocol": "grpc",
+                 "grpc_services": ["load.Load"]}, status=201)
+    number = 0
+    with Load(daemon, ALL_KINDS) as load:
         for _ in range(20):
             for _ in range(5):
                 number += 1
+                swap(pairs[number % 2], live)
                 seen = len(line.now.log)
                 daemon.config.write_text(base.replace(
-                    "routes: [", f"routes: [ {{ match: {{ path: /n{number} }}, answer: {{ status: 204 }} }},"))
+                    "routes: [",
+                    f"routes: [ {{ match: {{ path: /n{number} }}, answer: {{ status: 204 }} }},"))
                 line.now.process.send_signal(signal.SIGHUP)
                 eventually(lambda seen=seen: any("msg=reloaded" in text
                                                  for text in line.now.log[seen:]))
             before = load.done()
             line.upgrade()
-            eventually(lambda before=before: load.went_on(before))
+            line.now.expect_log("were refused")
+            eventually(lambda before=before: load.went_on(before), 20)
             if load.failed:
                 break
+    service.stop()
     assert number == 100
 
 

@@ -8,8 +8,12 @@ import base64
 import hashlib
 import http.client
 import json
+import socket
 import threading
 
+import grpc
+import hpack
+from support.grpc_service import call
 from support.wire import Wire, chunked, reply
 
 WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -160,7 +164,104 @@ class Heartbeats(Kind):
             self.connection.close()
 
 
+class Sealed(Kind):
+    """A kept connection of HTTP/1.1 over TLS."""
+
+    def step(self):
+        if not self.wire:
+            port = int(self.daemon.edges[1].rpartition(":")[2])
+            raw = socket.create_connection(("127.0.0.1", port), timeout=20)
+            self.wire = Wire(self.daemon.tls_client.wrap_socket(raw, server_hostname="localhost"))
+        path = f"/load/t{self.done}"
+        assert self.ask(None, path, body="x") == f"{path} x"
+
+
+class SealedFresh(Sealed):
+    """A handshake for each request."""
+
+    def step(self):
+        super().step()
+        self.close()
+
+
+class Http2(Kind):
+    """HTTP/2 by prior knowledge, one stream after the other, by hand: it must be seen that a stream
+    that was begun before the client read GOAWAY is served."""
+
+    DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+
+    def frame(self, kind, flags, stream, payload=b""):
+        return (len(payload).to_bytes(3, "big") + bytes([kind, flags])
+                + stream.to_bytes(4, "big") + payload)
+
+    def open(self):
+        self.wire = Wire.connect(self.daemon.edge)
+        self.stream = -1
+        self.is_going = False
+        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
+        self.wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", self.frame(self.SETTINGS, 0, 0))
+
+    def step(self):
+        if not self.wire:
+            self.open()
+        self.stream += 2
+        path = f"/load/h{self.done}"
+        head = self.encoder.encode([(":method", "GET"), (":scheme", "http"),
+                                    (":authority", "shop.test"), (":path", path)])
+        self.wire.send(self.frame(self.HEADERS, 5, self.stream, head))
+        fields, body = self.answer()
+        assert fields.get(":status") == "200" and body.decode() == f"{path} ", (fields, body)
+        if self.is_going or self.stream > 20000:
+            self.close()
+
+    def answer(self):
+        fields, body, is_over = {}, b"", False
+        while not is_over:
+            start = self.wire.take(9)
+            kind, flags, stream = start[3], start[4], int.from_bytes(start[5:9], "big")
+            payload = self.wire.take(int.from_bytes(start[:3], "big"))
+            if kind == self.SETTINGS and not flags & 1:
+                self.wire.send(self.frame(self.SETTINGS, 1, 0))
+            elif kind == self.PING and not flags & 1:
+                self.wire.send(self.frame(self.PING, 1, 0, payload))
+            elif kind == self.GOAWAY:
+                self.is_going = True
+                assert int.from_bytes(payload[:4], "big") >= self.stream, "refused by GOAWAY"
+                assert payload[4:8] == bytes(4), payload
+            elif kind == self.HEADERS:
+                assert flags & 4
+                fields.update(self.decoder.decode(payload))
+            elif kind == self.DATA:
+                body += payload
+            elif kind == self.RST_STREAM:
+                raise AssertionError(f"reset: {payload}")
+            is_over = kind in (self.DATA, self.HEADERS) and stream == self.stream and flags & 1
+        return fields, body
+
+
+class Grpc(Kind):
+    """Calls and long dialogues of gRPC. The library opens the next connection by itself, and may
+    begin again what was never taken; it is told to repeat nothing else."""
+
+    channel = None
+
+    def step(self):
+        self.channel = self.channel or grpc.insecure_channel(
+            self.daemon.edge, options=[("grpc.enable_retries", 0),
+                                       ("grpc.use_local_subchannel_pool", 1)])
+        text = b"%d" % self.done
+        assert call(self.channel, "/load.Load/Echo")(text, timeout=20) == text
+        chat = call(self.channel, "/load.Load/Chat", "stream_stream")
+        answers = list(chat((b"%d" % i for i in range(30)), timeout=20))
+        assert answers == [b"re: %d" % i for i in range(30)]
+
+    def close(self):
+        if self.channel:
+            self.channel.close()
+
+
 KINDS = [Kept, Kept, Fresh, Local, Streamed, WebSocket, Heartbeats]
+ALL_KINDS = [*KINDS, Sealed, SealedFresh, Http2, Grpc]
 
 
 class Load:

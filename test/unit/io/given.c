@@ -72,6 +72,31 @@ TEST(a_socket_is_found_by_what_was_asked_for)
     given_fini(&given);
 }
 
+TEST(sockets_of_one_listener_stay_together)
+{
+    struct given given = { 0 };
+    struct address any_port = parse("127.0.0.1:0");
+    struct given_socket first, beside;
+    for (unsigned listener = 0; listener < 2; listener++) {
+        struct given_socket socket = { .use = EDGE, .listener = listener, .asked = any_port };
+        socket.fd = listen_at("127.0.0.1:0", true);
+        struct address address = address_of(socket.fd);
+        CHECK_INT(given_add(&given, &socket), 0);
+        CHECK_INT(socket_listen(&address, true, &socket.fd), 0);
+        CHECK_INT(given_add(&given, &socket), 0);
+    }
+    for (unsigned listener = 0; listener < 2; listener++) {
+        CHECK(given_take(&given, &any_port, EDGE, &first));
+        CHECK_INT(first.listener, listener);
+        CHECK(given_take_beside(&given, &first, &beside));
+        CHECK(address_equals(&first.address, &beside.address));
+        CHECK(!given_take_beside(&given, &first, &beside));
+        close(first.fd);
+        close(beside.fd);
+    }
+    given_fini(&given);
+}
+
 TEST(what_nobody_takes_is_closed)
 {
     struct given given = { 0 };
