@@ -176,12 +176,13 @@ class Sarsen(Server):
 
     def start(self):
         world.copy_to(self.directory)
-        self.sarsen = world.Sarsen(self.directory, self.core)
+        self.sarsen = world.Sarsen(self.directory, self.core, self.backends.certificate)
         self.process = self.sarsen.process
-        self.addresses = dict.fromkeys(("plain", "h2", "grpc", "tls"), self.sarsen.edge)
+        plain, tls = self.sarsen.edges
+        self.addresses = {"plain": plain, "h2": plain, "grpc": plain, "tls": tls}
 
     def cookies(self, n):
-        return world.attach(self.sarsen, self.backends.http1.address, n)
+        return world.attach(self.sarsen, self.backends, n)
 
     def stop(self):
         self.sarsen.stop()

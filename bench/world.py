@@ -23,19 +23,20 @@ N_CUSTOMERS = 100_000
 N_RELEASES = 8
 N_ROLLOUTS = 8
 SERVICE = "bench"  # whose instance is the backend
-METHOD = "/bench.Bench/Unary"  # of a gRPC service
+GRPC = "calls"  # the same for gRPC, whose backend serves
+METHOD = "/bench.Bench/Unary"
 LOGIN = "login"  # the identity service
 APP = "shop"
 LANES = 256  # connections to the management API
 
 # A change of what is made below makes the kept folder another one.
-KEPT = ROOT / "build" / "bench" / f"world-1-{N_SERVICES}-{N_CUSTOMERS}"
+KEPT = ROOT / "build" / "bench" / f"world-2-{N_SERVICES}-{N_CUSTOMERS}"
 
 CONFIG = """\
 data: {data}
 api: {{ listen: "127.0.0.1:0" }}
 gateway:
-  edge: 127.0.0.1:0
+  edge: {edge}
   internal: 127.0.0.1:0
   workers: 1
   idle_timeout: 1h
@@ -44,14 +45,21 @@ drain: {{ grace: 1s }}
 """
 
 
-class Sarsen:
-    """The release build with one worker."""
+PLAIN = '"127.0.0.1:0"'
+TLS = """{{ address: "127.0.0.1:0", tls: {{ certificates: \
+{{ certificate: {certificate}, key: {certificate} }} }} }}"""
 
-    def __init__(self, directory, core=None):
+
+class Sarsen:
+    """The release build with one worker. With a certificate (and its key in the same file) its edge
+    has a second address, of TLS."""
+
+    def __init__(self, directory, core=None, certificate=None):
         directory = pathlib.Path(directory)
         self.data = directory / "data"
         config = directory / "sarsen.yaml"
-        config.write_text(CONFIG.format(data=self.data))
+        edge = [PLAIN] + ([TLS.format(certificate=certificate)] if certificate else [])
+        config.write_text(CONFIG.format(data=self.data, edge=f"[{', '.join(edge)}]"))
         self.process = subprocess.Popen(
             [*pinned(core), BUILD / "src" / "daemon" / "sarsen", "server", "-c", config],
             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
@@ -63,7 +71,8 @@ class Sarsen:
             if "msg=ready" in line:
                 fields = dict(word.split("=", 1) for word in shlex.split(line) if "=" in word)
                 self.api = fields["management"]
-                self.edge = fields["edge"].removeprefix("http://")
+                self.edges = [url.partition("://")[2] for url in fields["edge"].split()]
+                self.edge = self.edges[0]
                 break
             print(line, end="")
         else:
@@ -130,30 +139,30 @@ class Lanes:
                 file.close()
 
 
-def instance(sarsen, service, number, build, address):
+def instance(sarsen, service, number, build, address, **more):
     return sarsen.api_request("PUT", f"/v1/services/{service}/instances/i{number}",
-                              {"address": address, "build": build})
+                              {"address": address, "build": build, **more})
 
 
 def make_registry(sarsen, lanes):
     """Instances that are only named: nothing is ever sent to them. The benched service and the
     identity service get theirs in each run."""
-    names = [SERVICE, LOGIN, *(f"service-{i}" for i in range(N_SERVICES - 2))]
+    names = [SERVICE, GRPC, LOGIN, *(f"service-{i}" for i in range(N_SERVICES - 3))]
     for number in range(N_INSTANCES):
         # Two builds of each: the first to come is the baseline, the second waits for a rollout.
         build = "1.0.0" if number < 7 else "1.1.0"
         lanes.ask([instance(sarsen, name, number, build, f"10.{number}.{i // 256}.{i % 256}:8080")
-                   for i, name in enumerate(names) if name not in (SERVICE, LOGIN)])
+                   for i, name in enumerate(names) if name not in (SERVICE, GRPC, LOGIN)])
 
 
 def make_releases(sarsen, lanes):
     """The benched services need builds before a release can require them."""
-    for name in (SERVICE, LOGIN):
+    for name in (SERVICE, GRPC, LOGIN):
         lanes.ask([instance(sarsen, name, 0, "1.0.0", "127.0.0.1:9")])
     lanes.ask([sarsen.api_request("PUT", f"/v1/services/{LOGIN}", {"identity": True})])
     for number in range(N_RELEASES):
         path = f"/v1/apps/{APP}/releases/4.{number}.0"
-        requires = {SERVICE: "1", "service-0": "1", f"service-{number + 100}": "1"}
+        requires = {SERVICE: "1", GRPC: "1", "service-0": "1", f"service-{number + 100}": "1"}
         manifest = {"kind": "importmap", "requires": requires,
                     "entries": [{"name": f"@{APP}/main", "path": "main.js"}]}
         lanes.ask([sarsen.api_request("PUT", path + "/files/main.js", b"document.title = 1;")])
@@ -200,13 +209,15 @@ def copy_to(directory):
                     ignore=shutil.ignore_patterns("*.sock"))
 
 
-def attach(sarsen, backend_address, n_customers):
-    """Makes the backend the instance of the benched service and returns the signed cookies of
+def attach(sarsen, backends, n_customers):
+    """Makes the backends the instances of the benched services and returns the signed cookies of
     pinned customers, got as browsers get them: by an answer of the identity service."""
     cookies = []
     with Lanes(sarsen.api) as lanes:
         for name in (SERVICE, LOGIN):
-            lanes.ask([instance(sarsen, name, 0, "1.0.0", backend_address)])
+            lanes.ask([instance(sarsen, name, 0, "1.0.0", backends.http1.address)])
+        lanes.ask([instance(sarsen, GRPC, 0, "1.0.0", backends.grpc.address, protocol="grpc",
+                            grpc_services=[METHOD.split("/")[1]])])
     with Lanes(sarsen.edge) as lanes:
         for number in range(n_customers):
             name = customer(number * (N_CUSTOMERS // n_customers))
