@@ -4,6 +4,8 @@
  * Services, builds and instances over HTTP.
  */
 
+#include <stdio.h>
+
 #include "api/routes.h"
 #include "io/socket.h"
 
@@ -132,7 +134,19 @@ static const char *instance_state(const struct instance *instance)
 {
     if (instance->is_draining)
         return "draining";
+    if (instance->is_failing)
+        return "failing";
     return instance->speaks.is_known ? "ready" : "unrouted";
+}
+
+static json_t *health_json(const struct health_check *health)
+{
+    if (health->kind == HEALTH_NONE)
+        return json_null();
+    return json_pack("{s:s%, s:o, s:o, s:i, s:i}", "grpc", health->target.data, health->target.size,
+                     "interval", api_json_duration(health->interval), "timeout",
+                     api_json_duration(health->timeout), "failures", (int)health->failures,
+                     "passes", (int)health->passes);
 }
 
 static json_t *instance_json(const struct instance *instance)
@@ -140,13 +154,14 @@ static json_t *instance_json(const struct instance *instance)
     json_t *meta = json_object();
     for (unsigned i = 0; i < instance->n_meta; i++)
         json_object_set_new(meta, instance->meta[i].key, json_string(instance->meta[i].value));
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "service",
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "service",
                      instance->service->name, "id", instance->id, "build", instance->build->version,
                      "provides", provides_json(instance->build), "address", instance->address,
                      "protocol", instance->protocol, "state", instance_state(instance), "ttl",
                      api_json_duration(instance->ttl), "meta", meta, "registered",
                      api_json_time(instance->registered), "last_heartbeat",
-                     api_json_time(instance->last_heartbeat));
+                     api_json_time(instance->last_heartbeat), "health",
+                     health_json(&instance->health));
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)
@@ -418,6 +433,65 @@ static const struct instance_meta *read_meta(struct api_call *call, unsigned *re
     return meta;
 }
 
+#define HEALTH_ACCEPTS "grpc, interval, timeout, failures and passes"
+
+static int refuse_health(const char *member, const char *found, const char *accepts,
+                         struct problem *problem)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "health.%.40s", member);
+    problem_set(problem, path, "is \"%.64s\"; %s is accepted", found, accepts);
+    return 400;
+}
+
+static int read_health_member(struct health_check *health, const char *key, const char *value,
+                              struct problem *problem)
+{
+    struct span text = span_of(value);
+    uint64_t times = 0;
+    if (strcmp(key, "grpc") == 0) {
+        health->kind = HEALTH_GRPC;
+        health->target = text;
+        return 0;
+    }
+    bool is_interval = strcmp(key, "interval") == 0;
+    if (is_interval || strcmp(key, "timeout") == 0) {
+        if (duration_parse(text, is_interval ? &health->interval : &health->timeout))
+            return refuse_health(key, value, "a duration such as 5s", problem);
+        return 0;
+    }
+    bool is_failures = strcmp(key, "failures") == 0;
+    if (!is_failures && strcmp(key, "passes") != 0)
+        return refuse_health(key, value, "one of " HEALTH_ACCEPTS, problem);
+    if (!span_to_uint(text, UINT32_MAX, &times))
+        return refuse_health(key, value, "a number", problem);
+    if (is_failures)
+        health->failures = (unsigned)times;
+    else
+        health->passes = (unsigned)times;
+    return 0;
+}
+
+static int read_health(struct api_call *call, struct health_check *health, struct problem *problem)
+{
+    json_t *object = json_object_get(call->body, "health"), *value;
+    const char *key;
+    if (!json_object_size(object))
+        return 0;
+    *health = (struct health_check){
+        .interval = 5 * NSEC_PER_SEC, .timeout = NSEC_PER_SEC, .failures = 3, .passes = 1
+    };
+    json_object_foreach(object, key, value)
+    {
+        int status = read_health_member(health, key, json_string_value(value), problem);
+        if (status)
+            return status;
+    }
+    if (health->kind == HEALTH_NONE)
+        return refuse_health("grpc", "", "a gRPC service, or \"\" for all of them,", problem);
+    return 0;
+}
+
 static int check_address(struct span text, struct problem *problem)
 {
     struct address address;
@@ -445,6 +519,8 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
     int status = check_address(spec.address, problem);
     if (!status)
         status = read_provides(call, &spec.build, problem);
+    if (!status)
+        status = read_health(call, &spec.health, problem);
     if (status)
         return status;
 

@@ -195,6 +195,8 @@ void control_publish(struct control *control)
         timer_start_wall(&control->pins, control->loop, expiry);
     plan_expire(control);
     advance(control);
+    if (control->health)
+        health_changed(control->health);
 }
 
 static void on_publish(struct task *task)
@@ -321,12 +323,17 @@ static void forget_hours(struct control *control)
 void control_start_timers(struct control *control)
 {
     timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
-    if (control->rooms.store)
-        forget_hours(control);
+    if (!control->rooms.store)
+        return;
+    forget_hours(control);
+    if (!control->health)
+        control->health = health_new(control->loop, control->rooms.registry, control->rooms.store);
+    health_changed(control->health);
 }
 
 void control_stop_timers(struct control *control)
 {
+    control->health = health_free(control->health);
     timer_stop(&control->collect);
     timer_stop(&control->forget);
     timer_stop(&control->expire);

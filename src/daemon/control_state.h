@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "base/list.h"
 #include "daemon/control.h"
+#include "daemon/health.h"
 #include "daemon/pressure.h"
 #include "daemon/secrets.h"
 
@@ -30,6 +31,7 @@ struct control {
     struct task publish;
     struct timer expire, advance, pins, collect, forget;
     struct pressure pressure;
+    struct health *health; /* while the timers run */
     struct store_command expire_command, advance_command;
     bool has_unread; /* a record could not be read: what it names is not known */
     bool is_expiring, is_advancing, is_collecting, is_stopping;

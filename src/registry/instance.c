@@ -113,7 +113,7 @@ static int instance_check(const struct instance_spec *spec, struct problem *prob
     }
     for (unsigned i = 0; i < spec->n_meta && !r; i++)
         r = meta_check(spec, i, problem);
-    return r;
+    return r ? r : health_check_check(&spec->health, problem);
 }
 
 /* In order of key, so that the same registration gives the same record. */
@@ -135,9 +135,7 @@ static void instance_record_meta(Registry__InstanceRecord *record, struct arena 
     }
 }
 
-/* Borrows from the instance; only its array of meta entries is the arena's. */
-static Registry__InstanceRecord instance_record(const struct instance *instance,
-                                                struct arena *arena)
+Registry__InstanceRecord instance_record(const struct instance *instance, struct arena *arena)
 {
     Registry__InstanceRecord record;
     registry__instance_record__init(&record);
@@ -147,6 +145,8 @@ static Registry__InstanceRecord instance_record(const struct instance *instance,
     record.ttl = instance->ttl;
     record.is_draining = instance->is_draining;
     record.registered = instance->registered;
+    record.health = health_record(&instance->health, arena);
+    record.is_failing = instance->is_failing;
     instance_record_meta(&record, arena, instance->meta, instance->n_meta);
     return record;
 }
@@ -177,6 +177,18 @@ static bool keeps_draining(const struct instance *before, const Registry__Instan
            strcmp(before->address, record->address) == 0;
 }
 
+/* The same copy with the same check is known already; of any other none has passed yet. */
+static bool is_failing_now(const struct instance *before, const struct instance_spec *spec,
+                           const Registry__InstanceRecord *record)
+{
+    if (spec->health.kind == HEALTH_NONE)
+        return false;
+    bool is_known = before && strcmp(before->build->version, record->build) == 0 &&
+                    strcmp(before->address, record->address) == 0 &&
+                    health_check_equals(&before->health, &spec->health);
+    return is_known ? before->is_failing : true;
+}
+
 static int instance_write(const struct registry *registry, const struct instance_spec *spec,
                           struct span version, unix_msec wall, struct txn *txn)
 {
@@ -192,6 +204,8 @@ static int instance_write(const struct registry *registry, const struct instance
     record.ttl = spec->ttl;
     record.registered = before ? before->registered : wall;
     instance_record_meta(&record, arena, spec->meta, spec->n_meta);
+    record.health = health_record(&spec->health, arena);
+    record.is_failing = is_failing_now(before, spec, &record);
 
     struct span key = instance_key(arena, spec->service, spec->id);
     txn_expect(txn, key, before ? before->mod_revision : 0);

@@ -34,6 +34,7 @@ static void instance_clear(struct instance *instance)
     free(instance->meta);
     free(instance->address);
     free(instance->protocol);
+    free(instance->health_target);
 }
 
 static void instance_free(struct registry *registry, struct instance *instance)
@@ -295,6 +296,9 @@ static void instance_fill(struct instance *instance, const Registry__InstanceRec
     }
     instance->ttl = record->ttl;
     instance->is_draining = record->is_draining;
+    instance->is_failing = record->is_failing;
+    instance->health_target = mem_strdup(record->health ? record->health->target : "");
+    instance->health = health_of_record(record->health, span_of(instance->health_target));
     instance->registered = record->registered;
 }
 

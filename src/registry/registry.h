@@ -88,6 +88,19 @@ struct protocol {
     bool is_tls;
 };
 
+enum health_kind {
+    HEALTH_NONE,
+    HEALTH_GRPC, /* grpc.health.v1 */
+};
+
+/* How an instance is asked whether it works, which nobody does here. */
+struct health_check {
+    enum health_kind kind;
+    struct span target; /* of gRPC: a service, empty for all of the instance */
+    nsec interval, timeout;
+    unsigned failures, passes; /* one after the other, until its state changes */
+};
+
 struct instance {
     struct map_node node;
     struct service *service;
@@ -98,6 +111,9 @@ struct instance {
     struct instance_meta *meta;
     unsigned n_meta;
     bool is_draining;
+    bool is_failing; /* its checks say so, or none has passed yet */
+    struct health_check health;
+    char *health_target;
     unix_msec registered;
     unix_msec last_heartbeat; /* wall time, for people */
     int64_t mod_revision;
@@ -124,11 +140,22 @@ struct instance *instance_find(const struct service *service, struct span id);
 /* The words are http, http2 and grpc, which is HTTP/2, each with "+tls"; https is http+tls. */
 struct protocol protocol_parse(struct span word);
 
-/* Whether it takes new requests: alive, not draining, and of a protocol that is known. */
+/* Whether it takes new requests: alive, not draining, passing its checks, and of a protocol that is
+ * known. */
 static inline bool instance_is_ready(const struct instance *instance)
 {
-    return !instance->is_draining && instance->speaks.is_known;
+    return !instance->is_draining && !instance->is_failing && instance->speaks.is_known;
 }
+
+bool health_check_equals(const struct health_check *a, const struct health_check *b);
+
+/* What an instance's checks came to lately; whoever asks it keeps this. */
+struct health_tally {
+    unsigned n;
+};
+
+/* Counts a check; whether by it the instance's state changes. */
+bool health_turns(struct health_tally *tally, const struct instance *instance, bool has_passed);
 
 bool build_provides(const struct build *build, uint32_t major);
 bool build_names_grpc(const struct build *build, struct span name);
@@ -170,6 +197,7 @@ struct instance_spec {
     nsec ttl;                /* 0, or from 1 s to 1 h */
     const struct instance_meta *meta;
     unsigned n_meta;
+    struct health_check health;
 };
 
 /* Registers, or replaces the instance of that id. One that drains goes on draining when it
@@ -182,6 +210,10 @@ int instance_put(const struct registry *registry, const struct instance_spec *sp
 /* No new requests; those under way finish. Answers: REGISTRY_NOT_FOUND. */
 int instance_drain(const struct registry *registry, struct span service, struct span id,
                    struct txn *txn) MUST_CHECK;
+
+/* Its checks changed what they say. Answers: REGISTRY_NOT_FOUND, also when it is not checked. */
+int instance_set_failing(const struct registry *registry, struct span service, struct span id,
+                         bool is_failing, struct txn *txn) MUST_CHECK;
 
 /* Answers: REGISTRY_NOT_FOUND. */
 int instance_delete(const struct registry *registry, struct span service, struct span id,

@@ -476,3 +476,83 @@ def test_the_access_log_tells_the_status(make_daemon, tmp_path):
     for number in (0, 9, 12):
         daemon.eventually(lambda n=number: log.exists() and f'"grpc_status":{n}' in log.read_text())
     service.stop()
+
+
+# --- health ---
+
+def state(daemon, service, instance):
+    return daemon.call("GET", f"/v1/services/{service}/instances/{instance}",
+                       status=200).json["state"]
+
+
+def code_of(function, *arguments):
+    try:
+        function(*arguments)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_an_instance_that_fails_its_checks_gets_no_calls(make_daemon):
+    daemon = make_daemon()
+    daemon.expect_log("instance fails its checks")
+    service = GrpcService("shop.It")
+    service.health = 2  # NOT_SERVING
+    made = put(daemon, "it", service, names=["shop.It"],
+               health={"grpc": "", "interval": "100ms", "failures": "2"}).json
+    assert made["state"] == "failing"
+    assert made["health"] == {"grpc": "", "interval": "100ms", "timeout": "1s", "failures": 2,
+                              "passes": 1}
+    with grpc.insecure_channel(daemon.edge) as channel:
+        echo = call(channel, "/shop.It/Echo")
+        assert failed(echo, b"").code() == grpc.StatusCode.UNAVAILABLE
+        service.health = 1
+        daemon.eventually(lambda: code_of(echo, b"a") == grpc.StatusCode.OK)
+        assert state(daemon, "it", "g1") == "ready"
+        service.health = 2
+        daemon.eventually(lambda: code_of(echo, b"a") == grpc.StatusCode.UNAVAILABLE)
+        # The same copy again is what it was; without a check it is believed.
+        put(daemon, "it", service, names=["shop.It"], status=200,
+            health={"grpc": "", "interval": "100ms", "failures": "2"})
+        assert state(daemon, "it", "g1") == "failing"
+        put(daemon, "it", service, names=["shop.It"], status=200)
+        assert echo(b"a") == b"a"
+    service.stop()
+
+
+def test_an_instance_that_went_away_fails_its_checks_and_comes_back(make_daemon):
+    daemon = make_daemon()
+    daemon.expect_log("instance fails its checks")
+    health = {"grpc": "shop.It", "interval": "100ms", "timeout": "200ms", "failures": "1"}
+    first, second = GrpcService("shop.It", "1"), GrpcService("shop.It", "2")
+    put(daemon, "it", first, "a", names=["shop.It"], health=health)
+    put(daemon, "it", second, "b", names=["shop.It"], health=health)
+    daemon.eventually(lambda: state(daemon, "it", "a") == state(daemon, "it", "b") == "ready")
+    second.stop()
+    daemon.eventually(lambda: state(daemon, "it", "b") == "failing")
+    daemon.restart()
+    assert state(daemon, "it", "b") == "failing"
+    second = GrpcService("shop.It", "2", second.address)
+    daemon.eventually(lambda: state(daemon, "it", "b") == "ready")
+    daemon.call("DELETE", "/v1/services/it/instances/b", status=204)
+    first.stop()
+    second.stop()
+
+
+def test_an_instance_that_does_not_answer_fails(h2, make_daemon):
+    daemon = make_daemon()
+    upstream = h2(lambda *_: None)
+    put(daemon, "it", upstream, health={"grpc": "a.B", "interval": "100ms", "timeout": "100ms"})
+    head = upstream.requests.get(timeout=20)
+    assert head[":path"] == "/grpc.health.v1.Health/Check" and head["te"] == "trailers"
+    assert upstream.requests.get(timeout=20) == ("reset", 8)
+    assert state(daemon, "it", "g1") == "failing"
+
+
+@pytest.mark.parametrize(("health", "found"), [
+    ({"interval": "5s"}, "health.grpc"), ({"grpc": "", "interval": "x"}, "health.interval"),
+    ({"grpc": "", "interval": "1ms"}, "health.interval"), ({"grpc": "a b"}, "health.grpc"),
+    ({"grpc": "", "timeout": "2h"}, "health.timeout"), ({"grpc": "", "passes": "0"}, "passes"),
+    ({"grpc": "", "failures": "x"}, "health.failures"), ({"tcp": "1"}, "health.tcp")])
+def test_a_check_is_checked(shared, orders, health, found):
+    assert found in str(put(shared, "orders", orders, "g9", health=health, status=400).json)
