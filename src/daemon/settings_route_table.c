@@ -26,6 +26,10 @@ const struct route_setting settings_route_table[] = {
     { "match.header", ROUTE_TEXT, AT(header_name), "the name of a header",
       "a header that must be there; any of its lines counts" },
     { "match.value", ROUTE_TEXT, AT(header_value), "a text", "and its value" },
+    { "match.client_san", ROUTE_TEXTS, AT(client_sans),
+      "an alternative name such as spiffe://example.org/orders or *, or a list of them",
+      "the client has shown a certificate that holds, with any of these names, DNS or URI; a * at "
+      "the end is whatever follows" },
     { "service", ROUTE_TEXT, AT(service), "a name of small letters, digits and hyphens",
       "the registered service that answers; its version is chosen for the customer" },
     { "upstream", ROUTE_ADDRESSES, AT(upstreams),

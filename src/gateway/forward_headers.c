@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "codec/grpc.h"
 #include "gateway/cookie.h"
+#include "io/tls.h"
 
 #define REQUEST_ID_MAX 128u
 #define FORWARD_LIST_MAX 4096u /* of an X-Forwarded-For that is passed on */
@@ -197,6 +198,19 @@ static char *add_forwarded_for(char *line, const struct forward_context *context
     return at == list ? line : add(at, SPAN("\r\n"));
 }
 
+/* Who the client has proved to be; nobody else can say so, for the name is ours. A line for each, as
+ * a URI may have commas. */
+static RARE void put_client_names(const struct tls_peer *peer, struct http1_out *out)
+{
+    for (unsigned i = 0; i < peer->n_names; i++) {
+        struct span text = peer->names[i].text;
+        char *at = begin(out, text.size + 32);
+        if (!at)
+            return;
+        end(out, add(add(add(at, SPAN("Sarsen-Client-San: ")), text), SPAN("\r\n")));
+    }
+}
+
 static void put_forwarded(const struct forward_context *context, struct http1_out *out)
 {
     const struct http_head *head = context->head;
@@ -220,6 +234,8 @@ static void put_forwarded(const struct forward_context *context, struct http1_ou
     struct span version = head->minor_version ? SPAN("1.1") : SPAN("1.0");
     at = add(add(at, SPAN("\r\nVia: ")), unlikely(head->is_http2) ? SPAN("2.0") : version);
     end(out, add(at, SPAN(" " FORWARD_VIA "\r\n")));
+    if (unlikely(context->tls) && context->tls->is_verified)
+        put_client_names(context->tls, out);
 }
 
 /* Exactly one, printable and of bounded size: it ends up in everybody's logs. */

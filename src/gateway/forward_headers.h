@@ -42,7 +42,8 @@ struct forward_context {
     const struct http_head *head;
     const struct address *peer;
     bool is_internal;
-    bool is_secure;                  /* clients reach us through a TLS terminator */
+    bool is_secure;                  /* clients reach us, or who is in front of us, over TLS */
+    const struct tls_peer *tls;      /* NULL: in plain text */
     const struct baggage *ours;      /* what goes on as sarsen.* */
     struct span host;                /* what Host shall be; empty: the client's */
     const struct field_rules *rules; /* what the route changes; NULL: nothing */

@@ -263,7 +263,7 @@ struct span request_cookie(struct request *request, bool is_page, struct span cu
         .path = SPAN("/"),
         .has_max_age = true,
         .max_age = (uint64_t)(ttl / 1000),
-        .is_secure = limits->is_cookie_secure,
+        .is_secure = limits->is_cookie_secure || request->exchange->tls,
         .is_http_only = true,
         .same_site = HTTP_SAME_SITE_LAX,
     };
@@ -565,7 +565,7 @@ void request_start(struct http_handler *handler, struct http_exchange *exchange)
         return;
     }
     const struct view *view = request->epoch->view;
-    uint32_t route = route_match(view->routes, exchange->head, request->path);
+    uint32_t route = route_match(view->routes, exchange->head, exchange->tls, request->path);
     if (route != NO_ROUTE) {
         go_to_route(request, route);
     } else if (likely(request->grpc.kind == GRPC_NONE) || !go_to_grpc(request)) {

@@ -26,6 +26,8 @@ struct route {
     const struct span *methods;
     unsigned n_methods;
     struct span header_name, header_value;
+    const struct span *client_sans;
+    unsigned n_client_sans;
     struct span strip; /* a prefix that is cut off the path */
     struct span put;   /* instead of it */
     bool is_whole;     /* `put` is the whole path */
@@ -185,6 +187,11 @@ static void keep_conditions(struct route_table *table, const struct gateway_rout
 {
     route->header_name = keep(table, from->header_name);
     route->header_value = keep(table, from->header_value);
+    struct span *sans = arena_new_array(&table->arena, struct span, from->client_sans.n + 1);
+    for (unsigned i = 0; i < from->client_sans.n; i++)
+        sans[i] = keep(table, from->client_sans.texts[i]);
+    route->client_sans = sans;
+    route->n_client_sans = from->client_sans.n;
     struct span *methods = arena_new_array(&table->arena, struct span, from->methods.n + 1);
     for (unsigned i = 0; i < from->methods.n; i++)
         methods[i] = keep(table, from->methods.texts[i]);
@@ -421,8 +428,38 @@ static bool header_matches(const struct route *route, const struct http_head *he
     return false;
 }
 
-static bool conditions_match(const struct route *route, const struct http_head *head)
+/* A pattern with a colon is of URIs, any other of host names, so that neither passes for the other. */
+static bool san_matches(struct span pattern, const struct tls_name *name)
 {
+    bool is_open = span_ends_with(pattern, SPAN("*"));
+    bool is_uri = span_find(pattern, ':') < pattern.size;
+    struct span text = name->text;
+    pattern.size -= is_open;
+    if (pattern.size > 0 && is_uri != (name->kind == TLS_NAME_URI))
+        return false;
+    if (is_open)
+        text = span_first(text, pattern.size);
+    return is_uri ? span_equals(text, pattern) : span_equals_nocase(text, pattern);
+}
+
+static bool client_matches(const struct route *route, const struct tls_peer *peer)
+{
+    if (!peer || !peer->is_verified)
+        return false;
+    for (unsigned i = 0; i < route->n_client_sans; i++) {
+        for (unsigned k = 0; k < peer->n_names; k++) {
+            if (san_matches(route->client_sans[i], &peer->names[k]))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool conditions_match(const struct route *route, const struct http_head *head,
+                             const struct tls_peer *peer)
+{
+    if (unlikely(route->n_client_sans) && !client_matches(route, peer))
+        return false;
     if (route->n_methods && !method_matches(route, head->method))
         return false;
     return !route->header_name.size || header_matches(route, head);
@@ -430,10 +467,10 @@ static bool conditions_match(const struct route *route, const struct http_head *
 
 /* The first of the list that matches and comes before `best`, or `best`. */
 static uint32_t first_of(const struct route_table *table, const struct route_list *list,
-                         const struct http_head *head, uint32_t best)
+                         const struct http_head *head, const struct tls_peer *peer, uint32_t best)
 {
     for (uint32_t i = list->first; i < best; i = table->routes[i].next) {
-        if (conditions_match(&table->routes[i], head))
+        if (conditions_match(&table->routes[i], head, peer))
             return i;
     }
     return best;
@@ -441,10 +478,10 @@ static uint32_t first_of(const struct route_table *table, const struct route_lis
 
 /* The first route of one tree that matches and comes before `best`, or `best`. */
 static uint32_t walk(const struct route_table *table, uint32_t root, const struct http_head *head,
-                     struct span path, uint32_t best)
+                     const struct tls_peer *peer, struct span path, uint32_t best)
 {
     const struct node *node = &table->nodes[root];
-    best = first_of(table, &node->below, head, best);
+    best = first_of(table, &node->below, head, peer, best);
     struct span rest = { path.data + 1, path.size - 1 };
     while (node->has_children && rest.data) {
         struct span segment = span_cut(&rest, '/');
@@ -452,16 +489,16 @@ static uint32_t walk(const struct route_table *table, uint32_t root, const struc
         if (!below)
             return best;
         node = &table->nodes[below];
-        best = first_of(table, &node->below, head, best);
+        best = first_of(table, &node->below, head, peer, best);
         if (!rest.data)
-            best = first_of(table, &node->exact, head, best);
+            best = first_of(table, &node->exact, head, peer, best);
     }
     return best;
 }
 
 /* The same in the trees of the request's host. */
 static uint32_t walk_host(const struct route_table *table, const struct http_head *head,
-                          struct span path, uint32_t best)
+                          const struct tls_peer *peer, struct span path, uint32_t best)
 {
     char memory[HOST_MAX];
     struct span host = host_of(head->authority);
@@ -475,15 +512,15 @@ static uint32_t walk_host(const struct route_table *table, const struct http_hea
     host.data = memory;
     uint32_t root = *slot_of(table, PARENT_HOST, host);
     if (root)
-        best = walk(table, root, head, path, best);
+        best = walk(table, root, head, peer, path, best);
     size_t dot = span_find(host, '.');
     root = dot && dot < host.size ? *slot_of(table, PARENT_ANY_LABEL, span_from(host, dot)) : 0;
-    return root ? walk(table, root, head, path, best) : best;
+    return root ? walk(table, root, head, peer, path, best) : best;
 }
 
 uint32_t route_match(const struct route_table *table, const struct http_head *head,
-                     struct span path)
+                     const struct tls_peer *peer, struct span path)
 {
-    uint32_t best = walk(table, 0, head, path, NO_ROUTE);
-    return table->has_hosts ? walk_host(table, head, path, best) : best;
+    uint32_t best = walk(table, 0, head, peer, path, NO_ROUTE);
+    return table->has_hosts ? walk_host(table, head, peer, path, best) : best;
 }

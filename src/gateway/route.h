@@ -84,9 +84,9 @@ const struct route_action *route_action(const struct route_table *table, uint32_
 /* What becomes of a path that matched the route. */
 struct route_path route_path(const struct route_table *table, uint32_t route, struct span path);
 
-/* The first route that matches, or NO_ROUTE. `path` is canonical. */
+/* The first route that matches, or NO_ROUTE. `path` is canonical; `peer` is NULL in plain text. */
 uint32_t route_match(const struct route_table *table, const struct http_head *head,
-                     struct span path);
+                     const struct tls_peer *peer, struct span path);
 
 /* Whether `path` is the prefix or lies below it: "/session" has "/session" and "/session/x", not
  * "/sessions". */

@@ -62,6 +62,7 @@ struct gateway_route {
     const char *prefix; /* "/session" matches /session and /session/… */
     struct gateway_texts methods;
     const char *header_name, *header_value;
+    struct gateway_texts client_sans; /* of a verified certificate; "spiffe://a/…*" any below */
 
     const char *service;
     const struct address *upstreams; /* of a static upstream, which no service stands behind */

@@ -526,3 +526,34 @@ def test_an_upstream_over_tls_says_which_version_it_likes(serve, make_daemon, au
     for _ in range(6):  # by each worker, and again over what it keeps
         answer = daemon.edge_get("/hello")
         assert answer.status == 200 and answer.body == b"hello"
+
+
+def test_names_of_clients_choose_routes_and_reach_services(serve, service, authority, pair):
+    echo = service("echo")
+    orders = authority.sign("orders", "URI:spiffe://here/ns/orders,DNS:orders.here")
+    forger = authority.sign("forger", "DNS:spiffe.here,DNS:here")
+    only = f", client_ca: {authority.file}, client_auth: optional"
+    daemon = serve(section(pair, more=only), config=f"""
+routes:
+  - match: {{ prefix: /uri, client_san: "spiffe://here/ns/*" }}
+    upstream: {echo.address}
+  - match: {{ prefix: /dns, client_san: [ Orders.here, other.here ] }}
+    upstream: {echo.address}
+  - match: {{ prefix: /any }}
+    upstream: {echo.address}
+""")
+    lie = "Sarsen-Client-San: spiffe://here/ns/admin\r\n"
+
+    def reached(client, path):
+        with connect(authority.client(client), port(daemon)) as wire:
+            status = ask(wire, path, fields=lie)[0]
+            return status, echo.header("Sarsen-Client-San") if status == 200 else None
+
+    names = ["spiffe://here/ns/orders", "orders.here"]
+    for path in ("/uri", "/dns", "/any"):
+        assert reached(orders, path) == (200, names), path
+    assert echo.header("X-Forwarded-Proto") == ["https"]
+    for client in (None, forger):
+        assert reached(client, "/uri")[0] == reached(client, "/dns")[0] == 404
+    assert reached(None, "/any") == (200, [])
+    assert reached(forger, "/any") == (200, ["spiffe.here", "here"])

@@ -25,7 +25,7 @@ static const char *match(const char *method, const char *path, const char *host,
     struct http_head head;
     parse_request(text, &head);
     struct route_table *table = route_table_new(routes, sizeof(routes) / sizeof(routes[0]), NULL, NULL);
-    uint32_t route = route_match(table, &head, head.path_and_query);
+    uint32_t route = route_match(table, &head, NULL, head.path_and_query);
     static char service[64];
     struct span found = route == NO_ROUTE ? SPAN("none") : route_action(table, route)->service;
     snprintf(service, sizeof(service), "%.*s", SPAN_ARG(found));
@@ -225,7 +225,7 @@ TEST(many_routes_match_as_one_after_the_other_would)
                     continue;
                 expected = i;
             }
-            CHECK_INT(route_match(table, &head, span_of(path)), expected);
+            CHECK_INT(route_match(table, &head, NULL, span_of(path)), expected);
         }
         route_table_unref(table);
     }
@@ -245,6 +245,6 @@ TEST(no_routes_match_nothing)
     struct http_head head;
     parse_request("GET / HTTP/1.1\r\nHost: x\r\n\r\n", &head);
     struct route_table *table = route_table_new(NULL, 0, NULL, NULL);
-    CHECK(route_match(table, &head, SPAN("/")) == NO_ROUTE);
+    CHECK(route_match(table, &head, NULL, SPAN("/")) == NO_ROUTE);
     route_table_unref(table);
 }
