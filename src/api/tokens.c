@@ -7,7 +7,7 @@
 #include "api/routes.h"
 #include "base/hash.h"
 
-#define TOKEN_DURATION_DEFAULT (90 * 86400 * NSEC_PER_SEC)
+#define TOKEN_DURATION_DEFAULT (90ull * 86400 * NSEC_PER_SEC)
 #define TOKEN_BYTES 32u
 #define TOKEN_TEXT_MAX 64u
 

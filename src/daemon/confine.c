@@ -37,25 +37,26 @@ static bool is_bound_early(const struct address *address)
     return address->any.sa_family != AF_UNIX && !span_ends_with(span_of(text), SPAN(":0"));
 }
 
+static int bind_one(const struct gateway_listener *listener, struct given *given)
+{
+    struct given_socket made = {
+        .use = listener->is_internal ? GATEWAY_USE_INTERNAL : GATEWAY_USE_EDGE,
+        .asked = listener->address,
+    };
+    int r = socket_listen(&listener->address, true, &made.fd);
+    return r ? r : given_add(given, &made);
+}
+
 static int bind_listener(const struct gateway_listener *listener, unsigned n_sockets,
                          struct given *given, struct problem *problem)
 {
-    for (unsigned i = 0; i < n_sockets; i++) {
-        struct given_socket made = { .use = listener->is_internal ? GATEWAY_USE_INTERNAL
-                                                                  : GATEWAY_USE_EDGE,
-                                     .asked = listener->address };
-        int r = socket_listen(&listener->address, true, &made.fd);
-        if (r > 0) {
-            problem_set(problem, key_of(listener), "%s cannot be listened on", listener->text);
-            return CONFINE_REFUSED;
-        }
-        if (r)
-            return err_trace(r);
-        r = given_add(given, &made);
-        if (r)
-            return err_fold(r);
-    }
-    return 0;
+    int r = 0;
+    for (unsigned i = 0; !r && i < n_sockets; i++)
+        r = bind_one(listener, given);
+    if (r <= 0)
+        return err_trace(r);
+    problem_set(problem, key_of(listener), "%s cannot be listened on", listener->text);
+    return CONFINE_REFUSED;
 }
 
 int confine_bind(const struct settings *settings, struct given *given, struct problem *problem)

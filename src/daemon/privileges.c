@@ -17,14 +17,17 @@
 #include <unistd.h>
 
 #define OPEN_DIRECTORIES 16
+#define ENTRY_MAX 16384u /* a group may have many members */
 #define CAPABILITIES_MAX 64ul
 
 /* --- finding --- */
 
 static int find_user(const char *name, struct privileges *found, struct problem *problem)
 {
-    const struct passwd *user = getpwnam(name);
-    if (!user || strlen(user->pw_name) >= sizeof(found->user)) {
+    char text[ENTRY_MAX];
+    struct passwd entry, *user = NULL;
+    if (getpwnam_r(name, &entry, text, sizeof(text), &user) || !user ||
+        strlen(user->pw_name) >= sizeof(found->user)) {
         problem_set(problem, "user", "is \"%s\", and there is no such user", name);
         return PRIVILEGES_REFUSED;
     }
@@ -36,8 +39,9 @@ static int find_user(const char *name, struct privileges *found, struct problem 
 
 static int find_group(const char *name, struct privileges *found, struct problem *problem)
 {
-    const struct group *group = getgrnam(name);
-    if (!group) {
+    char text[ENTRY_MAX];
+    struct group entry, *group = NULL;
+    if (getgrnam_r(name, &entry, text, sizeof(text), &group) || !group) {
         problem_set(problem, "group", "is \"%s\", and there is no such group", name);
         return PRIVILEGES_REFUSED;
     }
