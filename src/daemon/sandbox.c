@@ -91,10 +91,19 @@ struct sandbox *sandbox_free(struct sandbox *sandbox)
     return NULL;
 }
 
+static bool is_known(const struct sandbox *sandbox, const char *real, enum sandbox_access access)
+{
+    for (unsigned i = 0; i < sandbox->n_paths; i++) {
+        if (strcmp(sandbox->paths[i].path, real) == 0 && sandbox->paths[i].access >= access)
+            return true;
+    }
+    return false;
+}
+
 void sandbox_add(struct sandbox *sandbox, const char *path, enum sandbox_access access)
 {
     char *real = realpath(path, NULL);
-    if (real && sandbox->n_paths < PATHS_MAX)
+    if (real && sandbox->n_paths < PATHS_MAX && !is_known(sandbox, real, access))
         sandbox->paths[sandbox->n_paths++] = (struct sandbox_path){ steal(real), access };
     free(real);
 }
@@ -130,9 +139,19 @@ void sandbox_add_place_of(struct sandbox *sandbox, const char *path, enum sandbo
 void sandbox_add_system(struct sandbox *sandbox)
 {
     static const char *const read[] = {
-        "/etc",         "/usr/share/zoneinfo",        "/usr/lib",       "/lib",
-        "/lib64",       "/usr/share/ca-certificates", "/proc/self",     "/proc/meminfo",
-        "/proc/stat",   "/proc/sys/net/core",         "/sys/fs/cgroup", "/sys/devices/system/cpu",
+        "/etc",
+        "/usr/share/zoneinfo",
+        "/usr/lib",
+        "/lib",
+        "/lib64",
+        "/usr/share/ca-certificates",
+        "/usr/local/share/ca-certificates",
+        "/proc/self",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/sys/net/core",
+        "/sys/fs/cgroup",
+        "/sys/devices/system/cpu",
         "/dev/urandom",
     };
     for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++)
