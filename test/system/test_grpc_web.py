@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What browsers make of gRPC: frames in a body of HTTP, in base64 or not, the trailers in the last."""
+"""What browsers make of gRPC: frames in a body, in base64 or not, the trailers in the last one."""
 import base64
 
 import grpc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An upstream of HTTP/2 that a test plays by hand: what it says and when is the test's to choose."""
+"""An upstream of HTTP/2 that a test plays by hand: what it says and when is the test's choice."""
 import queue
 import socket
 import threading
