@@ -7,7 +7,7 @@ import threading
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128  # with the 5 it has by itself, connecting takes a second under load
+    request_queue_size = 1024  # of a full one a connection takes a second, and attacks make many
 
 
 class Service:

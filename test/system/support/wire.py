@@ -172,7 +172,7 @@ class Upstream:
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(64)
+        self.listener.listen(1024)  # who attacks opens many
         self.listener.settimeout(TIMEOUT)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.wires = []
