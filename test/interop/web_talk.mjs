@@ -11,22 +11,22 @@ const text = (field, string) => bytes(field, new TextEncoder().encode(string));
 const status = (code, message) => bytes(7, [...number(1, code), ...text(2, message)]);
 const service = "/grpc.testing.TestService/";
 
-/** The outcome of a call: its messages' sizes, its status and the metadata of both ends. */
+/** The outcome of a call: its messages' sizes, its status and the metadata of both ends. A stream
+    says all in events; of a unary call, messages and errors come to its callback only. */
 function outcome(start) {
   return new Promise((resolve) => {
     const seen = { sizes: [], code: null, message: null, initial: {}, trailing: {} };
-    const stream = start();
-    const ended = () => resolve(seen);
-    stream.on("data", (message) => seen.sizes.push(message.length));
+    const failed = ({ code, message }) => resolve(Object.assign(seen, { code, message }));
+    const data = (message) => seen.sizes.push(message.length);
+    const stream = start((error, message) => (error ? failed(error) : data(message)));
+    stream.on("data", data);
     stream.on("metadata", (metadata) => (seen.initial = { ...metadata }));
     stream.on("status", ({ code, details, metadata }) => {
       Object.assign(seen, { code, message: details, trailing: { ...metadata } });
     });
-    stream.on("error", ({ code, message }) => {
-      Object.assign(seen, { code, message });
-      ended();
-    });
-    stream.on("end", ended);
+    stream.on("error", failed);
+    stream.on("end", () => resolve(seen));
+    setTimeout(() => resolve({ ...seen, code: "nothing came" }), 10_000);
   });
 }
 
@@ -37,8 +37,8 @@ export async function talk(web, format) {
     new web.MethodDescriptor(service + name, type, Array, Array,
       (message) => Uint8Array.from(message), (data) => data);
   const unary = (name, message, metadata = {}) =>
-    outcome(() => client.rpcCall(service + name, message, metadata,
-      method(name, web.MethodType.UNARY), () => {}));
+    outcome((callback) => client.rpcCall(service + name, message, metadata,
+      method(name, web.MethodType.UNARY), callback));
   const streamed = (name, message, metadata = {}) =>
     outcome(() => client.serverStreaming(service + name, message, metadata,
       method(name, web.MethodType.SERVER_STREAMING)));
@@ -56,9 +56,10 @@ export async function talk(web, format) {
     status: await unary("UnaryCall", status(2, "test status message")),
     special: await unary("UnaryCall", status(2, "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n")),
     unimplemented: await unary("UnimplementedCall", []),
-    deadline: await unary("UnaryCall", number(2, 5), { deadline: String(Date.now() - 1000) }),
-    stream: await streamed("StreamingOutputCall", sizes, metadata),
-    stream_status: await streamed("StreamingOutputCall", [...sizes, ...status(9, "after four")]),
+    deadline: await streamed("StreamingOutputCall",
+      [1, 2].flatMap((size) => bytes(2, [...number(1, size), ...number(2, 400000)])),
+      { deadline: String(Date.now() + 600) }),
+    stream: await streamed("StreamingOutputCall", sizes),
     pauses: await streamed("StreamingOutputCall",
       [1, 2, 3].flatMap((size) => bytes(2, [...number(1, size), ...number(2, 50000)]))),
   };
