@@ -356,11 +356,6 @@ static void on_connection(void *owner, const struct gateway_connection *connecti
 
 /* --- starting --- */
 
-static struct given *given_to(const struct control *control)
-{
-    return control->hooks.predecessor ? predecessor_given(control->hooks.predecessor) : NULL;
-}
-
 static int start_gateway(struct control *control, struct problem *problem)
 {
     struct gateway_hooks hooks = {
@@ -369,54 +364,11 @@ static int start_gateway(struct control *control, struct problem *problem)
         .on_settled = on_settled,
         .on_connection = on_connection,
         .owner = control,
-        .given = given_to(control),
+        .given = control_given(control),
     };
     int r = gateway_start(control->loop, &control->settings->gateway, &control->keys, &hooks,
                           &control->rooms.gateway, problem);
     return r > 0 ? CONTROL_REFUSED : err_trace(r);
-}
-
-static int refuse_address(int r, struct span text, const char *key, struct problem *problem)
-{
-    if (r < 0)
-        return err_trace(r);
-    problem_set(problem, key, "%.*s %s", SPAN_ARG(text),
-                r == SOCKET_IN_USE    ? "is taken by another process"
-                : r == SOCKET_REFUSED ? "may not be listened at"
-                                      : "is too long for a socket");
-    return CONTROL_REFUSED;
-}
-
-static int listen_at(struct control *control, struct span text, struct problem *problem,
-                     int *ret_fd)
-{
-    struct given *given = given_to(control);
-    struct given_socket socket;
-    struct address address;
-    int r = address_parse(text, &address);
-    if (!r && given && given_take(given, &address, USE_API, &socket)) {
-        control->is_api_kept = control->is_api_kept || socket.is_kept;
-        *ret_fd = socket.fd;
-        return 0;
-    }
-    if (!r)
-        r = socket_listen(&address, false, ret_fd);
-    return r ? refuse_address(r, text, "api.listen", problem) : 0;
-}
-
-static int try_address(struct control *control, const struct gateway_listener *listener,
-                       struct problem *problem)
-{
-    const struct given *given = given_to(control);
-    unsigned use = listener->is_internal ? GATEWAY_USE_INTERNAL : GATEWAY_USE_EDGE;
-    CLEANUP(fd_closep) int fd = -1;
-    if (listener->address.any.sa_family == AF_UNIX ||
-        (given && given_has(given, &listener->address, use)))
-        return 0;
-    int r = socket_listen(&listener->address, false, &fd);
-    return r ? refuse_address(r, span_of(listener->text),
-                              listener->is_internal ? "gateway.internal" : "gateway.edge", problem)
-             : 0;
 }
 
 static int open_api_tls(struct control *control, struct problem *problem)
@@ -456,7 +408,7 @@ static int start_api(struct control *control, struct problem *problem)
 {
     CLEANUP(mem_freep) char *path = control_api_path(control);
     control->started = loop_now(control->loop);
-    int r = listen_at(control, span_of(path), problem, &control->api_unix_fd);
+    int r = control_listen_at(control, span_of(path), problem, &control->api_unix_fd);
     if (!r && chmod(path + strlen("unix:"), 0600) < 0)
         r = err_origin(-errno);
     if (!r)
@@ -514,18 +466,6 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
     control->hooks.on_ready(control->hooks.owner);
 }
 
-/* Before anything is written: a start that a taken port ends leaves no directory behind. The
- * gateway opens its listeners itself, so those are only tried here. */
-static int open_listeners(struct control *control, struct problem *problem)
-{
-    struct span api = span_of(control->settings->api_listen);
-    const struct gateway_settings *gateway = &control->settings->gateway;
-    int r = listen_at(control, api, problem, &control->api_fd);
-    for (unsigned i = 0; !r && i < gateway->n_listeners; i++)
-        r = try_address(control, &gateway->listeners[i], problem);
-    return r;
-}
-
 static int make_data(struct control *control, struct problem *problem)
 {
     int r = dir_make(AT_FDCWD, control->settings->data, 0750);
@@ -554,44 +494,6 @@ static int open_secrets(struct control *control, struct problem *problem)
     return r ? CONTROL_REFUSED : 0;
 }
 
-/* --- blobs that no file record names: their upload was refused late, or never finished --- */
-
-static bool is_blob_kept(void *owner, struct span sha256)
-{
-    const struct map *kept = owner;
-    return map_find(kept, sha256);
-}
-
-static void keep_files(const struct release *release, struct map *kept, struct arena *arena)
-{
-    map_each (node, &release->files) {
-        struct span sha256 = span_of(container_of(node, struct release_file, node)->sha256);
-        if (!map_find(kept, sha256))
-            map_add(kept, arena_new(arena, struct map_node), sha256);
-    }
-}
-
-static void sweep_blobs(struct control *control)
-{
-    struct map kept;
-    struct arena arena = { 0 };
-    if (control->has_unread)
-        return;
-    map_init(&kept);
-    map_each (node, version_apps(control->rooms.version)) {
-        map_each (below, &container_of(node, struct app, node)->releases)
-            keep_files(container_of(below, struct release, node), &kept, &arena);
-    }
-    size_t n_removed = blob_sweep(control->rooms.store, is_blob_kept, &kept);
-    if (n_removed) {
-        char count[24];
-        snprintf(count, sizeof(count), "%zu", n_removed);
-        log_info("daemon", "files that no release names were removed", "count", count);
-    }
-    map_fini(&kept);
-    arena_fini(&arena);
-}
-
 int control_open_store(struct control *control, struct problem *problem)
 {
     struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
@@ -614,7 +516,7 @@ static int open_store(struct control *control, struct problem *problem)
     load(control, SPAN(VERSION_PREFIX));
     load(control, SPAN(ROLLOUT_PREFIX));
     load(control, SPAN(AUTH_PREFIX));
-    sweep_blobs(control);
+    control_sweep_blobs(control);
     control->watch.on_events = on_events;
     return err_fold(store_watch_start(control->rooms.store, &control->watch, 0));
 }
@@ -653,7 +555,7 @@ int control_start(struct loop *loop, const struct settings *settings,
                   struct problem *problem)
 {
     CLEANUP(control_freep) struct control *control = control_new(loop, settings, hooks);
-    int r = open_listeners(control, problem);
+    int r = control_open_listeners(control, problem);
     if (!r)
         r = make_data(control, problem);
     if (!r && hooks->confine)

@@ -73,6 +73,18 @@ int control_open_store(struct control *control, struct problem *problem) MUST_CH
 /* Serves the API on the sockets that it has. */
 int control_open_api(struct control *control) MUST_CHECK;
 
+/* control_listen.c */
+/* Sockets that were there before; NULL: none. */
+struct given *control_given(const struct control *control);
+
+/* A socket of the API. Answers: CONTROL_REFUSED. */
+int control_listen_at(struct control *control, struct span text, struct problem *problem,
+                      int *ret_fd) MUST_CHECK;
+int control_open_listeners(struct control *control, struct problem *problem) MUST_CHECK;
+
+/* control_blobs.c */
+void control_sweep_blobs(struct control *control);
+
 /* control_leave.c */
 /* "unix:…/api.sock"; the caller's. */
 char *control_api_path(const struct control *control);

@@ -63,6 +63,8 @@ static void check_free(struct check *check)
 static int build_transition(struct store_command *command, struct txn *txn)
 {
     struct check *check = container_of(command, struct check, command);
+    if (check->is_gone)
+        return 1; /* a second try, and nobody asks any more */
     struct span id = span_of(check->key), service = span_cut(&id, '/');
     return instance_set_failing(check->health->registry, service, id, check->says_failing, txn);
 }
