@@ -126,13 +126,17 @@ static int wait_for(struct predecessor *predecessor, const char *word, struct pr
     }
 }
 
+static const char *why_not(int answer)
+{
+    return answer == CHANNEL_LATE
+               ? "gets no answer from the process that serves now"
+               : "broke off: the process that serves now ended, or cannot be taken over";
+}
+
 static int refuse(struct predecessor *predecessor, int answer, struct problem *problem)
 {
     if (answer)
-        problem_set(problem, "takeover", "%s",
-                    answer == CHANNEL_LATE
-                        ? "gets no answer from the process that serves now"
-                        : "broke off: the process that serves now ended, or cannot be taken over");
+        problem_set(problem, "takeover", "%s", why_not(answer));
     channel_close(&predecessor->channel);
     return PREDECESSOR_REFUSED;
 }
@@ -222,12 +226,12 @@ static void on_end(struct channel *channel)
 {
     struct elder *elder = container_of(channel, struct elder, channel);
     struct predecessor *predecessor = elder->predecessor;
-    if (elder->has_ended)
+    if (elder->has_ended) {
         log_info("daemon", "the process before this one has ended");
-    else
+    } else {
         log_warn("daemon",
-                 "the process before this one ended early; what it had counted last is "
-                 "lost");
+                 "the process before this one ended early; what it had counted last is lost");
+    }
     elder_free(elder);
     if (predecessor_is_alone(predecessor))
         predecessor->hooks.on_alone(predecessor->hooks.owner);

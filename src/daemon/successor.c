@@ -2,6 +2,7 @@
 
 #include "daemon/successor.h"
 
+#include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -261,17 +262,21 @@ static void on_door(struct watch *watch, uint32_t events)
     }
 }
 
+static int make_door(const char *data, int *ret_fd)
+{
+    CLEANUP(mem_freep) char *path = mem_format("%s/" TAKEOVER_FILE, data);
+    int r = channel_listen(path, ret_fd);
+    return r > 0 ? -EADDRINUSE : err_trace(r);
+}
+
 static int open_door(struct successor *successor, int door_fd, const char *data)
 {
     CLEANUP(fd_closep) int fd = door_fd;
-    if (fd < 0) {
-        CLEANUP(mem_freep) char *path = mem_format("%s/" TAKEOVER_FILE, data);
-        int r = channel_listen(path, &fd);
-        if (r)
-            return err_fold(r);
-    }
+    int r = fd < 0 ? make_door(data, &fd) : 0;
+    if (r)
+        return err_trace(r);
     successor->door.on_ready = on_door;
-    int r = watch_add(&successor->door, successor->loop, fd, EPOLLIN);
+    r = watch_add(&successor->door, successor->loop, fd, EPOLLIN);
     if (r)
         return err_trace(r);
     fd_steal(&fd);

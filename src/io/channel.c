@@ -162,6 +162,7 @@ static void take_fds(struct msghdr *header, struct channel_message *message)
 
 /* CHANNEL_LATE when there is none. A message that was cut is of a peer that breaks the rules; one
  * without its descriptors came to a process that can have no more. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the kernel writes to it */
 static int receive(int fd, char *bytes, struct channel_message *ret_message)
 {
     union control control;
@@ -205,7 +206,11 @@ int channel_wait(struct channel *channel, nsec patience, char *bytes,
 static bool send_now(int fd, struct span bytes, const int *fds, unsigned n_fds)
 {
     union control control = { 0 };
-    struct iovec piece = { (char *)(uintptr_t)bytes.data, bytes.size };
+    union { /* which is only read */
+        const char *from;
+        char *to;
+    } data = { bytes.data };
+    struct iovec piece = { data.to, bytes.size };
     struct msghdr header = { .msg_iov = &piece, .msg_iovlen = 1 };
     if (n_fds) {
         header.msg_control = &control;

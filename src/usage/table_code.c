@@ -15,7 +15,7 @@ struct row {
     uint32_t key_size;
 };
 
-#define ROW_MAX (sizeof(struct row) + KEY_MAX)
+#define ROW_MAX (sizeof(struct row) + (size_t)KEY_MAX)
 
 size_t usage_table_encode(const struct usage_table *table, size_t from, struct buf *bytes,
                           size_t max)
