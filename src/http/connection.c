@@ -273,12 +273,6 @@ static void begin_exchange(struct connection *connection)
         server->handler->on_request(server->handler, &exchange->public);
 }
 
-/* Whether it is HTTP/2 that begins here, or may be. */
-static bool is_http2(const struct connection *connection, struct span bytes)
-{
-    return !connection->is_http1_only && http2_is_preface(bytes);
-}
-
 /* Whether the first line of a connection has nothing of HTTP: neither a path nor a version. Who speaks
  * something else is not answered in HTTP. */
 static bool is_other_protocol(const struct connection *connection, struct span bytes)
@@ -288,19 +282,32 @@ static bool is_other_protocol(const struct connection *connection, struct span b
     return connection->n_requests == 0 && line.size > 1 && !memchr(line.data, '/', line.size);
 }
 
+/* What is no head of HTTP/1 may be how HTTP/2 begins. Returns how many bytes were used. */
+static RARE size_t use_no_head(struct connection *connection, struct span bytes,
+                               const struct http1_error *error)
+{
+    bool is_http2 =
+        connection->n_requests == 0 && !connection->is_http1_only && http2_is_preface(bytes);
+    if (is_http2 && bytes.size < HTTP2_PREFACE_SIZE) {
+        http_exchange_free(connection->exchange);
+        head_note(connection, bytes);
+        return 0;
+    }
+    if (is_http2) {
+        http2_server_adopt(connection, bytes);
+    } else if (is_other_protocol(connection, bytes)) {
+        tell_refused(connection, error->status, error->text);
+        http_connection_close(connection);
+    } else {
+        connection_refuse(connection, error->status, error->text);
+    }
+    return bytes.size;
+}
+
 static size_t use_head(struct connection *connection, struct span bytes)
 {
     struct http1_error error;
-    if (bytes.size == 0)
-        return 0;
-    if (unlikely(connection->n_requests == 0) && is_http2(connection, bytes)) {
-        if (bytes.size >= HTTP2_PREFACE_SIZE)
-            http2_server_adopt(connection, bytes);
-        else
-            head_note(connection, bytes);
-        return connection->is_closed ? bytes.size : 0;
-    }
-    if (!head_has_news(connection, bytes))
+    if (bytes.size == 0 || !head_has_news(connection, bytes))
         return 0;
 
     struct http_server *server = connection->server;
@@ -312,14 +319,7 @@ static size_t use_head(struct connection *connection, struct span bytes)
         http_exchange_free(exchange);
         head_note(connection, bytes);
         return 0;
-    default:
-        if (is_other_protocol(connection, bytes)) {
-            tell_refused(connection, error.status, error.text);
-            http_connection_close(connection);
-        } else {
-            connection_refuse(connection, error.status, error.text);
-        }
-        return bytes.size;
+    default: return use_no_head(connection, bytes, &error);
     }
     connection->scanned = connection->line_at = 0;
     size_t size = exchange->request.parsed.size;
