@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/sandbox_calls.h"
+
 #define OPEN_DIRECTORIES 16
 #define ENTRY_MAX 16384u /* a group may have many members */
 #define CAPABILITIES_MAX 64ul
@@ -166,9 +168,6 @@ void privileges_hide_memory(void)
 {
     const struct rlimit none = { 0 };
     setrlimit(RLIMIT_CORE, &none);
-#ifdef __SANITIZE_ADDRESS__
-    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* leaks are sought as a debugger does it */
-#else
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
+    /* Leaks are sought as a debugger does it. */
+    prctl(PR_SET_DUMPABLE, sandbox_is_sanitized() ? 1 : 0, 0, 0, 0);
 }

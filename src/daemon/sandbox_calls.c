@@ -165,3 +165,8 @@ bool sandbox_limit_calls(void)
     seccomp_release(filter);
     return is_on;
 }
+
+bool sandbox_is_sanitized(void)
+{
+    return IS_SANITIZED;
+}

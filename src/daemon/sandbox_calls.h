@@ -14,3 +14,6 @@
 
 /* False when the kernel takes no filter; then nothing has changed. */
 bool sandbox_limit_calls(void) MUST_CHECK;
+
+/* Whether a sanitizer is built in, which looks at its own process as a debugger does. */
+bool sandbox_is_sanitized(void);
