@@ -160,7 +160,8 @@ static void take_fds(struct msghdr *header, struct channel_message *message)
     }
 }
 
-/* CHANNEL_LATE when there is none. A message that was cut is of a peer that breaks the rules; one
+/* CHANNEL_LATE when there is none. A reset tells once that the other end closed without having read
+ * all; what it had sent before is still there. A message that was cut is of a peer that breaks the rules; one
  * without its descriptors came to a process that can have no more. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): the kernel writes to it */
 static int receive(int fd, char *bytes, struct channel_message *ret_message)
@@ -174,7 +175,7 @@ static int receive(int fd, char *bytes, struct channel_message *ret_message)
     ssize_t size;
     do {
         size = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-    } while (size < 0 && errno == EINTR);
+    } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
     if (size < 0)
         return errno == EAGAIN ? CHANNEL_LATE : CHANNEL_ENDED;
     struct channel_message message = { .bytes = { bytes, (size_t)size } };

@@ -182,6 +182,24 @@ TEST(before_it_is_watched_messages_are_waited_for)
     loop_free(loop);
 }
 
+TEST(what_was_sent_arrives_though_the_other_end_read_nothing)
+{
+    struct end *a, *b;
+    pair(&a, &b);
+    char *bytes = mem_zalloc(1, CHANNEL_MESSAGE_MAX);
+    struct channel_message message;
+    channel_send(&b->channel, SPAN("hello"), NULL, 0);
+    channel_send(&a->channel, SPAN("refused"), NULL, 0);
+    channel_close(&a->channel);
+    CHECK_INT(channel_wait(&b->channel, NSEC_PER_SEC, bytes, &message), 0);
+    CHECK(span_is(message.bytes, "refused"));
+    CHECK_INT(channel_wait(&b->channel, NSEC_PER_SEC, bytes, &message), CHANNEL_ENDED);
+    free(bytes);
+    end_free(a);
+    end_free(b);
+    loop_free(loop);
+}
+
 TEST(a_path_is_for_this_user_and_is_taken_over_from_the_dead)
 {
     char path[] = "/tmp/channel.XXXXXX\0s";
