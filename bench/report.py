@@ -64,7 +64,7 @@ def idle_verdict(results, name, sizes):
     if target > 1:
         cells, holds = (f"{size:.0f} B", "", f"{target} B"), size <= target
     else:
-        ratio = size / peers[best] if best else 0
+        ratio = size / max(peers[best], 1) if best else 0
         cells, holds = (f"{ratio:.2f}", "", f"{target:.2f}"), bool(best) and ratio <= target
     return row(results["titles"][name], best, *cells, "holds" if holds else "missed")
 

@@ -90,7 +90,11 @@ class Server:
         self.directory.mkdir(parents=True)
         self.backends, self.core = backends, core
         self.start()
-        self.pids = tree(self.process.pid)
+
+    @property
+    def pids(self):
+        """Looked up each time: a worker may come later than the socket that it serves."""
+        return tree(self.process.pid)
 
     def cpu(self):
         return Cpu(self.pids)

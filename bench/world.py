@@ -74,7 +74,8 @@ class Sarsen:
                 self.edges = [url.partition("://")[2] for url in fields["edge"].split()]
                 self.edge = self.edges[0]
                 break
-            print(line, end="")
+            if "level=info" not in line:
+                print(line, end="")
         else:
             raise RuntimeError("sarsen did not start")
         threading.Thread(target=self._read_rest, daemon=True).start()

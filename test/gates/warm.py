@@ -4,8 +4,8 @@
 
   test/gates/warm.py [--protocol NAME] [--top N] [--connections N] [--dump FILE]
 
-prints what the worker spends on one proxied GET and in which functions; --dump keeps the file for
-callgrind_annotate. It needs build/release.
+prints what the worker spends on one proxied GET, or one call of gRPC, and in which functions;
+--dump keeps the file for callgrind_annotate. It needs build/release.
 """
 import argparse
 import collections
@@ -37,7 +37,8 @@ ALLOCATING = {"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "p
 
 
 # What the clients speak, and what else the load generator is told.
-PROTOCOLS = {"http1": {}, "h2": {"program": "bench-load-h2", "streams": 32}}
+H2 = {"program": "bench-load-h2", "streams": 32}
+PROTOCOLS = {"http1": {}, "h2": H2, "grpc": {**H2, "grpc": 1}}
 
 
 class Setup:
@@ -48,6 +49,7 @@ class Setup:
         self.directory = pathlib.Path(directory)
         self.protocol = protocol
         self.backend = Backend()
+        self.grpc = Backend(None, "bench-backend-h2", [BODY_SIZE])
         self.daemon = Daemon(BUILD / "src" / "daemon" / "sarsen", directory)
         config = self.daemon.config
         text = config.read_text().replace("workers: 2", "workers: 1")
@@ -63,17 +65,23 @@ class Setup:
         daemon.register("orders", "i1", self.backend.address, "3.14.2", ttl="1h")
         daemon.register("login", "i1", self.backend.address, "1.0.0", ttl="1h")
         daemon.call("PUT", "/v1/services/login", {"identity": True}, status=200)
+        daemon.register("calls", "i1", self.grpc.address, "1.0.0", ttl="1h", protocol="grpc",
+                        grpc_services=["bench.Bench"])
         for release in ("4.1.0", "4.2.0"):
-            daemon.publish("shop", release, {"orders": "3"})
+            daemon.publish("shop", release, {"orders": "3", "calls": "1"})
         self.requests = []
         for number in range(N_CUSTOMERS):
             customer = f"customer-{number}"
             daemon.call("PUT", f"/v1/customers/{customer}/pins/shop",
                         {"release": f"4.{1 + number % 2}.0", "expires": "never"}, status=201)
             cookie = daemon.edge_get(f"/api/login/customer/{customer}").headers["Set-Cookie"]
-            make = http2_request if self.protocol == "h2" else http_request
-            self.requests.append(
-                make("GET", f"/api/orders/{BODY_SIZE}", cookie.partition(";")[0]))
+            self.requests.append(self.request(cookie.partition(";")[0]))
+
+    def request(self, cookie):
+        if self.protocol == "grpc":
+            return http2_request("POST", "/bench.Bench/Unary", cookie, b"x" * (BODY_SIZE // 2))
+        make = http2_request if self.protocol == "h2" else http_request
+        return make("GET", f"/api/orders/{BODY_SIZE}", cookie)
 
     def load(self, connections, count, warm=1000):
         path = self.directory / "requests"
@@ -84,6 +92,7 @@ class Setup:
     def stop(self):
         self.daemon.stop()
         self.backend.stop()
+        self.grpc.stop()
         self.daemon.check_log()
 
     def __enter__(self):
