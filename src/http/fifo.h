@@ -25,7 +25,7 @@
 #define SPARE_SIZES 4u /* 4, 16, 64 and 256 KiB; what is larger is rare and not kept */
 
 #define SPARE_SIZE 4096u
-#define SPARES_MAX 64u /* of the smallest size */
+#define SPARES_MAX 256u /* of the smallest size: as many streams are under way at once */
 
 struct spare {
     struct spare *next;

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 #define SLAB_SMALLEST 64u
-#define SLAB_KEEP 65536u /* bytes of each size that are kept at most */
+#define SLAB_KEEP 262144u /* bytes of each size that are kept at most */
 #define SLAB_NO_CLASS UINT32_MAX
 
 /* In front of each block; what follows is aligned for anything. */
