@@ -2,6 +2,8 @@
 
 #include "base/span.h"
 
+#include "base/compiler.h"
+
 static char lower(char byte)
 {
     bool is_capital = byte >= 'A' && byte <= 'Z';
@@ -78,10 +80,12 @@ bool span_to_uint(struct span span, uint64_t max, uint64_t *ret_value)
     uint64_t value = 0;
     if (!span.size)
         return false;
-    for (size_t i = 0; i < span.size; i++) {
-        unsigned digit = (unsigned)(unsigned char)span.data[i] - '0';
-        /* 19 digits always fit; leading zeros may make it more of them. */
-        if (digit > 9 || (i >= 19 && value > (UINT64_MAX - digit) / 10))
+    const char *end = span.data + span.size;
+    const char *surely = span.size > 19 ? span.data + 19 : end; /* so many digits always fit */
+    for (const char *at = span.data; at < end; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        /* Leading zeros may make it more of them. */
+        if (digit > 9 || (unlikely(at >= surely) && value > (UINT64_MAX - digit) / 10))
             return false;
         value = value * 10 + digit;
     }

@@ -75,30 +75,16 @@ void request_over(struct request *request)
         request_put(request);
 }
 
+#define REQUEST_CLEARED (offsetof(struct request, ids.own) - offsetof(struct request, depth))
+
 static void request_reset(struct request *request, struct http_exchange *exchange)
 {
+    memset((char *)request + offsetof(struct request, depth), 0, REQUEST_CLEARED);
     request->exchange = exchange;
-    request->is_over = false;
-    request->depth = 0;
-    request->bom = NULL;
-    request->route = NULL;
     request->service = request->contract = request->build = NO_INDEX;
     request->started = loop_now(request->worker->loop);
-    request->has_identity = false;
-    request->memo = NULL;
-    request->tunnel = NULL;
-    request->is_holding = request->is_calling = request->is_answering = false;
-    request->is_error = false;
-    request->status = request->n_attempts = 0;
-    request->answered_at = 0;
-    request->fault = request->fault_text = NULL;
-    request->ids.trace = request->ids.request = SPAN_NULL;
-    request->path = request->query = SPAN_NULL;
-    request->is_body_paused = request->has_body = request->has_body_ended = false;
-    request->was_repeated = request->was_refused = request->is_counted = false;
     request->grpc.kind = GRPC_NONE;
     request->grpc.is_translated = false;
-    exchange->patience = 0;
     if (unlikely(exchange->head->by_name[HTTP_CONTENT_TYPE] != 0))
         grpc_note(request);
     buf_clear(&request->body);

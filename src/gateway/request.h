@@ -46,21 +46,38 @@ struct request {
     struct worker *worker;
     struct epoch *epoch;
     struct http_exchange *exchange; /* NULL when it is answered or aborted */
-    bool is_internal;
-    bool is_over;
+
+    /* Cleared for each request, from here ... */
     unsigned depth; /* callbacks of ours on the stack; an end inside one waits for them */
-
-    struct span path, query; /* canonical path; query data NULL without "?" */
-    bool is_path_original;   /* path and query lie in the head as they came */
-    struct buf path_memory, target_memory;
-
-    struct identity identity; /* by request_identity() */
+    bool is_over;
+    bool is_internal;
+    bool is_path_original; /* path and query lie in the head as they came */
     bool has_identity;
-    struct memo *memo;     /* that is about this request, or NULL */
-    const struct bom *bom; /* NULL before resolving */
-    enum resolve_reason reason;
-
+    bool is_holding;   /* waits for the body before anybody is asked */
+    bool is_calling;   /* the call is under way */
+    bool is_answering; /* the response's head has gone to the client */
+    bool has_body, has_body_ended;
+    bool is_body_paused;
+    bool was_repeated;                /* sent again, after a connection broke */
+    bool was_refused;                 /* all instances had, and one was asked again */
+    bool is_error;                    /* what answered was a 5xx */
+    bool is_counted;                  /* as a use, while it runs */
+    struct span path, query;          /* canonical path; query data NULL without "?" */
+    struct memo *memo;                /* that is about this request, or NULL */
+    const struct bom *bom;            /* NULL before resolving */
     const struct route_action *route; /* of the config file; NULL when none matched */
+    struct tunnel *tunnel;            /* of an upgrade that was asked for; NULL */
+    unsigned status;                  /* that the service answered with; 0 */
+    unsigned n_attempts;              /* instances asked */
+    nsec answered_at;                 /* when the head of the answer came; 0 */
+    const char *fault; /* why the service's answer is not what the client got; NULL */
+    const char *fault_text;
+    struct forward_ids ids; /* for the access log */
+
+    /* ... to here. */
+    enum resolve_reason reason;
+    struct buf path_memory, target_memory;
+    struct identity identity; /* by request_identity() */
 
     /* Of a proxied request. */
     uint32_t service, contract, build; /* of the snapshot; NO_INDEX where not known yet,
@@ -71,29 +88,11 @@ struct request {
     uint32_t n_endpoints, endpoint;
     struct round_robin_walk walk;
     struct http_call call;
-    struct tunnel *tunnel; /* of an upgrade that was asked for; NULL */
     struct span target;
     nsec started, deadline;
     struct timer total; /* to the end of the answer, where there is a limit */
     bool has_deadline;  /* the caller named one */
-    bool is_holding;    /* waits for the body before anybody is asked */
-    bool is_calling;    /* the call is under way */
-    bool is_answering;  /* the response's head has gone to the client */
-    bool has_body, has_body_ended;
-    bool is_body_paused;
     bool is_replayable; /* `body` is all of the request's body so far */
-    bool was_repeated;  /* sent again, after a connection broke */
-    bool was_refused;   /* all instances had, and one was asked again */
-    bool is_error;      /* what answered was a 5xx */
-    bool is_counted;    /* as a use, while it runs */
-
-    /* For the access log. */
-    unsigned status;     /* that the service answered with; 0 */
-    unsigned n_attempts; /* instances asked */
-    nsec answered_at;    /* when the head of the answer came; 0 */
-    const char *fault;   /* why the service's answer is not what the client got; NULL */
-    const char *fault_text;
-    struct forward_ids ids;
 
     struct request_grpc grpc;
     struct buf body;

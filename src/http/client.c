@@ -279,9 +279,8 @@ void http_call_fail(struct http_pool *pool, struct http_call *call, enum http_fa
     task_defer(&stream->task, pool->loop);
 }
 
-static inline void call_start(struct http_pool *pool, struct http_call *call,
-                              const struct address *to, const struct http_message *request,
-                              nsec deadline)
+static void call_start(struct http_pool *pool, struct http_call *call, const struct address *to,
+                       const struct http_message *request, nsec deadline)
 {
     struct http_stream *stream = stream_for(pool, to, call);
     call->stream = stream;

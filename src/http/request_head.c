@@ -59,15 +59,10 @@ static int parse_long(struct request_head *head, struct span bytes,
 
 /* Bytes of a body may lie behind the head, so as much as a head mostly has is tried before all is
  * copied. */
-int request_head_parse(struct request_head *head, struct span bytes,
-                       const struct http1_limits *limits, uint64_t *n_fields_seen,
-                       struct http1_error *ret_error)
+RARE static int parse_anew(struct request_head *head, struct span bytes, size_t line,
+                           const struct http1_limits *limits, struct http1_error *ret_error)
 {
-    size_t line = line_size(bytes);
-    if (line && parse_known(head, bytes, line, limits))
-        return HTTP1_OK;
     head->fields_size = 0;
-    head->fields_number = ++*n_fields_seen;
     if (!line)
         return parse_long(head, bytes, limits, ret_error);
 
@@ -85,4 +80,15 @@ int request_head_parse(struct request_head *head, struct span bytes,
     if (r != HTTP1_MORE || first.size == bytes.size)
         return r;
     return parse_long(head, bytes, limits, ret_error);
+}
+
+int request_head_parse(struct request_head *head, struct span bytes,
+                       const struct http1_limits *limits, uint64_t *n_fields_seen,
+                       struct http1_error *ret_error)
+{
+    size_t line = line_size(bytes);
+    if (likely(line && parse_known(head, bytes, line, limits)))
+        return HTTP1_OK;
+    head->fields_number = ++*n_fields_seen;
+    return parse_anew(head, bytes, line, limits, ret_error);
 }

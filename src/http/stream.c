@@ -266,7 +266,7 @@ static bool read_trailers(struct http_stream *stream, struct fifo *lines)
     return true;
 }
 
-static void stream_complete(struct http_stream *stream, bool has_more)
+RARE static void complete_with_trailers(struct http_stream *stream, bool has_more)
 {
     struct http_pool *pool = stream->pool;
     struct http_call *call = stream->call;
@@ -278,6 +278,14 @@ static void stream_complete(struct http_stream *stream, bool has_more)
     call->trailers = fifo_span(&lines);
     stream_end(stream, has_more);
     fifo_clear(&lines, &pool->spares); /* the call may be gone */
+}
+
+static void stream_complete(struct http_stream *stream, bool has_more)
+{
+    if (unlikely(fifo_size(&stream->trailers) > 0))
+        complete_with_trailers(stream, has_more);
+    else
+        stream_end(stream, has_more);
 }
 
 static void begin_body(struct http_stream *stream)
