@@ -11,6 +11,8 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdint.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,7 +187,8 @@ static bool set_name(SSL *ssl, const char *name)
                       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (is_ip(name))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
+    void *text = (void *)(uintptr_t)name; /* which the macro takes, and does not change */
+    return SSL_set_tlsext_host_name(ssl, text) == 1 && SSL_set1_host(ssl, name) == 1;
 }
 
 static void set_alpn(SSL *ssl, enum tls_alpn alpn)

@@ -60,8 +60,9 @@ void tls_context_harden(SSL_CTX *context, enum tls_version min_version)
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_ciphersuites(context, CIPHERS_1_3);
     SSL_CTX_set_cipher_list(context, CIPHERS_1_2);
-    SSL_CTX_set1_groups_list(context, GROUPS);
-    SSL_CTX_set1_sigalgs_list(context, SIGNATURES);
+    static char groups[] = GROUPS, signatures[] = SIGNATURES; /* the macros want no const */
+    SSL_CTX_set1_groups_list(context, groups);
+    SSL_CTX_set1_sigalgs_list(context, signatures);
     SSL_CTX_set_default_passwd_cb(context, no_password);
     ERR_clear_error();
 }
