@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 
-EXPECTED = {"cert_chain_of_trust", "engine_problem"}  # the latter is about testssl.sh's own openssl
-HARMLESS = {"OK", "INFO", "DEBUG"}
+EXPECTED = {"cert_chain_of_trust"}
+# WARN is what testssl.sh could not look at: it lacks an engine of openssl, and its client may leave
+# before the tickets of TLS 1.3 have come.
+HARMLESS = {"OK", "INFO", "DEBUG", "WARN"}
 
 
 def test_testssl(gateway, tmp_path):
@@ -23,5 +25,6 @@ def test_testssl(gateway, tmp_path):
     findings = json.loads(report.read_text())
     worse = [finding for finding in findings if finding["severity"] not in HARMLESS
              and finding["id"] not in EXPECTED]
+    assert EXPECTED <= {finding["id"] for finding in findings}, "it has looked"
     assert not worse, (worse, done.stdout[-4000:], done.stderr[-1000:])
     assert "Done" in done.stdout, done.stdout[-4000:]
