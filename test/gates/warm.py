@@ -65,10 +65,13 @@ class Setup:
         daemon.register("orders", "i1", self.backend.address, "3.14.2", ttl="1h")
         daemon.register("login", "i1", self.backend.address, "1.0.0", ttl="1h")
         daemon.call("PUT", "/v1/services/login", {"identity": True}, status=200)
-        daemon.register("calls", "i1", self.grpc.address, "1.0.0", ttl="1h", protocol="grpc",
-                        grpc_services=["bench.Bench"])
+        requires = {"orders": "3"}
+        if self.protocol == "grpc":
+            daemon.register("calls", "i1", self.grpc.address, "1.0.0", ttl="1h", protocol="grpc",
+                            grpc_services=["bench.Bench"])
+            requires["calls"] = "1"
         for release in ("4.1.0", "4.2.0"):
-            daemon.publish("shop", release, {"orders": "3", "calls": "1"})
+            daemon.publish("shop", release, requires)
         self.requests = []
         for number in range(N_CUSTOMERS):
             customer = f"customer-{number}"
