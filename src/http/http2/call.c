@@ -107,7 +107,7 @@ static void wake(struct http2_call *self)
 static void part(struct http2_call *self)
 {
     struct http_call *call = self->call;
-    bool is_whole = self->is_ended && self->is_request_done && fifo_size(&self->out) == 0;
+    self->is_whole = self->is_ended && self->is_request_done && fifo_size(&self->out) == 0;
     self->call = NULL;
     call->stream = NULL;
     http_relay_copy_end_call(call);
@@ -117,8 +117,8 @@ static void part(struct http2_call *self)
         call_free(self);
         return;
     }
-    if (is_whole)
-        return;
+    if (self->is_whole)
+        return; /* the request's end may still be to be sent */
     fifo_clear(&self->out, spares_of(self));
     if (nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->id, NGHTTP2_CANCEL))
         http2_session_end(&self->connection->session, NGHTTP2_INTERNAL_ERROR);
@@ -242,7 +242,7 @@ static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t leng
     struct http2_call *self = source->ptr;
     size_t size = fifo_size(&self->out) + self->sending.size;
     (void)ng, (void)id, (void)to, (void)user_data;
-    if (size == 0 && (!self->is_request_done || !self->call)) {
+    if (size == 0 && !(self->is_request_done && (self->call || self->is_whole))) {
         self->is_deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }

@@ -97,6 +97,7 @@ struct http2_call {
     bool is_request_done : 1, is_expecting : 1, is_deferred : 1, is_paused : 1;
     bool has_answer_bytes : 1; /* of whatever kind */
     bool is_ended : 1;         /* the answer is complete, if not told */
+    bool is_whole : 1;         /* and so was the request when the owner was done */
     bool is_long : 1;          /* silence is no stall */
     bool is_drained : 1;       /* to be told */
     bool has_fault : 1;        /* to be told */

@@ -123,6 +123,27 @@ TEST(an_answer_that_is_complete_ends_the_call_before_its_request)
     bench_free(bench);
 }
 
+/* The end of the request is told in the turn in which that of the answer comes in. */
+TEST(both_ends_may_cross)
+{
+    struct bench *bench = bench_new(NULL);
+    struct caller *caller = caller_2(bench);
+    struct http_message post = POST(HTTP_SEND_UNKNOWN, 0);
+    caller_send(caller, &post, NSEC_NEVER);
+    struct upstream *upstream = upstream_new(bench, NULL, 0);
+    UPSTREAM_WAIT(upstream, upstream->n_streams == 1);
+    upstream_answer(upstream, 1, "200", NULL, NULL, SPAN("early"));
+    upstream_send(upstream);
+    http_call_finish(&caller->call);
+    UPSTREAM_WAIT(upstream, caller->n_ends == 1);
+    expect_end(caller, 200, "early");
+    UPSTREAM_WAIT(upstream, upstream->n_ended == 1);
+    CHECK(!upstream->streams[0].is_reset);
+    caller_free(caller);
+    upstream_free(upstream);
+    bench_free(bench);
+}
+
 TEST(a_paused_call_leaves_the_others_alone_and_keeps_a_window_at_most)
 {
     static char big[200000];

@@ -113,18 +113,11 @@ static inline void upstream_free(struct upstream *upstream)
     free(upstream);
 }
 
-static inline void upstream_turn(struct upstream *upstream)
+static inline void upstream_send(struct upstream *upstream)
 {
     struct peer *peer = upstream->peer;
     const uint8_t *data;
     ssize_t n;
-    CHECK_INT(loop_turn(upstream->bench->loop, NSEC_PER_MSEC), 0);
-    if (!upstream->is_silent) {
-        upstream->is_ended |= peer_receive(peer) != 1;
-        CHECK_INT(nghttp2_session_mem_recv(upstream->ng, (uint8_t *)peer->got, peer->n_got),
-                  peer->n_got);
-        peer->n_got = 0;
-    }
     while ((n = nghttp2_session_mem_send(upstream->ng, &data)) > 0) {
         while (n > 0) {
             ssize_t sent = send(peer->fd, data, (size_t)n, MSG_NOSIGNAL);
@@ -138,6 +131,19 @@ static inline void upstream_turn(struct upstream *upstream)
             n -= sent;
         }
     }
+}
+
+static inline void upstream_turn(struct upstream *upstream)
+{
+    struct peer *peer = upstream->peer;
+    CHECK_INT(loop_turn(upstream->bench->loop, NSEC_PER_MSEC), 0);
+    if (!upstream->is_silent) {
+        upstream->is_ended |= peer_receive(peer) != 1;
+        CHECK_INT(nghttp2_session_mem_recv(upstream->ng, (uint8_t *)peer->got, peer->n_got),
+                  peer->n_got);
+        peer->n_got = 0;
+    }
+    upstream_send(upstream);
 }
 
 #define UPSTREAM_WAIT(upstream, condition)                                                         \
