@@ -9,6 +9,7 @@ import socket
 import threading
 
 import pytest
+from support.h2_client import H2Client
 from support.wire import Upstream, Wire, eventually
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -121,6 +122,28 @@ def test_what_is_sent_before_the_agreement_waits_for_it(shared, name, upstream):
         assert client.head().status == 101
         assert client.take(15) == frame(b"with the head")
         assert service.take(11) == frame(b"early", mask=b"abcd")
+
+
+def test_from_http_2_nothing_is_sent_before_the_agreement(shared, name, upstream):
+    with H2Client(shared.edge) as client:
+        client.until(lambda: client.h2.remote_settings.enable_connect_protocol)
+        early = frame(b"early", mask=b"abcd")
+        stream = client.ask(f"/api/{name}/", "CONNECT", early, ends=False,
+                            extra=[("sec-websocket-version", "13")], protocol="websocket")
+        service, head = upstream.request()
+        assert head.start == "GET / HTTP/1.1"
+        assert head.all("upgrade") == ["websocket"]
+        assert not {"transfer-encoding", "content-length"} & set(head.names())
+        service.sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            service.take(1)
+        service.sock.settimeout(15)
+        agree(service, head)
+        assert service.take(len(early)) == early
+        service.send(frame(b"back"))
+        answer = client.answers[stream]
+        assert client.until(lambda: answer.body == frame(b"back"))
+        assert answer.status == 200
 
 
 def test_much_flows_both_ways_at_once(shared, name, upstream):

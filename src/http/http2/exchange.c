@@ -293,6 +293,7 @@ static void accept_upgrade(struct http_exchange *exchange, const struct http_mes
     struct http2_exchange *self = http2_exchange_of(exchange);
     assert(!self->is_responded && !self->is_finished);
     self->is_responded = self->is_tunnel = true;
+    self->is_paused = false;
     self->status = 200;
     self->sent_at = self->received_at = self->paused_at = now_of(self);
     struct http2_out *out = out_begin(self);

@@ -246,10 +246,15 @@ static bool exceeds_body(const struct http_server *server, uint64_t size)
     return server->settings.max_body && size > server->settings.max_body;
 }
 
-/* What HTTP/1 reads from the head, HTTP/2 says in its frames. False when they disagree. */
-static bool set_framing(struct http_head *head, bool is_end)
+/* What HTTP/1 reads from the head, HTTP/2 says in its frames. False when they disagree. What comes
+ * behind an extended CONNECT is no body of it. */
+static bool set_framing(struct http_head *head, bool is_end, bool is_tunnel)
 {
     head->is_http2 = true;
+    if (is_tunnel) {
+        head->framing = HTTP_BODY_NONE;
+        return !head->by_name[HTTP_CONTENT_LENGTH];
+    }
     if (head->by_name[HTTP_CONTENT_LENGTH]) {
         head->framing = HTTP_BODY_LENGTH;
         return !is_end || head->content_length == 0;
@@ -296,14 +301,17 @@ static void parse_head(struct http2_exchange *exchange, struct span text)
         return;
     }
     struct span protocol = http2_in_text(&connection->in, connection->in.protocol);
-    if (r != HTTP1_OK || !set_framing(&request->parsed, exchange->is_request_done) ||
-        protocol.size > sizeof(exchange->protocol)) {
+    bool is_legal = r == HTTP1_OK &&
+                    set_framing(&request->parsed, exchange->is_request_done, protocol.size > 0) &&
+                    protocol.size <= sizeof(exchange->protocol);
+    if (!is_legal) {
         exchange_refuse_malformed(exchange, error.text);
         return;
     }
     memcpy(exchange->protocol, protocol.data ? protocol.data : "", protocol.size);
     request->parsed.upgrade =
         protocol.size ? (struct span){ exchange->protocol, protocol.size } : SPAN_NULL;
+    exchange->is_paused = protocol.size > 0; /* until the tunnel is open */
     exchange->public.head = &request->parsed;
     begin_exchange(exchange);
 }

@@ -82,10 +82,12 @@ class H2Client:
         self.flush()
         self.sock.sendall(b"".join(frames))
 
-    def ask(self, path, method="GET", body=None, extra=(), ends=True):
+    def ask(self, path, method="GET", body=None, extra=(), ends=True, protocol=None):
         """Starts a request; with a body it is sent as far as the windows go."""
         stream = self.h2.get_next_available_stream_id()
         self.answers[stream] = Answer()
+        if protocol:
+            extra = [(":protocol", protocol), *extra]
         self.h2.send_headers(stream, fields(method, path, extra=extra),
                              end_stream=ends and body is None)
         if body is not None:
