@@ -27,6 +27,7 @@ struct health {
 struct check {
     struct map_node node;
     struct health *health;
+    const struct registry *registry; /* what is to be told may outlive `health` */
     char *key;
     struct address address;
     struct health_check spec; /* without its target, which the instance has */
@@ -47,7 +48,7 @@ struct check {
 static struct instance *instance_of(const struct check *check)
 {
     struct span id = span_of(check->key), service = span_cut(&id, '/');
-    const struct service *found = service_find(check->health->registry, service);
+    const struct service *found = service_find(check->registry, service);
     return found ? instance_find(found, id) : NULL;
 }
 
@@ -66,7 +67,7 @@ static int build_transition(struct store_command *command, struct txn *txn)
     if (check->is_gone)
         return 1; /* a second try, and nobody asks any more */
     struct span id = span_of(check->key), service = span_cut(&id, '/');
-    return instance_set_failing(check->health->registry, service, id, check->says_failing, txn);
+    return instance_set_failing(check->registry, service, id, check->says_failing, txn);
 }
 
 /* What was not written is found out again by the next checks. */
@@ -256,6 +257,7 @@ static void check_start(struct health *health, const char *key, const struct ins
 {
     struct check *check = mem_new(struct check);
     check->health = health;
+    check->registry = health->registry;
     check->key = mem_strdup(key);
     check->address = *address;
     check->spec = instance->health;
