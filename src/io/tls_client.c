@@ -38,6 +38,7 @@ struct client_state {
 
 struct tls_client {
     SSL_CTX *context;
+    bool is_unverified;
     char *server_name; /* NULL: the address's host */
     struct client_state *state;
 };
@@ -127,6 +128,7 @@ int tls_client_new(const struct tls_client_settings *settings, struct tls_client
     client->state = mem_new(struct client_state);
     atomic_init(&client->state->n_refs, 1);
     pthread_mutex_init(&client->state->lock, NULL);
+    client->is_unverified = settings->is_unverified;
     client->server_name = settings->server_name ? mem_strdup(settings->server_name) : NULL;
     client->context = SSL_CTX_new(TLS_client_method());
     int r = client->context ? 0 : refuse(problem, "the library", "has no room");
@@ -218,7 +220,7 @@ struct tls_stream *tls_stream_connect(const struct tls_client *client, const cha
     stream->client = tls_client_ref(client);
     stream->session_name = digest_of(name);
     SSL_SESSION *session = ssl ? take_session(client->state, stream->session_name) : NULL;
-    if (session)
+    if (session && (client->is_unverified || !tls_session_has_expired(session)))
         SSL_set_session(ssl, session);
     SSL_SESSION_free(session);
     return stream;

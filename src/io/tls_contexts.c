@@ -67,6 +67,12 @@ void tls_context_harden(SSL_CTX *context, enum tls_version min_version)
     ERR_clear_error();
 }
 
+bool tls_session_has_expired(SSL_SESSION *session)
+{
+    const X509 *shown = SSL_SESSION_get0_peer(session);
+    return shown && X509_cmp_current_time(X509_get0_notAfter(shown)) <= 0;
+}
+
 /* What a client asks for in its hello (RFC 6066 section 3): one name, of one kind. */
 static struct span asked_name(SSL *ssl)
 {

@@ -42,6 +42,9 @@ void tls_peer_read(struct tls_stream *stream);
 /* tls_contexts.c: what holds for servers and clients. */
 void tls_context_harden(SSL_CTX *context, enum tls_version min_version);
 
+/* Whether the other side's certificate has. None is shown where a session is resumed. */
+bool tls_session_has_expired(SSL_SESSION *session);
+
 /* Why the library refused, and what else it may have noted is forgotten. Static text. */
 const char *tls_library_reason(void);
 

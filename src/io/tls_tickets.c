@@ -129,8 +129,21 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return seals || is_first ? 1 : 2;
 }
 
+/* Each session that is resumed gets a new ticket: without this, a client whose certificate has
+ * expired meanwhile would be believed for ever. */
+static SSL_TICKET_RETURN on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                   size_t name_size, SSL_TICKET_STATUS status, void *owner)
+{
+    (void)ssl, (void)name, (void)name_size, (void)owner;
+    bool is_open = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+    if (!is_open || tls_session_has_expired(session))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 void tls_tickets_serve(struct tls_tickets *tickets, SSL_CTX *context)
 {
+    SSL_CTX_set_session_ticket_cb(context, NULL, on_opened, NULL);
     SSL_CTX_set_app_data(context, tickets);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
 }

@@ -16,8 +16,9 @@ struct certificate {
     char file[96], key[96];
 };
 
-/* `names` as OpenSSL writes them: "DNS:a.example,URI:spiffe://a/b". False when it cannot be made. */
-static inline bool certificate_make(struct certificate *made, const char *names)
+/* `names` as OpenSSL writes them: "DNS:a.example,URI:spiffe://a/b". It holds for so many seconds.
+ * False when it cannot be made. */
+static inline bool certificate_make_for(struct certificate *made, const char *names, long seconds)
 {
     snprintf(made->folder, sizeof(made->folder), "/tmp/sarsen-tls-XXXXXX");
     if (!mkdtemp(made->folder))
@@ -30,7 +31,7 @@ static inline bool certificate_make(struct certificate *made, const char *names)
     X509_set_version(x509, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
     X509_gmtime_adj(X509_getm_notBefore(x509), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x509), 86400);
+    X509_gmtime_adj(X509_getm_notAfter(x509), seconds);
     X509_NAME *name = X509_get_subject_name(x509);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
     X509_set_issuer_name(x509, name);
@@ -50,6 +51,11 @@ static inline bool certificate_make(struct certificate *made, const char *names)
     X509_free(x509);
     EVP_PKEY_free(key);
     return is_written;
+}
+
+static inline bool certificate_make(struct certificate *made, const char *names)
+{
+    return certificate_make_for(made, names, 86400);
 }
 
 static inline void certificate_remove(const struct certificate *made)

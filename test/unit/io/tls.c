@@ -3,7 +3,9 @@
 #include "io/tls.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "check.h"
 #include "fake/certificate.h"
@@ -106,6 +108,42 @@ TEST(a_handshake_tells_who_it_was_with)
     CHECK(peer->is_verified && peer->n_names == 2);
     CHECK(span_is(peer->names[0].text, "a.example") && peer->names[0].kind == TLS_NAME_DNS);
     CHECK_STR(peer->version, "TLSv1.3");
+    free_sides(&pair);
+}
+
+/* A ticket brings the client's certificate along, and is given out anew each time. */
+TEST(a_client_whose_certificate_expires_is_not_believed_by_its_ticket)
+{
+    struct pair pair;
+    struct certificate client;
+    make_sides(&pair, false);
+    tls_server_free(pair.server);
+    tls_client_unref(pair.client);
+    CHECK(certificate_make_for(&client, "DNS:c.example", 2));
+    const time_t end = time(NULL) + 2;
+    const struct tls_server_settings serving = {
+        .pairs = &pair.files,
+        .n_pairs = 1,
+        .client_auth = TLS_CLIENT_REQUIRED,
+        .client_ca = client.file,
+    };
+    const struct tls_client_settings asking = { .ca = pair.certificate.file,
+                                                .certificate = client.file,
+                                                .key = client.key };
+    CHECK_INT(tls_server_new("test", &serving, pair.tickets, &pair.server, NULL), 0);
+    CHECK_INT(tls_client_new(&asking, &pair.client, NULL), 0);
+    connect_sides(&pair, "a.example", TLS_ALPN_HTTP1);
+    shake(&pair, 65536);
+    CHECK(tls_stream_is_established(pair.ours) && tls_stream_peer(pair.ours)->is_verified);
+    tls_stream_close(pair.theirs);
+    disconnect(&pair);
+
+    while (time(NULL) <= end)
+        poll(NULL, 0, 50);
+    connect_sides(&pair, "a.example", TLS_ALPN_HTTP1);
+    shake(&pair, 65536);
+    CHECK(!tls_stream_is_established(pair.ours));
+    certificate_remove(&client);
     free_sides(&pair);
 }
 
