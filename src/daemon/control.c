@@ -327,7 +327,8 @@ void control_start_timers(struct control *control)
         return;
     forget_hours(control);
     if (!control->health)
-        control->health = health_new(control->loop, control->rooms.registry, control->rooms.store);
+        control->health = health_new(control->loop, control->rooms.registry, control->rooms.store,
+                                     control->rooms.gateway);
     health_changed(control->health);
 }
 

@@ -17,6 +17,7 @@ struct health {
     struct loop *loop;
     struct registry *registry;
     struct store *store;
+    const struct gateway *gateway; /* which knows how TLS is spoken */
     struct http_pool *pool;
     struct map checks; /* struct check by "service/id" */
     unsigned number;   /* of health_changed(), so that who is gone is seen */
@@ -157,9 +158,10 @@ static void on_fault(struct http_call *call, enum http_fault fault)
     struct check *check = container_of(call, struct check, call);
     bool is_late = fault == HTTP_FAULT_TIMEOUT || fault == HTTP_FAULT_CONNECT_TIMEOUT;
     bool is_away = fault == HTTP_FAULT_CONNECT;
-    check_end(check, is_late   ? "it does not answer in time"
-                     : is_away ? "it cannot be reached"
-                               : "its answer is broken");
+    check_end(check, fault == HTTP_FAULT_TLS ? call->why
+                     : is_late               ? "it does not answer in time"
+                     : is_away               ? "it cannot be reached"
+                                             : "its answer is broken");
 }
 
 static const struct http_call_ops call_ops = {
@@ -208,7 +210,9 @@ static void ask(struct check *check, const struct instance *instance)
     buf_clear(&check->body);
     check->is_asking = true;
     check->is_answer = check->has_status = false;
-    check->call = (struct http_call){ .ops = &call_ops, .protocol = HTTP_PROTOCOL_2 };
+    const struct tls_client *tls =
+        instance->speaks.is_tls ? gateway_upstream_tls(health->gateway) : NULL;
+    check->call = (struct http_call){ .ops = &call_ops, .protocol = HTTP_PROTOCOL_2, .tls = tls };
     timer_start(&check->timer, health->loop, now + check->spec.timeout);
     http_call_start(health->pool, &check->call, &check->address, &message,
                     now + check->spec.timeout);
@@ -274,8 +278,7 @@ static void check_start(struct health *health, const char *key, const struct ins
 static void look_at(struct health *health, const struct instance *instance)
 {
     struct address address = { 0 };
-    if (instance->health.kind == HEALTH_NONE || instance->speaks.is_tls ||
-        address_parse(span_of(instance->address), &address))
+    if (instance->health.kind == HEALTH_NONE || address_parse(span_of(instance->address), &address))
         return;
     char key[SERVICE_NAME_MAX + INSTANCE_ID_MAX + 2];
     snprintf(key, sizeof(key), "%s/%s", instance->service->name, instance->id);
@@ -306,13 +309,15 @@ void health_changed(struct health *health)
     }
 }
 
-struct health *health_new(struct loop *loop, struct registry *registry, struct store *store)
+struct health *health_new(struct loop *loop, struct registry *registry, struct store *store,
+                          const struct gateway *gateway)
 {
     struct health *health = mem_new(struct health);
     struct http_pool_settings settings = http_pool_settings_default;
     health->loop = loop;
     health->registry = registry;
     health->store = store;
+    health->gateway = gateway;
     health->pool = http_pool_new(loop, &settings);
     map_init(&health->checks);
     return health;

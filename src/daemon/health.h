@@ -17,12 +17,14 @@
  * Threads:  the control loop.
  */
 
+#include "gateway/gateway.h"
 #include "http/client.h"
 #include "registry/registry.h"
 
 struct health;
 
-struct health *health_new(struct loop *loop, struct registry *registry, struct store *store);
+struct health *health_new(struct loop *loop, struct registry *registry, struct store *store,
+                          const struct gateway *gateway);
 struct health *health_free(struct health *health);
 
 /* The registry has changed: checks begin and end with their instances. */

@@ -545,6 +545,11 @@ static void keep_settings(struct gateway *gateway, const struct gateway_settings
     gateway->upstream_tls = tls_client_ref(tls->common);
 }
 
+const struct tls_client *gateway_upstream_tls(const struct gateway *gateway)
+{
+    return gateway->upstream_tls;
+}
+
 static int open_listeners(struct gateway *gateway, const struct gateway_settings *settings,
                           struct problem *problem)
 {

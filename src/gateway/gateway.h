@@ -90,6 +90,9 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
 /* How short of memory the process is; workers act on it by what http/server.h says. */
 void gateway_set_pressure(struct gateway *gateway, enum http_pressure pressure);
 
+/* How services are spoken to over TLS, since the last reload; borrowed until the next. */
+const struct tls_client *gateway_upstream_tls(const struct gateway *gateway);
+
 /* What is taken of the limits of all workers. */
 struct gateway_load {
     unsigned n_clients, n_upstreams; /* connections */

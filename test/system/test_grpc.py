@@ -5,6 +5,7 @@ import threading
 
 import grpc
 import pytest
+from support.authority import Authority
 from support.grpc_service import GrpcService, call
 from support.h2_upstream import H2Upstream
 
@@ -537,6 +538,25 @@ def test_an_instance_that_went_away_fails_its_checks_and_comes_back(make_daemon)
     daemon.call("DELETE", "/v1/services/it/instances/b", status=204)
     first.stop()
     second.stop()
+
+
+def test_instances_that_speak_tls_are_asked_over_it(make_daemon, tmp_path):
+    authority = Authority(tmp_path / "one")
+    believed, other = (GrpcService("shop.It", pair=one.sign("service"))
+                       for one in (authority, Authority(tmp_path / "two")))
+    daemon = make_daemon(gateway=f"  upstream: {{ tls: {{ ca: {authority.file} }} }}\n")
+    daemon.expect_log("instance fails its checks")
+    health = {"grpc": "shop.It", "interval": "100ms", "failures": "1"}
+    put(daemon, "it", believed, "a", names=["shop.It"], health=health, protocol="grpc+tls")
+    put(daemon, "it", other, "b", names=["shop.It"], health=health, protocol="grpc+tls")
+    daemon.eventually(lambda: state(daemon, "it", "a") == "ready")
+    with grpc.insecure_channel(daemon.edge) as channel:
+        echo = call(channel, "/shop.It/Echo")
+        assert [echo(b"a") for _ in range(4)] == [b"a"] * 4
+    assert state(daemon, "it", "b") == "failing"
+    assert other.calls == 0
+    believed.stop()
+    other.stop()
 
 
 def test_an_instance_that_does_not_answer_fails(h2, make_daemon):

@@ -15,7 +15,7 @@ def call(channel, method, kind="unary_unary"):
 class GrpcService(grpc.GenericRpcHandler):
     """Serves `name`: Echo, Fail, Sum, Count, Chat, Sleep, Endless, and grpc.health.v1."""
 
-    def __init__(self, name, label="", address="127.0.0.1:0"):
+    def __init__(self, name, label="", address="127.0.0.1:0", pair=None):
         self.name, self.label = name, label
         self.metadata = None  # of the last call
         self.remaining = None  # the time it was given
@@ -25,7 +25,13 @@ class GrpcService(grpc.GenericRpcHandler):
         self.health = 1  # SERVING
         self.server = grpc.server(futures.ThreadPoolExecutor(16), handlers=[self],
                                   options=[("grpc.so_reuseport", 0)])
-        self.address = f"127.0.0.1:{self.server.add_insecure_port(address)}"
+        if pair:  # a certificate and its key
+            certificate, key = (path.read_bytes() for path in pair)
+            port = self.server.add_secure_port(
+                address, grpc.ssl_server_credentials([(key, certificate)]))
+        else:
+            port = self.server.add_insecure_port(address)
+        self.address = f"127.0.0.1:{port}"
         self.server.start()
 
     def stop(self, grace=0):
