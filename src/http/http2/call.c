@@ -313,7 +313,9 @@ static void submit(struct http2_call *self, const struct http_message *request)
     struct http2_out *out = &connection->pool->http2.out;
     nghttp2_data_provider body = { .source.ptr = self, .read_callback = on_read };
     bool has_body = !self->is_request_done || fifo_size(&self->out) > 0;
-    bool is_direct = http2_session_can_write(session);
+    uint32_t max =
+        nghttp2_session_get_remote_settings(session->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    bool is_direct = http2_session_can_write(session) && connection->n_streams < max;
 
     out->n = 0;
     out->is_refused = self->is_upgrade && !may_upgrade(self);
