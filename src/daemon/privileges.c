@@ -116,7 +116,8 @@ int privileges_hand_over(const struct privileges *privileges, const char *data,
     taker.uid = privileges->uid;
     taker.gid = privileges->gid;
     taker.device = status.st_dev;
-    if (nftw(data, hand_entry_over, OPEN_DIRECTORIES, FTW_PHYS | FTW_MOUNT)) {
+    /* A directory goes after what is in it: until then the taker can turn no path to elsewhere. */
+    if (nftw(data, hand_entry_over, OPEN_DIRECTORIES, FTW_PHYS | FTW_MOUNT | FTW_DEPTH)) {
         problem_set(problem, "data", "%s cannot be handed over to %s: %s", data, privileges->user,
                     strerror(errno));
         return PRIVILEGES_REFUSED;
