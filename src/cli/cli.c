@@ -29,7 +29,7 @@ static void print_health(const sarsen_value *value)
     if (pressure && strcmp(pressure, "none") != 0)
         printf("memory is short: %s\n", pressure);
     const char *trouble = sarsen_value_text(sarsen_value_get(value, "tls_trouble"));
-    if (trouble)
+    if (trouble && trouble[0])
         printf("new certificates were refused, the old ones stay: %s\n", trouble);
 }
 

@@ -32,6 +32,7 @@ struct memo {
     uint32_t contract, build;         /* that were counted last, */
     struct usage_place place;         /* at */
     const struct route_action *route; /* that the lines were made under */
+    bool is_grpc;                     /* and for a request of gRPC */
     size_t lines_size;                /* 0 = not made yet, or too long */
     /* What a path or Sarsen-Service named last, in whatever request, */
     uint64_t named_view; /* under this view; 0 = nothing is noted */

@@ -246,7 +246,7 @@ static void put_fields(struct request *request, const struct forward_context *co
     bool is_alike =
         (!route || route->host_kind != ROUTE_HOST_UPSTREAM) && !request->grpc.is_translated;
     struct memo *memo = is_alike ? request->memo : NULL;
-    if (memo && memo->lines_size && memo->route == route) {
+    if (memo && memo->lines_size && memo->route == route && memo->is_grpc == context->is_grpc) {
         http1_put(out, (struct span){ memo->lines, memo->lines_size });
         return;
     }
@@ -272,6 +272,7 @@ static void put_fields(struct request *request, const struct forward_context *co
         return;
     memcpy(memo->lines, out->data, out->size);
     memo->lines_size = out->size;
+    memo->is_grpc = context->is_grpc;
     memo->route = route;
 }
 

@@ -12,7 +12,6 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +117,8 @@ static int load(SSL_CTX *context, const struct tls_client_settings *settings,
         return refuse(problem, settings->certificate, "cannot be read as a certificate");
     if (SSL_CTX_use_PrivateKey_file(context, settings->key, SSL_FILETYPE_PEM) != 1)
         return refuse(problem, settings->key, "cannot be read as its private key");
+    if (SSL_CTX_check_private_key(context) != 1)
+        return refuse(problem, settings->key, "is not the key of the certificate");
     return 0;
 }
 

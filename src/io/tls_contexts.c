@@ -236,6 +236,11 @@ static int load_pair(SSL_CTX *context, const struct tls_pair *pair, struct probl
         ERR_clear_error();
         return tls_refuse_file(problem, pair->key, "is not the key of the certificate");
     }
+    /* A key of another kind than the certificate's is taken, and the certificate forgotten. */
+    if (SSL_CTX_check_private_key(context) != 1) {
+        ERR_clear_error();
+        return tls_refuse_file(problem, pair->key, "is not the key of the certificate");
+    }
     return 0;
 }
 

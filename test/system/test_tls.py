@@ -292,6 +292,8 @@ def test_what_cannot_serve_is_refused_and_told(serve, authority, pair, tmp_path)
     def trouble():
         return daemon.get("/v1/health").get("tls_trouble", "")
 
+    swap(authority.sign("rsa", kind="rsa"), (tmp_path / "other.pem", live[1]))
+    eventually(lambda: "is not the key of the certificate" in trouble())
     live[1].write_text("no key")
     eventually(lambda: "cannot be read as a private key" in trouble())
     assert served(context, port(daemon)) == before
