@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "base/mem.h"
 #include "base/crc32c.h"
+#include "base/mem.h"
 #include "store/engine_sqlite.h"
 #include "store/record.h"
 #include "store/sql.h"

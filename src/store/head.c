@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "io/file.h"
 #include "store/bytes.h"
-#include "base/crc32c.h"
 
 #define HEAD_MAGIC SPAN("SARSENH1")
 #define HEAD_SLOT_SIZE 48u

@@ -2,9 +2,9 @@
 
 #include "store/record.h"
 
+#include "base/crc32c.h"
 #include "base/hash.h"
 #include "store/bytes.h"
-#include "base/crc32c.h"
 
 #define RECORD_FORMAT 1u
 

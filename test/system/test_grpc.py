@@ -443,7 +443,8 @@ def test_no_call_fails_while_instances_come_and_go(make_daemon):
     def all_end():
         """What was under way is over. A server that stops cancels what it has not begun."""
         before = list(counts)
-        daemon.eventually(lambda: all(now > then for now, then in zip(counts, before)))
+        daemon.eventually(lambda: all(now > then for now, then in
+                                      zip(counts, before, strict=False)))
 
     threads = [threading.Thread(target=ask, args=[i]) for i in range(4)]
     for thread in threads:

@@ -5,9 +5,23 @@ import json
 import threading
 
 import pytest
-from support.h2_client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING,
-                               PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Client, RawClient,
-                               fields, frame)
+from support.h2_client import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PRIORITY,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    H2Client,
+    RawClient,
+    fields,
+    frame,
+)
 from support.wire import Upstream, Wire, eventually, reply
 
 NO_ERROR, PROTOCOL_ERROR, REFUSED, CANCEL, CALM = 0, 1, 7, 8, 11

@@ -4,6 +4,7 @@ to services of HTTP/1.1. Clients speak both versions, so every pair of the two i
 import contextlib
 import hashlib
 import os
+import pathlib
 import signal
 import subprocess
 import threading
@@ -126,7 +127,8 @@ def connections_to(pid, port):
         link = os.readlink(f"/proc/{pid}/fd/{name}")
         if link.startswith("socket:["):
             inodes.add(link[8:-1])
-    lines = [line.split() for line in open("/proc/net/tcp", encoding="ascii").readlines()[1:]]
+    table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii")
+    lines = [line.split() for line in table.splitlines()[1:]]
     return sum(line[9] in inodes and int(line[2].rpartition(":")[2], 16) == port
                for line in lines)
 

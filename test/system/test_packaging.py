@@ -68,7 +68,8 @@ def test_what_was_unpacked_serves_by_its_config(unpacked, tmp_path, service):
     text = (unpacked / "etc/sarsen/sarsen.yaml").read_text()
     text, n_replaced = re.subn("/var/lib/sarsen\n", f"{daemon.data}\n", text)
     assert n_replaced == 1
-    text, n_replaced = re.subn(r"(edge|internal|listen): 127\.0\.0\.1:\d+", r"\1: 127.0.0.1:0", text)
+    text, n_replaced = re.subn(r"(edge|internal|listen): 127\.0\.0\.1:\d+",
+                               r"\1: 127.0.0.1:0", text)
     assert n_replaced == 3
     daemon.config.write_text(text)
     daemon.start()

@@ -262,12 +262,13 @@ def test_usage_adds_up(line):
     old = line.start()
     old.register("orders", "i1", service.address, "3.1.0")
     for number in range(20):
-        assert old.internal_get("/api/orders/x", {"Sarsen-Customer": f"c{number % 3}"}).status == 200
+        customer = {"Sarsen-Customer": f"c{number % 3}"}
+        assert old.internal_get("/api/orders/x", customer).status == 200
     with Wire.connect(old.internal) as busy:
         busy.get("/api/orders/held", "Sarsen-Customer: late")
         assert begun.wait(10)
         new = line.upgrade()
-        for number in range(10):
+        for _ in range(10):
             assert new.internal_get("/api/orders/y", {"Sarsen-Customer": "c1"}).status == 200
         third = line.upgrade()
         may_end.set()
@@ -423,7 +424,7 @@ def test_a_manager_s_socket_outlives_the_process(line):
 
 def upgrade(daemon, config, *options):
     return subprocess.run([daemon.binary, "upgrade", "-c", config, *options], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+                          capture_output=True, timeout=60, check=False)
 
 
 def test_the_verb_waits_until_the_new_process_serves(make_daemon, tmp_path):

@@ -13,6 +13,7 @@ import threading
 
 import grpc
 import hpack
+
 from support.grpc_service import call
 from support.wire import Wire, chunked, reply
 
@@ -287,7 +288,8 @@ class Load:
     def went_on(self, before=None):
         """All kinds have had three answers more; or one has failed."""
         before = before or [0] * len(self.kinds)
-        return self.failed or all(kind.done >= n + 3 for kind, n in zip(self.kinds, before))
+        return self.failed or all(kind.done >= n + 3 for kind, n in
+                                  zip(self.kinds, before, strict=False))
 
     def done(self):
         return [kind.done for kind in self.kinds]

@@ -24,7 +24,8 @@ static const char *match(const char *method, const char *path, const char *host,
     snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, path, host, field);
     struct http_head head;
     parse_request(text, &head);
-    struct route_table *table = route_table_new(routes, sizeof(routes) / sizeof(routes[0]), NULL, NULL);
+    struct route_table *table =
+        route_table_new(routes, sizeof(routes) / sizeof(routes[0]), NULL, NULL);
     uint32_t route = route_match(table, &head, NULL, head.path_and_query);
     static char service[64];
     struct span found = route == NO_ROUTE ? SPAN("none") : route_action(table, route)->service;
