@@ -651,65 +651,80 @@ static bool is_listed(const struct listener *listener, struct listener *const *l
     return false;
 }
 
-/* What listeners that stay are to serve by. */
-struct servers {
-    struct tls_server *next[GATEWAY_LISTENERS_MAX];
+/* The listeners that there are to be. */
+struct next_listeners {
+    struct listener *all[GATEWAY_LISTENERS_MAX];
+    bool is_new[GATEWAY_LISTENERS_MAX];
+    struct tls_server *servers[GATEWAY_LISTENERS_MAX]; /* what those that stay are to serve by */
 };
 
-static void drop_servers(const struct servers *servers)
+static void drop_servers(const struct next_listeners *next)
 {
     for (unsigned i = 0; i < GATEWAY_LISTENERS_MAX; i++)
-        tls_server_free(servers->next[i]);
+        tls_server_free(next->servers[i]);
+}
+
+/* Nothing is open that was not before when it fails. */
+static int open_next(struct gateway *gateway, const struct gateway_settings *settings,
+                     struct next_listeners *next, struct problem *problem)
+{
+    for (unsigned i = 0; i < settings->n_listeners; i++) {
+        int r = 0;
+        next->all[i] = find_listener(gateway, &settings->listeners[i]);
+        if (next->all[i]) {
+            r = open_tls(gateway, &settings->listeners[i], &next->all[i]->sockets.address,
+                         &next->servers[i], problem);
+        } else {
+            r = listener_open(gateway, &settings->listeners[i], &next->all[i], problem);
+            next->is_new[i] = r == 0;
+        }
+        if (!r)
+            continue;
+        for (unsigned k = 0; k < i; k++) {
+            if (next->is_new[k])
+                listener_give_up(gateway, next->all[k]);
+        }
+        return r;
+    }
+    return 0;
+}
+
+static void take_next(struct gateway *gateway, struct next_listeners *next, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (next->servers[i])
+            tls_server_take(next->all[i]->tls, steal(next->servers[i]));
+    }
+    for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
+        struct listener *listener = gateway->slots[i];
+        if (listener && !listener->is_going && !is_listed(listener, next->all, n))
+            listener_stop(gateway, listener);
+    }
+    memcpy(gateway->listeners, next->all, sizeof(next->all));
+    for (unsigned i = 0; i < n; i++) {
+        if (next->is_new[i])
+            listener_start(gateway, next->all[i]);
+    }
 }
 
 int gateway_reload(struct gateway *gateway, const struct gateway_settings *settings,
                    struct problem *problem)
 {
-    struct listener *next[GATEWAY_LISTENERS_MAX] = { 0 };
-    bool is_new[GATEWAY_LISTENERS_MAX] = { 0 };
-    CLEANUP(drop_servers) struct servers servers = { 0 };
+    CLEANUP(drop_servers) struct next_listeners next = { 0 };
     CLEANUP(access_target_closep) struct access_target *target = NULL;
     CLEANUP(upstream_tls_fini) struct upstream_tls tls = { 0 };
-    int answer = open_access(gateway, &settings->access, &target, problem);
-    if (answer)
-        return answer;
+    int r = open_access(gateway, &settings->access, &target, problem);
+    if (r)
+        return r;
     if (upstream_tls_open(&tls, settings, problem))
         return GATEWAY_TLS;
-    for (unsigned i = 0; i < settings->n_listeners; i++) {
-        int r = 0;
-        next[i] = find_listener(gateway, &settings->listeners[i]);
-        if (next[i]) {
-            r = open_tls(gateway, &settings->listeners[i], &next[i]->sockets.address,
-                         &servers.next[i], problem);
-        } else {
-            r = listener_open(gateway, &settings->listeners[i], &next[i], problem);
-            is_new[i] = r == 0;
-        }
-        if (!r)
-            continue;
-        for (unsigned k = 0; k < i; k++) {
-            if (is_new[k])
-                listener_give_up(gateway, next[k]);
-        }
+    r = open_next(gateway, settings, &next, problem);
+    if (r)
         return r;
-    }
 
     /* From here on nothing can fail. */
     keep_settings(gateway, settings, &tls);
-    for (unsigned i = 0; i < settings->n_listeners; i++) {
-        if (servers.next[i])
-            tls_server_take(next[i]->tls, steal(servers.next[i]));
-    }
-    for (unsigned i = 0; i < LISTENER_SLOTS; i++) {
-        struct listener *listener = gateway->slots[i];
-        if (listener && !listener->is_going && !is_listed(listener, next, settings->n_listeners))
-            listener_stop(gateway, listener);
-    }
-    memcpy(gateway->listeners, next, sizeof(next));
-    for (unsigned i = 0; i < settings->n_listeners; i++) {
-        if (is_new[i])
-            listener_start(gateway, next[i]);
-    }
+    take_next(gateway, &next, settings->n_listeners);
     access_log_set(gateway->access, steal(target));
     publish(gateway);
     return 0;

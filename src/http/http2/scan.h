@@ -38,6 +38,31 @@ static inline uint32_t scan_number(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+/* What follows the head of the frame that began is of use. */
+static inline bool scan_wants_more(const struct http2_scan *scan)
+{
+    uint8_t type = scan->bytes[3];
+    return (type == NGHTTP2_PRIORITY || type == NGHTTP2_WINDOW_UPDATE) &&
+           scan_number(scan->bytes) >> 8 >= SCAN_MORE;
+}
+
+/* The head is complete: its payload is what comes next. */
+static inline struct http2_seen scan_take(struct http2_scan *scan, size_t n_before)
+{
+    bool has_more = scan->n_bytes > SCAN_HEAD;
+    struct http2_seen seen = {
+        .size = scan_number(scan->bytes) >> 8,
+        .type = scan->bytes[3],
+        .flags = scan->bytes[4],
+        .stream_id = scan_number(scan->bytes + 5) & 0x7fffffff,
+        .number = has_more ? scan_number(scan->bytes + SCAN_HEAD) & 0x7fffffff : UINT32_MAX,
+        .n_before = n_before,
+    };
+    scan->left = seen.size - (scan->n_bytes - SCAN_HEAD);
+    scan->n_bytes = 0;
+    return seen;
+}
+
 /* The next frame whose head is complete; `*at` is how much of `bytes` was looked at. */
 static inline bool http2_scan_next(struct http2_scan *scan, struct span bytes, size_t *at,
                                    struct http2_seen *ret_seen)
@@ -49,22 +74,9 @@ static inline bool http2_scan_next(struct http2_scan *scan, struct span bytes, s
     for (;;) {
         unsigned wanted = SCAN_HEAD;
         if (scan->n_bytes >= SCAN_HEAD) {
-            uint32_t size = scan_number(scan->bytes) >> 8;
-            uint8_t type = scan->bytes[3];
-            bool has_more =
-                (type == NGHTTP2_PRIORITY || type == NGHTTP2_WINDOW_UPDATE) && size >= SCAN_MORE;
-            wanted = has_more ? SCAN_HEAD + SCAN_MORE : SCAN_HEAD;
+            wanted += scan_wants_more(scan) ? SCAN_MORE : 0;
             if (scan->n_bytes == wanted) {
-                *ret_seen = (struct http2_seen){
-                    .size = size,
-                    .type = type,
-                    .flags = scan->bytes[4],
-                    .stream_id = scan_number(scan->bytes + 5) & 0x7fffffff,
-                    .number = has_more ? scan_number(scan->bytes + 9) & 0x7fffffff : UINT32_MAX,
-                    .n_before = n_before,
-                };
-                scan->left = size - (wanted - SCAN_HEAD);
-                scan->n_bytes = 0;
+                *ret_seen = scan_take(scan, n_before);
                 return true;
             }
         }
