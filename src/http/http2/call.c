@@ -21,13 +21,6 @@
 #define SPARE_CALLS_MAX 256u
 #define MUCH_TOO_LARGE 4u /* times what a section may be: the connection ends */
 
-/* What a held request consists of; the texts lie behind it, in this order. */
-struct held {
-    size_t method, target, upgrade, lines;
-    uint64_t content_length;
-    enum http_body_kind body;
-};
-
 static const struct http_call_wire call_wire;
 
 static struct http2_call *call_of(const struct http_call *call)
@@ -171,6 +164,11 @@ void http2_call_drop(struct http2_call *self)
     call_free(self);
 }
 
+void http2_call_time_out(struct http2_call *self)
+{
+    fault(self, HTTP_FAULT_TIMEOUT);
+}
+
 static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user_data)
 {
     struct http2_call *self = nghttp2_session_get_stream_user_data(ng, id);
@@ -187,50 +185,6 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     }
     http2_client_leave(connection);
     return 0;
-}
-
-/* --- time --- */
-
-nsec http2_call_deadline(const struct http2_call *self)
-{
-    const struct http_pool_settings *settings = &self->connection->pool->settings;
-    nsec at = NSEC_NEVER;
-    if (!self->call || self->has_fault)
-        return at;
-    size_t unsent = fifo_size(&self->out);
-    bool is_sent = (self->is_request_done || self->is_expecting) && unsent == 0;
-    switch (self->state) {
-    case HTTP2_HELD: return self->deadline;
-    case HTTP2_AWAITING:
-        at = self->deadline;
-        if (self->answer_timeout && is_sent)
-            at = earlier(at, after(self->sent_at, self->answer_timeout));
-        break;
-    case HTTP2_RECEIVING:
-        if (!self->is_paused && !self->is_ended && !self->is_long && self->is_request_done)
-            at = after(self->received_at, settings->stall_timeout);
-        break;
-    }
-    if (unsent > 0)
-        at = earlier(at, after(self->sent_at, settings->stall_timeout));
-    return at;
-}
-
-void http2_call_time_out(struct http2_call *self)
-{
-    fault(self, HTTP_FAULT_TIMEOUT);
-}
-
-/* For the earliest that its deadline can be; whoever is told looks again. */
-static void arm(struct http2_call *self)
-{
-    const struct http_pool_settings *settings = &self->connection->pool->settings;
-    nsec at = after(now_of(self), settings->stall_timeout);
-    if (self->state != HTTP2_RECEIVING)
-        at = earlier(at, self->deadline);
-    if (self->state != HTTP2_RECEIVING && self->answer_timeout)
-        at = earlier(at, after(now_of(self), self->answer_timeout));
-    http2_session_arm(&self->connection->session, at);
 }
 
 /* --- the request --- */
@@ -341,59 +295,10 @@ static void submit(struct http2_call *self, const struct http_message *request)
     self->head_end = session->n_sent + outlet_unsent(&session->out) + (is_direct ? 0 : 1);
     self->sent_at = self->received_at = now_of(self);
     http2_session_wake(session);
-    arm(self);
+    http2_call_arm(self);
 }
 
 /* --- a request that waits for its connection --- */
-
-static void hold(struct http2_call *self, const struct http_message *request)
-{
-    struct spares *spares = spares_of(self);
-    struct held held = { request->method.size, request->target.size,    request->upgrade.size,
-                         request->lines.size,  request->content_length, request->body };
-    size_t capacity = 0;
-    for (unsigned i = 0; i < request->n_fields; i++)
-        capacity += request->fields[i].name.size + request->fields[i].value.size + 4;
-    self->state = HTTP2_HELD;
-    fifo_reserve(&self->held, spares,
-                 sizeof(held) + held.method + held.target + held.upgrade + held.lines + capacity);
-    char *start = self->held.data;
-    fifo_grow(&self->held, sizeof(held));
-    fifo_append(&self->held, spares, request->method);
-    fifo_append(&self->held, spares, request->target);
-    fifo_append(&self->held, spares, request->upgrade);
-    fifo_append(&self->held, spares, request->lines);
-    struct http1_out out = { .data = start + self->held.end, .capacity = capacity };
-    for (unsigned i = 0; i < request->n_fields; i++)
-        http1_put_field(&out, request->fields[i].name, request->fields[i].value);
-    if (out.is_full)
-        fault(self, HTTP_FAULT_INVALID);
-    fifo_grow(&self->held, out.size);
-    held.lines += out.size;
-    memcpy(start, &held, sizeof(held));
-}
-
-static struct span cut(struct span *text, size_t size)
-{
-    struct span part = span_first(*text, size);
-    *text = span_from(*text, size);
-    return part;
-}
-
-/* The spans point into the memory. */
-static struct http_message read_held(const struct fifo *memory)
-{
-    struct span text = { memory->data, fifo_size(memory) };
-    struct held held;
-    memcpy(&held, memory->data, sizeof(held));
-    text = span_from(text, sizeof(held));
-    struct http_message request = { .content_length = held.content_length, .body = held.body };
-    request.method = cut(&text, held.method);
-    request.target = cut(&text, held.target);
-    request.upgrade = cut(&text, held.upgrade);
-    request.lines = cut(&text, held.lines);
-    return request;
-}
 
 void http2_call_release_held(struct http2_call *self)
 {
@@ -401,7 +306,7 @@ void http2_call_release_held(struct http2_call *self)
     if (self->state != HTTP2_HELD || !self->held.data || self->has_fault || is_too_early)
         return;
     struct fifo memory = self->held;
-    struct http_message request = read_held(&memory);
+    struct http_message request = http2_read_held(&memory);
     self->held = (struct fifo){ 0 };
     submit(self, &request);
     fifo_clear(&memory, spares_of(self));
@@ -414,7 +319,7 @@ void http2_call_fall_back(struct http2_call *self, const struct address *to)
     struct fifo memory = self->held, body = self->out;
     if (!call || !memory.data || self->has_fault)
         return;
-    struct http_message request = read_held(&memory);
+    struct http_message request = http2_read_held(&memory);
     request.wants_trailers = self->wants_trailers;
     request.expects_continue = self->is_expecting;
     nsec deadline = self->deadline;
@@ -469,8 +374,10 @@ void http2_call_start(struct http_pool *pool, struct http_call *call, const stru
     if (connection->state == HTTP2_READY && !waits) {
         submit(self, request);
     } else {
-        hold(self, request);
-        arm(self);
+        self->state = HTTP2_HELD;
+        if (!http2_hold(&self->held, spares_of(self), request))
+            fault(self, HTTP_FAULT_INVALID);
+        http2_call_arm(self);
     }
 }
 
@@ -540,7 +447,7 @@ static void begin_body(struct http2_call *self, bool is_end)
     }
     self->is_long = is_upgraded || is_long(head);
     head->upgrade = is_upgraded ? fifo_span(&self->held) : SPAN_NULL;
-    arm(self);
+    http2_call_arm(self);
     if (is_upgraded && call->ops->on_upgraded)
         call->ops->on_upgraded(call, head);
     else
@@ -818,7 +725,7 @@ static void wire_resume(struct http_call *call)
         return;
     self->is_paused = false;
     self->received_at = now_of(self);
-    arm(self);
+    http2_call_arm(self);
     if (fifo_size(&self->in) > 0 || self->is_ended)
         wake(self);
 }

@@ -8,8 +8,10 @@
  *   CONNECTING ──► READY ──GOAWAY, idle──► LEAVING ──► closed       a connection
  *   HELD ──► AWAITING ──► RECEIVING ──► over                        a call
  *
- * client.c   connections: which one takes a call, how long they stay, how they end
- * call.c     the calls on them
+ * client.c     connections: which one takes a call, how long they stay, how they end
+ * call.c       the calls on them
+ * call_time.c  how long those may take
+ * held.c       requests that wait for their connection
  *
  * A call that comes while its connection is being made is held, with what it sends; so is one for
  * an upgrade while the upstream has not said whether it takes those. What a call is told, it is
@@ -140,7 +142,17 @@ void http2_call_lose(struct http2_call *self, enum http_fault what);
 void http2_call_drop(struct http2_call *self);
 void http2_call_on_headers(struct http2_client *connection, const nghttp2_frame *frame);
 void http2_call_on_end(struct http2_call *self);
-nsec http2_call_deadline(const struct http2_call *self);
 void http2_call_time_out(struct http2_call *self);
 /* Tells what there is to tell. The object may be gone afterwards. */
 void http2_call_tell(struct http2_call *self);
+
+/* call_time.c */
+nsec http2_call_deadline(const struct http2_call *self);
+/* For the earliest that its deadline can be; whoever is told looks again. */
+void http2_call_arm(struct http2_call *self);
+
+/* held.c */
+/* Copies a request into the memory, which is empty; false when that does not work. */
+bool http2_hold(struct fifo *memory, struct spares *spares, const struct http_message *request);
+/* The spans point into the memory. */
+struct http_message http2_read_held(const struct fifo *memory);
