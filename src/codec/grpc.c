@@ -243,7 +243,7 @@ size_t base64_encode(struct span bytes, char *out)
         for (size_t k = 0; k < 3; k++)
             bits = bits << 8 | (k < n ? (uint8_t)bytes.data[i + k] : 0u);
         for (size_t k = 0; k < 4; k++)
-            *at++ = k <= n ? letters[bits >> (18 - 6 * k) & 63] : '=';
+            *at++ = (char)(k <= n ? letters[bits >> (18 - 6 * k) & 63] : '=');
     }
     return (size_t)(at - out);
 }

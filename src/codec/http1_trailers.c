@@ -11,7 +11,7 @@ static struct span fold_name(struct span name, char memory[FOLDED_MAX])
 {
     size_t size = name.size < FOLDED_MAX ? name.size : FOLDED_MAX;
     for (size_t i = 0; i < size; i++)
-        memory[i] = name.data[i] == '_' ? '-' : name.data[i];
+        memory[i] = (char)(name.data[i] == '_' ? '-' : name.data[i]);
     return (struct span){ memory, size };
 }
 

@@ -22,7 +22,7 @@ static const char signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 /* Both addresses and both ports, by family. */
 #define INET_SIZE (2u * 4 + 2 * 2)
 #define INET6_SIZE (2u * 16 + 2 * 2)
-#define UNIX_SIZE (2u * 108)
+#define UNIX_SIZE ((size_t)2 * 108)
 
 static unsigned byte_at(struct span bytes, size_t at)
 {

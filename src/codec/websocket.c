@@ -28,7 +28,8 @@ bool websocket_key_is_valid(struct span key)
         if (!is_base64(key.data[i]))
             return false;
     }
-    return memchr("AQgw", key.data[n - 1], 4) != NULL; /* four bits of the last one are zero */
+    char last = key.data[n - 1]; /* four of its bits are zero */
+    return last == 'A' || last == 'Q' || last == 'g' || last == 'w';
 }
 
 void websocket_accept(struct span key, char ret_accept[WEBSOCKET_ACCEPT_SIZE])

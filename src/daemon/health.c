@@ -87,11 +87,12 @@ static void on_told(struct store_command *command, int answer, bool is_store_ans
 
 static void tell(struct check *check, bool is_failing)
 {
-    if (is_failing)
+    if (is_failing) {
         log_warn("health", "instance fails its checks", "instance", check->key, "reason",
                  check->why);
-    else
+    } else {
         log_info("health", "instance passes its checks", "instance", check->key);
+    }
     check->says_failing = is_failing;
     check->is_telling = true;
     check->command.build = build_transition;

@@ -121,10 +121,11 @@ static int read_addresses(const struct reader *reader, const struct route_settin
             !is_reachable(&addresses[i]))
             return settings_refuse(reader->problem, yaml_line(item), setting->key, yaml_found(item),
                                    setting->accepts);
-        if (i > 0 && is_tls != route->is_tls)
+        if (i > 0 && is_tls != route->is_tls) {
             return settings_refuse_because(reader->problem, yaml_line(item), setting->key,
                                            "has addresses with https:// and without; all or none "
                                            "are accepted");
+        }
         route->is_tls = is_tls;
     }
     route->upstreams = addresses;

@@ -52,16 +52,17 @@ struct http_pool *http_pool_new(struct loop *loop, const struct http_pool_settin
     return pool;
 }
 
-static struct span key_make(struct http_upstream_key *key, const struct address *address,
-                            enum http_protocol protocol, const struct tls_client *tls)
+static struct http_upstream_key key_make(const struct address *address, enum http_protocol protocol,
+                                         const struct tls_client *tls)
 {
-    char *at = key->bytes;
+    struct http_upstream_key key;
+    char *at = key.bytes;
     uintptr_t client = (uintptr_t)tls;
     *at++ = (char)protocol;
     memcpy(at, &client, sizeof(client));
     memcpy(at + sizeof(client), &address->storage, address->size);
-    key->size = 1 + sizeof(client) + address->size;
-    return (struct span){ key->bytes, key->size };
+    key.size = 1 + sizeof(client) + address->size;
+    return key;
 }
 
 /* Where an address is looked for before the map is asked: neighbours differ in port or last byte. */
@@ -86,8 +87,8 @@ static struct http_upstream *upstream_find_or_add(struct http_pool *pool,
                                                   const struct address *address,
                                                   const struct http_call *call)
 {
-    struct http_upstream_key key;
-    struct span bytes = key_make(&key, address, call->protocol, call->tls);
+    struct http_upstream_key key = key_make(address, call->protocol, call->tls);
+    struct span bytes = { key.bytes, key.size };
     struct http_upstream *upstream =
         map_find_as(&pool->upstreams, bytes, struct http_upstream, node);
     if (upstream)
@@ -100,7 +101,8 @@ static struct http_upstream *upstream_find_or_add(struct http_pool *pool,
     list_init(&upstream->idle);
     list_init(&upstream->busy);
     list_init(&upstream->sessions);
-    bytes = key_make(&upstream->key, address, call->protocol, call->tls);
+    upstream->key = key;
+    bytes.data = upstream->key.bytes;
     map_add(&pool->upstreams, &upstream->node, bytes);
     return upstream;
 }

@@ -13,8 +13,9 @@ void http_relay_copy_start(struct http_exchange *exchange, struct http_call *cal
 
 void http_relay_copy(struct http_call *call, struct span bytes)
 {
-    http_send(call->relay_to, bytes);
-    if (call->relay_to && http_unsent(call->relay_to) > HTTP_SEND_MARK)
+    struct http_exchange *to = call->relay_to;
+    http_send(to, bytes);
+    if (call->relay_to && http_unsent(to) > HTTP_SEND_MARK)
         http_call_pause(call);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "http/http2/client.h"
+#include "http/stream.h"
 
 nsec http2_call_deadline(const struct http2_call *self)
 {

@@ -72,13 +72,11 @@ static inline bool http2_scan_next(struct http2_scan *scan, struct span bytes, s
     scan->left -= skipped;
     size_t n_before = scan->n_bytes ? 0 : *at;
     for (;;) {
-        unsigned wanted = SCAN_HEAD;
-        if (scan->n_bytes >= SCAN_HEAD) {
-            wanted += scan_wants_more(scan) ? SCAN_MORE : 0;
-            if (scan->n_bytes == wanted) {
-                *ret_seen = scan_take(scan, n_before);
-                return true;
-            }
+        bool has_head = scan->n_bytes >= SCAN_HEAD;
+        unsigned wanted = has_head && scan_wants_more(scan) ? SCAN_HEAD + SCAN_MORE : SCAN_HEAD;
+        if (scan->n_bytes == wanted) {
+            *ret_seen = scan_take(scan, n_before);
+            return true;
         }
         size_t n = wanted - scan->n_bytes;
         if (n > bytes.size - *at)

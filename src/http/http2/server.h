@@ -142,7 +142,7 @@ bool http2_is_preface(struct span bytes);
 
 /* Takes over what has received the preface, or agreed on h2: its socket, its place in the census,
  * its bytes. The other is closed, and may be looked at until the end of the turn. */
-void http2_server_adopt(struct connection *connection, struct span bytes);
+void http2_server_adopt(struct connection *from, struct span bytes);
 
 /* Draining and pressure, when they begin. */
 void http2_server_drain(struct http_server *server);

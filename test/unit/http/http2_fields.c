@@ -264,8 +264,8 @@ TEST(a_request_goes_out_with_host_as_authority)
 TEST(nothing_illegal_goes_out)
 {
     static struct http2_out out;
-    static const struct http_out_field host = { SPAN("host"), SPAN("a") };
-    static const struct {
+    const struct http_out_field host = { SPAN("host"), SPAN("a") };
+    const struct {
         struct span method, target, lines;
         struct http_out_field field;
     } cases[] = {
