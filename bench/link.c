@@ -57,11 +57,12 @@ static long bio_control(BIO *bio, int command, long number, void *pointer)
 
 static void set_up(void)
 {
+    static char groups[] = "X25519"; /* the macro wants no const */
     context = SSL_CTX_new(TLS_client_method());
     method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "link");
     if (!context || !method || !SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) ||
         !SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") ||
-        !SSL_CTX_set1_groups_list(context, "X25519"))
+        !SSL_CTX_set1_groups_list(context, groups))
         fail_tls("no TLS");
     BIO_meth_set_write(method, bio_write);
     BIO_meth_set_read(method, bio_read);
@@ -74,6 +75,7 @@ static void set_up(void)
 
 static void start_tls(struct link *link)
 {
+    static char name[] = "shop.example"; /* as above */
     if (!context)
         set_up();
     link->tls = SSL_new(context);
@@ -84,7 +86,7 @@ static void start_tls(struct link *link)
     BIO_set_init(bio, 1);
     SSL_set_bio(link->tls, bio, bio);
     SSL_set_connect_state(link->tls);
-    SSL_set_tlsext_host_name(link->tls, "shop.example");
+    SSL_set_tlsext_host_name(link->tls, name);
 }
 
 void link_open(struct link *link, unsigned from, bool is_tls)

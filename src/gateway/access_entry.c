@@ -323,10 +323,11 @@ static void put_request(struct line *line, const struct access_redaction *redact
         put_query(line, redaction, entry->query);
         string_end(line, STRING_QUERY);
     }
-    if (entry->has_head)
+    if (entry->has_head) {
         put(line, entry->is_http2        ? SPAN(",\"protocol\":\"HTTP/2\"")
                   : entry->minor_version ? SPAN(",\"protocol\":\"HTTP/1.1\"")
                                          : SPAN(",\"protocol\":\"HTTP/1.0\""));
+    }
     if (entry->status) {
         put(line, SPAN(",\"status\":"));
         put_uint(line, entry->status);

@@ -75,7 +75,7 @@ static inline void name_add(struct name *name, char byte)
 static inline char take_byte(struct span query, size_t *at)
 {
     int escaped = escape_read(query, *at);
-    char byte = escaped < 0 ? query.data[*at] : (char)escaped;
+    char byte = (char)(escaped < 0 ? query.data[*at] : escaped);
     *at += escaped < 0 ? 1 : 3;
     return byte;
 }

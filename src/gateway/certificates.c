@@ -64,6 +64,7 @@ struct tls_tickets *certificates_tickets(struct certificates *certificates)
 
 void certificates_add(struct certificates *certificates, struct tls_server *server)
 {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
     mem_grow(certificates->servers, certificates->n_servers, certificates->capacity);
     certificates->servers[certificates->n_servers++] = server;
     if (!timer_is_running(&certificates->timer))

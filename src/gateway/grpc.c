@@ -140,7 +140,7 @@ static void put_lowered(struct buf *frame, struct span lines)
         buf_put(frame, line);
         for (size_t i = 0; i < name_size && i < line.size; i++) {
             char c = line.data[i];
-            frame->data[at + i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+            frame->data[at + i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
         }
         lines = span_from(lines, line.size);
     }

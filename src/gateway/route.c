@@ -234,11 +234,12 @@ static void keep_upstream(struct route_table *table, const struct gateway_route 
                           const struct tls_client *tls, struct route_upstream *ret_upstream)
 {
     struct endpoint *endpoints = &table->endpoints[table->n_endpoints];
-    for (unsigned i = 0; i < from->n_upstreams; i++)
+    for (unsigned i = 0; i < from->n_upstreams; i++) {
         endpoints[i] = (struct endpoint){ .address = from->upstreams[i],
                                           .build = NO_INDEX,
                                           .protocol = from->upstream_protocol,
                                           .tls = tls_client_ref(tls) };
+    }
     *ret_upstream = (struct route_upstream){
         .endpoints = endpoints,
         .n = from->n_upstreams,

@@ -253,6 +253,7 @@ static void free_grpc(struct endpoints *endpoints)
 {
     map_each (node, &endpoints->grpc) {
         struct grpc_name *name = container_of(node, struct grpc_name, node);
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): it is our memory, of which keys are const */
         char *text = (char *)(uintptr_t)name->node.key.data;
         map_remove(&endpoints->grpc, &name->node);
         free(text);
