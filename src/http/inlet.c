@@ -34,6 +34,15 @@ static int use(struct inlet *inlet, struct spares *spares, struct span bytes,
     return INLET_BYTES;
 }
 
+static ssize_t receive(int fd, char *at, size_t max)
+{
+    ssize_t n;
+    do {
+        n = socket_receive(fd, at, max);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 int inlet_receive_tls(struct inlet *inlet, int fd, char *hot, size_t size, struct spares *spares,
                       struct span *ret_bytes)
 {
@@ -42,11 +51,8 @@ int inlet_receive_tls(struct inlet *inlet, int fd, char *hot, size_t size, struc
     while (inlet->is_readable) {
         size_t n_open = 0;
         ssize_t n = 0;
-        if (!tls_stream_is_over(inlet->tls)) {
-            do {
-                n = socket_receive(fd, at, max);
-            } while (n < 0 && errno == EINTR);
-        }
+        if (!tls_stream_is_over(inlet->tls))
+            n = receive(fd, at, max);
         if (n < (ssize_t)max && (n <= 0 || !inlet->is_ending))
             inlet->is_readable = false;
         if (n < 0 && errno == EAGAIN)

@@ -41,6 +41,7 @@ int tls_refuse_file(struct problem *problem, const char *file, const char *why)
 /* --- what the library is told --- */
 
 /* Nobody sits at the terminal to be asked for a key's password. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's */
 static int no_password(char *to, int size, int is_writing, void *owner)
 {
     (void)to;
@@ -101,7 +102,7 @@ static SSL_CTX *context_for(const struct tls_contexts *contexts, struct span ask
         return contexts->contexts[0];
     for (size_t i = 0; i < asked.size; i++) {
         char letter = asked.data[i];
-        memory[i] = letter >= 'A' && letter <= 'Z' ? (char)(letter + 'a' - 'A') : letter;
+        memory[i] = (char)(letter >= 'A' && letter <= 'Z' ? letter + 'a' - 'A' : letter);
     }
     struct span name = { memory, asked.size };
     SSL_CTX *context = context_named(contexts, name);
@@ -113,6 +114,7 @@ static SSL_CTX *context_for(const struct tls_contexts *contexts, struct span ask
     return context ? context : contexts->contexts[0];
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's */
 static int on_hello(SSL *ssl, int *alert, void *owner)
 {
     const struct tls_contexts *contexts = owner;
@@ -169,7 +171,7 @@ static void add_name(struct tls_contexts *contexts, struct span name, SSL_CTX *c
     char *text = arena_alloc(&contexts->arena, 1, name.size);
     for (size_t i = 0; i < name.size; i++) {
         char letter = name.data[i];
-        text[i] = letter >= 'A' && letter <= 'Z' ? (char)(letter + 'a' - 'A') : letter;
+        text[i] = (char)(letter >= 'A' && letter <= 'Z' ? letter + 'a' - 'A' : letter);
     }
     struct span key = { text, name.size };
     if (map_find(&contexts->names, key))

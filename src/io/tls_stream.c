@@ -148,6 +148,7 @@ static BIO_METHOD *bio_method(void)
 }
 
 /* Who asks for new keys over and over has us make them. */
+/* NOLINTNEXTLINE(readability-function-size): OpenSSL's */
 static void on_message(int is_sent, int version, int kind, const void *bytes, size_t size, SSL *ssl,
                        void *owner)
 {

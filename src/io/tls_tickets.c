@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "io/tls_stream.h"
 
-#define KEY_TIME (12 * 3600 * NSEC_PER_SEC)
+#define KEY_TIME (NSEC_PER_SEC * 12 * 3600)
 #define NAME_SIZE 16u
 #define SECRET_SIZE 32u
 

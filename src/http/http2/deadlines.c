@@ -157,15 +157,20 @@ static void end_late(struct http2_connection *connection, nsec now)
         http2_session_end(session, NGHTTP2_NO_ERROR);
 }
 
+/* What the client does not take the kernel would keep for minutes. */
+static void forget_output(const struct http2_session *session)
+{
+    struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+    IGNORE(setsockopt(session->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
+           "a unix socket has none");
+}
+
 void http2_connection_on_due(struct http2_session *session)
 {
     struct http2_connection *connection = http2_connection_of(session);
     nsec now = loop_now(loop_of(connection));
     if (!takes_output(connection, now)) {
-        /* What the client does not take the kernel would keep for minutes. */
-        struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-        IGNORE(setsockopt(session->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
-               "a unix socket has none");
+        forget_output(session);
         http2_connection_abort(connection);
         return;
     }

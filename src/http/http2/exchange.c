@@ -88,6 +88,7 @@ static void submit_trailers(struct http2_exchange *self)
         http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* NOLINTNEXTLINE(readability-function-size,readability-non-const-parameter): nghttp2's */
 static ssize_t on_read(nghttp2_session *ng, int32_t stream_id, uint8_t *buffer, size_t size,
                        uint32_t *data_flags, nghttp2_data_source *source, void *user_data)
 {

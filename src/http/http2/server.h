@@ -195,9 +195,9 @@ extern const struct http_wire http2_wire;
 
 void http2_set_out_callbacks(nghttp2_session_callbacks *callbacks);
 /* Whether bytes of the answer wait for the client. */
-size_t http2_exchange_unsent(const struct http2_exchange *exchange);
-void http2_exchange_clear(struct http2_exchange *exchange); /* drops what it holds */
+size_t http2_exchange_unsent(const struct http2_exchange *self);
+void http2_exchange_clear(struct http2_exchange *self); /* drops what it holds */
 /* RST_STREAM; what nghttp2 has not sent is dropped. */
-void http2_exchange_reset(struct http2_exchange *exchange, uint32_t code);
+void http2_exchange_reset(struct http2_exchange *self, uint32_t code);
 /* A frame with END_STREAM has left. */
-void http2_exchange_on_end_sent(struct http2_exchange *exchange);
+void http2_exchange_on_end_sent(struct http2_exchange *self);
