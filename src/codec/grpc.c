@@ -129,8 +129,8 @@ struct span grpc_timeout_format(nsec timeout, char memory[GRPC_TIMEOUT_MAX])
     uint64_t value = timeout / units[unit].size;
     if (value > 99999999)
         value = 99999999;
-    char *at = memory + GRPC_TIMEOUT_MAX;
-    *--at = units[unit].letter;
+    char *at = &memory[GRPC_TIMEOUT_MAX - 1];
+    *at = units[unit].letter;
     do {
         *--at = (char)('0' + value % 10);
         value /= 10;

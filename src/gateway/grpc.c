@@ -125,7 +125,8 @@ void grpc_send(struct request *request, struct span bytes)
     char text[BASE64_SIZE(ENCODE_STEP)];
     while (bytes.size && request->exchange) {
         struct span piece = span_first(bytes, ENCODE_STEP);
-        http_send(request->exchange, (struct span){ text, base64_encode(piece, text) });
+        size_t size = base64_encode(piece, text);
+        http_send(request->exchange, (struct span){ text, size });
         bytes = span_from(bytes, piece.size);
     }
 }

@@ -11,11 +11,16 @@ void http_relay_copy_start(struct http_exchange *exchange, struct http_call *cal
     exchange->relay_from = call;
 }
 
+static bool is_copied(const struct http_call *call)
+{
+    return call->relay_to != NULL;
+}
+
 void http_relay_copy(struct http_call *call, struct span bytes)
 {
     struct http_exchange *to = call->relay_to;
     http_send(to, bytes);
-    if (call->relay_to && http_unsent(to) > HTTP_SEND_MARK)
+    if (is_copied(call) && http_unsent(to) > HTTP_SEND_MARK)
         http_call_pause(call);
 }
 
