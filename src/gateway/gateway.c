@@ -588,7 +588,7 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     gateway->census = http_census_new();
     gateway->certificates = certificates_new(loop);
     CLEANUP(upstream_tls_fini) struct upstream_tls tls = { 0 };
-    if (upstream_tls_open(&tls, settings, problem))
+    if (upstream_tls_open(&tls, settings, NULL, problem))
         return GATEWAY_TLS;
     keep_settings(gateway, settings, &tls);
     unsigned n_workers = settings->n_workers ? settings->n_workers : count_cores();
@@ -716,7 +716,8 @@ int gateway_reload(struct gateway *gateway, const struct gateway_settings *setti
     int r = open_access(gateway, &settings->access, &target, problem);
     if (r)
         return r;
-    if (upstream_tls_open(&tls, settings, problem))
+    struct upstream_tls_before before = { gateway->upstream_tls, &gateway->settings.upstream_tls };
+    if (upstream_tls_open(&tls, settings, &before, problem))
         return GATEWAY_TLS;
     r = open_next(gateway, settings, &next, problem);
     if (r)

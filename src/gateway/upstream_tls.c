@@ -64,16 +64,26 @@ static int client_for(struct upstream_tls *tls, const struct gateway_settings *s
     return r;
 }
 
-int upstream_tls_open(struct upstream_tls *tls, const struct gateway_settings *settings,
-                      struct problem *problem)
+/* The system's authorities are many, and read once; files that the settings name are read anew. */
+static bool names_no_file(const struct tls_client_settings *settings)
 {
+    return !settings->ca && !settings->certificate;
+}
+
+int upstream_tls_open(struct upstream_tls *tls, const struct gateway_settings *settings,
+                      const struct upstream_tls_before *before, struct problem *problem)
+{
+    const struct tls_client_settings *wanted = &settings->upstream_tls;
     struct upstream_tls made = {
         .routes = mem_new_array(const struct tls_client *, settings->n_routes + 1),
         .n_routes = settings->n_routes,
     };
     struct tls_client *common = NULL;
-    int r = tls_client_new(&settings->upstream_tls, &common, problem);
-    made.common = common;
+    int r = 0;
+    bool stays = before && names_no_file(wanted) && is_same(wanted, before->settings);
+    if (!stays)
+        r = tls_client_new(wanted, &common, problem);
+    made.common = stays ? tls_client_ref(before->common) : common;
     for (unsigned i = 0; i < settings->n_routes && !r; i++) {
         if (settings->routes[i].is_tls)
             r = client_for(&made, settings, i, problem);

@@ -19,7 +19,13 @@ struct upstream_tls {
     unsigned n_routes;
 };
 
-/* Reads what files they name. Answers: TLS_REFUSED. */
+/* What all had, before a reload. */
+struct upstream_tls_before {
+    const struct tls_client *common;
+    const struct tls_client_settings *settings;
+};
+
+/* Reads what files they name. `before` NULL is none. Answers: TLS_REFUSED. */
 int upstream_tls_open(struct upstream_tls *tls, const struct gateway_settings *settings,
-                      struct problem *problem) MUST_CHECK;
+                      const struct upstream_tls_before *before, struct problem *problem) MUST_CHECK;
 void upstream_tls_fini(struct upstream_tls *tls);

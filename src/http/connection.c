@@ -273,13 +273,16 @@ static void begin_exchange(struct connection *connection)
         server->handler->on_request(server->handler, &exchange->public);
 }
 
-/* Whether the first line of a connection has nothing of HTTP: neither a path nor a version. Who speaks
- * something else is not answered in HTTP. */
+/* Whether the first line of a connection looks like a request's and has nothing of HTTP, neither a
+ * path nor a version. Who speaks something else, or HTTP/2 badly, is not answered in HTTP/1. */
 static bool is_other_protocol(const struct connection *connection, struct span bytes)
 {
     const char *end = memchr(bytes.data, '\n', bytes.size);
     struct span line = span_first(bytes, end ? (size_t)(end - bytes.data) : bytes.size);
-    return connection->n_requests == 0 && line.size > 1 && !memchr(line.data, '/', line.size);
+    bool has_slash = memchr(line.data, '/', line.size);
+    span_cut(&line, ' ');
+    bool has_three_words = line.data && memchr(line.data, ' ', line.size);
+    return connection->n_requests == 0 && has_three_words && !has_slash;
 }
 
 /* What is no head of HTTP/1 may be how HTTP/2 begins. Returns how many bytes were used. */

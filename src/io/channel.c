@@ -2,6 +2,7 @@
 
 #include "io/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -217,6 +218,7 @@ static bool send_now(int fd, struct span bytes, const int *fds, unsigned n_fds)
         header.msg_control = &control;
         header.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+        assert(rights);
         rights->cmsg_level = SOL_SOCKET;
         rights->cmsg_type = SCM_RIGHTS;
         rights->cmsg_len = CMSG_LEN(n_fds * sizeof(int));

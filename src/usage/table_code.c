@@ -42,6 +42,8 @@ static bool is_key(struct span key)
 {
     unsigned n_columns = 0;
     size_t size = 0;
+    if (!key.data)
+        return false;
     for (size_t i = 0; i < key.size; i++) {
         size = key.data[i] ? size + 1 : 0;
         n_columns += !key.data[i];

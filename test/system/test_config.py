@@ -71,7 +71,7 @@ BAD = [
      "match, service, upstream, protocol, upstream_tls, answer, redirect, strip, rewrite, host, "
      "request_headers and response_headers"),
     ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour is not known",
-     "host, path, prefix, method, header and value"),
+     "host, path, prefix, method, header, value and client_san"),
     ("routes:\n  - service: a\n    match: { prefix: api }\n", 3, 'match.prefix is "api"',
      "begins with /"),
     ("routes:\n  - service: a\n    match: { path: /a, prefix: /b }\n", 3,

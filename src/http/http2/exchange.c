@@ -149,7 +149,9 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     http2_session_put(session, (struct span){ (const char *)head, HTTP2_FRAME_HEAD });
     bool is_whole = true;
     if (size > 0 && fifo_size(&self->out) > 0) {
-        http2_session_put(session, span_first(fifo_span(&self->out), size));
+        struct span waiting = fifo_span(&self->out);
+        assert(waiting.data);
+        http2_session_put(session, span_first(waiting, size));
         fifo_consume(&self->out, spares_of(self), size);
         self->connection->n_kept -= size;
     } else if (size > 0) {

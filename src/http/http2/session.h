@@ -101,9 +101,9 @@ struct http2_session {
     bool is_lingering;          /* waits for the peer to close */
     bool is_shut;               /* for sending */
     bool is_gone;               /* the peer: on_closed is due */
-    bool is_closed;
-    uint32_t n_dropped; /* bytes that came while lingering */
+    uint32_t n_dropped;         /* bytes that came while lingering */
     nsec linger_until;
+    bool is_closed;
 };
 
 /* For a connected socket in session->watch.fd; session->in and ->out may hold something already. The

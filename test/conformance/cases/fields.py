@@ -272,7 +272,7 @@ HOPS = [
         section="RFC 9110 10.1.4"),
     hop("te-unnamed", ["TE: gzip"], ["te"], "TE, not named", section="RFC 9110 10.1.4",
         cls="safe"),
-    hop("upgrade", ["Connection: upgrade", "Upgrade: foo"], ["upgrade"], "Upgrade, named",
+    hop("upgrade", ["Connection: upgrade", "Upgrade: h2c"], ["upgrade"], "Upgrade, named",
         cls="house"),
     hop("upgrade-unnamed", ["Upgrade: foo"], ["upgrade"], "Upgrade, not named", cls="safe"),
     hop("http2-settings", ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c",
