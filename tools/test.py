@@ -103,8 +103,9 @@ def interop(build):
 
 
 def gates(_build):
-    subprocess.run([ROOT / "tools" / "build", "release", "src/daemon/sarsen", "bench/bench-backend",
-                    "bench/bench-load", "test/gates/gate-resolve"], check=True)
+    programs = ["src/daemon/sarsen", "bench/bench-backend", "bench/bench-backend-h2",
+                "bench/bench-load", "bench/bench-load-h2", "test/gates/gate-resolve"]
+    subprocess.run([ROOT / "tools" / "build", "release", *programs], check=True)
     return pytest("test/gates")
 
 

@@ -235,7 +235,8 @@ def test_a_held_window_has_a_deadline(target, drip):
 
 
 def test_held_windows_cost_little(attacked):
-    """100 answers of 160 KiB, of which not a byte is taken."""
+    """100 answers of 160 KiB, of which not a byte is taken. When all begin in one turn, each was
+    received once, 32 KiB in 64, before the limit of the connection holds it."""
     attacked = attacked("release")
     for _ in range(2):
         attacked.reset_peak()
@@ -246,7 +247,7 @@ def test_held_windows_cost_little(attacked):
         cost = attacked.memory("VmHWM") - before
         eventually(lambda: attacked.n_clients() == 0)
     print(f"{cost >> 10} KiB")
-    assert cost <= MOST
+    assert cost <= 2 * MOST
 
 
 def test_a_client_that_does_not_read_has_a_deadline(target):
