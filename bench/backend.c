@@ -11,23 +11,21 @@
  * closes the connection, and the load generator counts it as an error.
  */
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "serve.h"
 
 #define HEAD_MAX 16384u
 #define BODY_MAX (16u << 20)
 #define N_ANSWERS 16u
-#define N_EVENTS 256
 
 struct answer {
     size_t size, whole_size;
@@ -47,13 +45,6 @@ struct connection {
 
 static struct answer answers[N_ANSWERS];
 static unsigned n_answers;
-static int epoll_fd;
-
-static _Noreturn void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 /* The load generator knows the pattern and compares. */
 static void fill(char *body, size_t size)
@@ -218,8 +209,9 @@ static bool serve_input(struct connection *connection)
 }
 
 /* A short read means that the socket is drained: edges tell of what comes later. */
-static void on_ready(struct connection *connection)
+static void on_ready(void *owner)
 {
+    struct connection *connection = owner;
     while (serve_input(connection) && !connection->is_closing) {
         size_t room = HEAD_MAX - connection->n_in;
         ssize_t n = recv(connection->fd, connection->in + connection->n_in, room, 0);
@@ -237,65 +229,17 @@ static void on_ready(struct connection *connection)
         close_connection(connection);
 }
 
-static void accept_all(int listen_fd)
+static void *open_connection(int fd)
 {
-    for (;;) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
-            return;
-        struct connection *connection = calloc(1, sizeof(*connection));
-        if (!connection)
-            fail("calloc");
-        connection->fd = fd;
-        struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                     .data.ptr = connection };
-        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
-            fail("epoll_ctl");
-    }
-}
-
-static int listen_on(uint16_t port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons(port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof(address);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, 4096))
-        fail("listen");
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    printf("port %u\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
-}
-
-static void watch(int fd, void *mark)
-{
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = mark };
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
-        fail("epoll_ctl");
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (!connection)
+        fail("calloc");
+    connection->fd = fd;
+    return connection;
 }
 
 int main(int argc, char **argv)
 {
-    static char listener, parent; /* only their addresses count */
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int listen_fd = listen_on((uint16_t)(argc > 1 ? atoi(argv[1]) : 0)); // NOLINT(cert-err34-c)
-    watch(listen_fd, &listener);
-    watch(STDIN_FILENO, &parent);
-    for (;;) {
-        struct epoll_event events[N_EVENTS];
-        int n = epoll_wait(epoll_fd, events, N_EVENTS, -1);
-        for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr == &parent)
-                return 0;
-            if (events[i].data.ptr == &listener)
-                accept_all(listen_fd);
-            else
-                on_ready(events[i].data.ptr);
-        }
-    }
+    static const struct serve_ops ops = { open_connection, on_ready };
+    return serve((uint16_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 0), &ops);
 }

@@ -12,17 +12,13 @@
  */
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "h2.h"
+#include "serve.h"
 
-#define N_EVENTS 256
 #define N_CALLS 1024u /* at once on one connection */
 #define PREFIX 5u     /* of a message: a flag, and its size */
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -49,14 +45,7 @@ struct connection {
     size_t n_held, held_size;
 };
 
-static int epoll_fd;
 static struct h2_message answer;
-
-static _Noreturn void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static void make_answer(size_t size)
 {
@@ -175,8 +164,9 @@ static const struct h2_ops ops = {
 
 /* --- connections --- */
 
-static void on_ready(struct connection *connection)
+static void on_ready(void *owner)
 {
+    struct connection *connection = owner;
     if (h2_receive(&connection->h2) && h2_flush(&connection->h2))
         return;
     h2_close(&connection->h2);
@@ -184,70 +174,22 @@ static void on_ready(struct connection *connection)
     free(connection);
 }
 
-static void accept_all(int listen_fd)
+static void *open_connection(int fd)
 {
-    for (;;) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
-            return;
-        struct connection *connection = calloc(1, sizeof(*connection));
-        if (!connection)
-            fail("calloc");
-        h2_open(&connection->h2, fd, true, &ops);
-        struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                     .data.ptr = connection };
-        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
-            fail("epoll_ctl");
-    }
-}
-
-static int listen_on(uint16_t port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons(port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof(address);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, 4096))
-        fail("listen");
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    printf("port %u\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
-}
-
-static void watch(int fd, void *mark)
-{
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = mark };
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
-        fail("epoll_ctl");
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (!connection)
+        fail("calloc");
+    h2_open(&connection->h2, fd, true, &ops);
+    return connection;
 }
 
 int main(int argc, char **argv)
 {
-    static char listener, parent; /* only their addresses count */
+    static const struct serve_ops serve_ops = { open_connection, on_ready };
     if (argc != 3) {
         fprintf(stderr, "backend_h2: PORT SIZE\n");
         return 2;
     }
     make_answer(strtoul(argv[2], NULL, 10));
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int listen_fd = listen_on((uint16_t)strtoul(argv[1], NULL, 10));
-    watch(listen_fd, &listener);
-    watch(STDIN_FILENO, &parent);
-    for (;;) {
-        struct epoll_event events[N_EVENTS];
-        int n = epoll_wait(epoll_fd, events, N_EVENTS, -1);
-        for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr == &parent)
-                return 0;
-            if (events[i].data.ptr == &listener)
-                accept_all(listen_fd);
-            else
-                on_ready(events[i].data.ptr);
-        }
-    }
+    return serve((uint16_t)strtoul(argv[1], NULL, 10), &serve_ops);
 }

@@ -34,13 +34,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <time.h>
 
 #include "link.h"
 #include "measure.h"
 
-#define N_EVENTS 256
 #define HEAD_MAX 16384u
 #define BODY_MAX (16u << 20)
 
@@ -57,7 +54,6 @@ struct connection {
 };
 
 static uint64_t is_fresh, is_tls, n_addresses = 1;
-static int epoll_fd;
 static struct connection *connections, *first_free, *last_free;
 
 /* --- connections that wait for a request --- */
@@ -87,9 +83,7 @@ static void open_connection(struct connection *connection)
 {
     size_t index = (size_t)(connection - connections);
     link_open(&connection->link, (unsigned)(index % n_addresses), is_tls);
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection };
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->link.fd, &event))
-        fail("epoll_ctl");
+    generator_watch(connection->link.fd, connection);
 }
 
 static void reopen(struct connection *connection)
@@ -278,31 +272,14 @@ static uint64_t start_due(uint64_t time)
 }
 
 /* Before a handshake is done, bytes that come let it go on and a request leave. */
-static void on_event(struct connection *connection, uint32_t events)
+static void on_event(void *owner, uint32_t events)
 {
+    struct connection *connection = owner;
     link_wake(&connection->link);
     if (connection->is_busy && (events & EPOLLOUT || is_tls))
         send_rest(connection);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         receive(connection);
-}
-
-/* Runs until `goal` requests, or all that start before the phase's end, are answered. */
-static void run_phase(uint64_t goal, double seconds)
-{
-    run_begin(goal, seconds);
-    for (;;) {
-        uint64_t time = now(), due = start_due(time);
-        if (!run_goes_on(time))
-            break;
-        struct epoll_event events[N_EVENTS];
-        uint64_t left = due > time ? due - time : 0;
-        struct timespec wait = { .tv_sec = (time_t)(left / NSEC), .tv_nsec = (long)(left % NSEC) };
-        int n = epoll_pwait2(epoll_fd, events, N_EVENTS, &wait, NULL);
-        for (int i = 0; i < n; i++)
-            on_event(events[i].data.ptr, events[i].events);
-    }
-    run_end();
 }
 
 int main(int argc, char **argv)
@@ -321,8 +298,6 @@ int main(int argc, char **argv)
     if (!options.in_flight)
         options.in_flight = options.n_connections;
 
-    prctl(PR_SET_TIMERSLACK, 1ul); /* requests at a rate start when they are due */
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc(options.n_connections, sizeof(*connections));
     if (!connections)
         fail("calloc");
@@ -331,16 +306,6 @@ int main(int argc, char **argv)
         open_connection(&connections[i]);
         put_free(&connections[i]);
     }
-    if (options.warm)
-        run_phase(options.warm, 0);
-    puts("ready");
-    fflush(stdout);
-    wait_for_input();
-
-    run.is_sampling = true;
-    if (options.count || options.seconds > 0)
-        run_phase(options.count, options.seconds);
-    run_print();
-    wait_for_input();
-    return run.n_errors ? 1 : 0;
+    static const struct generator generator = { .start = start_due, .on_event = on_event };
+    return generator_run(&generator);
 }

@@ -19,13 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <time.h>
 
 #include "h2.h"
 #include "measure.h"
 
-#define N_EVENTS 256
 #define N_SLOTS 1024u /* of a connection: more than streams, for they end in any order */
 #define PREFIX 5u
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -48,7 +45,6 @@ struct connection {
 };
 
 static uint64_t n_streams = 1, is_grpc;
-static int epoll_fd;
 static struct connection *connections, *first_dirty;
 static uint64_t next; /* connection that gets a request */
 
@@ -231,30 +227,13 @@ static uint64_t start_due(uint64_t time)
     return time + NSEC / 10;
 }
 
-static void on_event(struct connection *connection, uint32_t events)
+static void on_event(void *owner, uint32_t events)
 {
+    struct connection *connection = owner;
     if (events & EPOLLOUT)
         make_dirty(connection);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !h2_receive(&connection->h2))
         refuse(connection->h2.error);
-}
-
-static void run_phase(uint64_t goal, double seconds)
-{
-    run_begin(goal, seconds);
-    for (;;) {
-        uint64_t time = now(), due = start_due(time);
-        flush_dirty();
-        if (!run_goes_on(time))
-            break;
-        struct epoll_event events[N_EVENTS];
-        uint64_t left = due > time ? due - time : 0;
-        struct timespec wait = { .tv_sec = (time_t)(left / NSEC), .tv_nsec = (long)(left % NSEC) };
-        int n = epoll_pwait2(epoll_fd, events, N_EVENTS, &wait, NULL);
-        for (int i = 0; i < n; i++)
-            on_event(events[i].data.ptr, events[i].events);
-    }
-    run_end();
 }
 
 /* --- set-up --- */
@@ -274,9 +253,7 @@ static void open_connection(struct connection *connection, uint64_t number)
     h2_open(&connection->h2, fd, false, &ops);
     connection->last_stream = UINT32_MAX; /* the first is 1 */
     read_message(&connection->message, &options.requests[number % options.n_requests]);
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection };
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
-        fail("epoll_ctl");
+    generator_watch(fd, connection);
     make_dirty(connection);
 }
 
@@ -293,23 +270,11 @@ int main(int argc, char **argv)
     if (!options.in_flight)
         options.in_flight = options.n_connections * n_streams;
 
-    prctl(PR_SET_TIMERSLACK, 1ul); /* requests at a rate start when they are due */
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc(options.n_connections, sizeof(*connections));
     if (!connections)
         fail("calloc");
     for (uint64_t i = 0; i < options.n_connections; i++)
         open_connection(&connections[i], i);
-    if (options.warm)
-        run_phase(options.warm, 0);
-    puts("ready");
-    fflush(stdout);
-    wait_for_input();
-
-    run.is_sampling = true;
-    if (options.count || options.seconds > 0)
-        run_phase(options.count, options.seconds);
-    run_print();
-    wait_for_input();
-    return run.n_errors ? 1 : 0;
+    static const struct generator generator = { start_due, flush_dirty, on_event };
+    return generator_run(&generator);
 }

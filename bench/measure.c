@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#define N_EVENTS 256
 #define SAMPLES_MAX (8u << 20)
 #define SILENCE_MAX (10 * NSEC)
 #define REQUEST_MAX (16u << 20)
@@ -40,7 +43,7 @@ uint64_t now(void)
 
 /* --- phases --- */
 
-void run_begin(uint64_t goal, double seconds)
+static void run_begin(uint64_t goal, double seconds)
 {
     if (!phase.samples && !(phase.samples = malloc(SAMPLES_MAX * sizeof(*phase.samples))))
         fail("malloc");
@@ -56,7 +59,8 @@ bool run_is_over(uint64_t time)
     return phase.goal ? run.n_started >= phase.goal : time >= phase.end;
 }
 
-bool run_goes_on(uint64_t time)
+/* True until the phase is over and all of it answered; ends the program when nothing comes. */
+static bool run_goes_on(uint64_t time)
 {
     if (run.n_done != phase.n_seen) {
         phase.n_seen = run.n_done;
@@ -92,7 +96,7 @@ void run_done(uint64_t since, const char *error)
     }
 }
 
-void run_end(void)
+static void run_end(void)
 {
     phase.end = now();
 }
@@ -110,7 +114,7 @@ static double sample_at(double share)
     return phase.samples[(size_t)(share * (double)(phase.n_samples - 1))] / 1000.0;
 }
 
-void run_print(void)
+static void run_print(void)
 {
     qsort(phase.samples, phase.n_samples, sizeof(*phase.samples), compare_samples);
     printf(
@@ -120,6 +124,64 @@ void run_print(void)
         (unsigned long long)run.n_bytes, (double)(phase.end - phase.start) / (double)NSEC,
         sample_at(0.5), sample_at(0.9), sample_at(0.99), sample_at(1));
     fflush(stdout);
+}
+
+/* --- the loop --- */
+
+static int epoll_fd = -1;
+
+void generator_watch(int fd, void *connection)
+{
+    if (epoll_fd < 0)
+        epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection };
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
+        fail("epoll_ctl");
+}
+
+/* Runs until `goal` requests, or all that start before the phase's end, are answered. */
+static void run_phase(const struct generator *generator, uint64_t goal, double seconds)
+{
+    run_begin(goal, seconds);
+    for (;;) {
+        uint64_t time = now(), due = generator->start(time);
+        if (generator->flush)
+            generator->flush();
+        if (!run_goes_on(time))
+            break;
+        struct epoll_event events[N_EVENTS];
+        uint64_t left = due > time ? due - time : 0;
+        struct timespec wait = { .tv_sec = (time_t)(left / NSEC), .tv_nsec = (long)(left % NSEC) };
+        int n = epoll_pwait2(epoll_fd, events, N_EVENTS, &wait, NULL);
+        for (int i = 0; i < n; i++)
+            generator->on_event(events[i].data.ptr, events[i].events);
+    }
+    run_end();
+}
+
+/* Blocks until a line comes; the end of input ends the program. */
+static void wait_for_input(void)
+{
+    char line[16];
+    if (!fgets(line, sizeof(line), stdin))
+        exit(0);
+}
+
+int generator_run(const struct generator *generator)
+{
+    prctl(PR_SET_TIMERSLACK, 1ul); /* requests at a rate start when they are due */
+    if (options.warm)
+        run_phase(generator, options.warm, 0);
+    puts("ready");
+    fflush(stdout);
+    wait_for_input();
+
+    run.is_sampling = true;
+    if (options.count || options.seconds > 0)
+        run_phase(generator, options.count, options.seconds);
+    run_print();
+    wait_for_input();
+    return run.n_errors ? 1 : 0;
 }
 
 /* --- arguments --- */
@@ -207,7 +269,7 @@ void options_read(int argc, char **argv, const struct number_option *own)
     }
 }
 
-/* --- what else they do alike --- */
+/* --- sockets --- */
 
 int connect_from(uint32_t from)
 {
@@ -226,11 +288,4 @@ int connect_from(uint32_t from)
     if (connect(fd, (struct sockaddr *)&options.to, sizeof(options.to)))
         fail("connect");
     return fd;
-}
-
-void wait_for_input(void)
-{
-    char line[16];
-    if (!fgets(line, sizeof(line), stdin))
-        exit(0);
 }

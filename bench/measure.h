@@ -53,19 +53,23 @@ void options_read(int argc, char **argv, const struct number_option *own);
 /* A connected, non-blocking socket whose source address is 127.0.1.1 plus `from`. */
 int connect_from(uint32_t from);
 
-void run_begin(uint64_t goal, double seconds);
 bool run_is_over(uint64_t time);
-/* True until the phase is over and all of it answered; ends the program when nothing comes. */
-bool run_goes_on(uint64_t time);
 /* When the next request is due; before that time it must not start. */
 uint64_t run_due(uint64_t time);
 /* A request that was due at `since` is answered; `error` is NULL when rightly. */
 void run_done(uint64_t since, const char *error);
 void run_error(const char *error);
-void run_end(void);
-void run_print(void);
 
-/* Blocks until a line comes; the end of input ends the program. */
-void wait_for_input(void);
+/* What a generator does; the calls come in turns of one loop. */
+struct generator {
+    uint64_t (*start)(uint64_t time); /* what may start now; returns when the next is due */
+    void (*flush)(void);              /* what was started leaves; may be NULL */
+    void (*on_event)(void *connection, uint32_t events); /* of epoll, an edge */
+};
+
+void generator_watch(int fd, void *connection);
+
+/* The warm-up, "ready", the run that counts, and its line of JSON; returns what the program does. */
+int generator_run(const struct generator *generator);
 
 #endif
