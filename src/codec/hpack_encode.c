@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A field is looked for in two steps: is it what was said last under its name, and if not, is it
+ * anything that is in the table? Both go by a hash to one place each, which is taken by whatever
+ * comes later; so nothing is ever searched, and what is overlooked costs some bytes only.
+ *
+ * A name whose values are new each time (a trace, a length, a date) would push everything else out
+ * of the table. So it is counted how often a name's value was not there, and from the fourth time
+ * on the value is written out, but for every sixteenth: should values have come to repeat, they get
+ * in by and by. Callers need not know which names are such.
+ */
+
+#include "codec/hpack.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+
+#define N_NAMES 128u
+#define N_FIELDS 256u
+#define MISSES_INDEXED 3u /* so often in a row a value may be new */
+#define MISSES_TRIED 16u  /* and then one in so many gets in */
+
+struct name_slot {
+    uint16_t check;  /* more of the name's hash */
+    uint16_t number; /* of the last entry that had the name; maybe it is no longer there */
+    uint16_t n_missed;
+};
+
+/* Of entries' numbers the lower half is kept: what is found is compared, and no table holds as
+ * many. */
+struct hpack_index {
+    struct name_slot names[N_NAMES];
+    uint16_t fields[N_FIELDS];
+};
+
+void hpack_encoder_init(struct hpack_encoder *encoder, uint32_t max_table_size)
+{
+    assert(max_table_size <= HPACK_TABLE_MAX);
+    *encoder = (struct hpack_encoder){
+        .table.max_size = HPACK_TABLE_SIZE_FIRST,
+        .limit = max_table_size,
+        .lowest = UINT32_MAX,
+    };
+    hpack_encoder_allow(encoder, HPACK_TABLE_SIZE_FIRST);
+}
+
+void hpack_encoder_fini(struct hpack_encoder *encoder)
+{
+    hpack_table_fini(&encoder->table);
+    free(encoder->index);
+    encoder->index = NULL;
+}
+
+void hpack_encoder_allow(struct hpack_encoder *encoder, uint32_t size)
+{
+    if (size > encoder->limit)
+        size = encoder->limit;
+    if (size == encoder->table.max_size)
+        return;
+    hpack_table_resize(&encoder->table, size);
+    encoder->has_update = true;
+    if (size < encoder->lowest)
+        encoder->lowest = size;
+}
+
+/* --- bytes (RFC 7541 section 5) --- */
+
+RARE static char *put_long_number(char *at, uint8_t first, uint8_t mask, size_t value)
+{
+    *at++ = (char)(first | mask);
+    value -= mask;
+    for (; value >= 0x80; value >>= 7)
+        *at++ = (char)(value | 0x80);
+    *at++ = (char)value;
+    return at;
+}
+
+static inline char *put_number(char *at, uint8_t first, uint8_t mask, size_t value)
+{
+    if (unlikely(value >= mask))
+        return put_long_number(at, first, mask, value);
+    *at++ = (char)(first | value);
+    return at;
+}
+
+static inline char *put_text(char *at, struct span text)
+{
+    at = put_number(at, 0, 0x7f, text.size);
+    if (text.size)
+        memcpy(at, text.data, text.size);
+    return at + text.size;
+}
+
+/* A literal: `first` says of which kind, `mask` are the bits of the name's index. */
+static inline char *put_literal(char *at, uint8_t first, uint8_t mask, uint32_t name_index,
+                                struct span name, struct span value)
+{
+    at = put_number(at, first, mask, name_index);
+    if (!name_index)
+        at = put_text(at, name);
+    return put_text(at, value);
+}
+
+char *hpack_begin(struct hpack_encoder *encoder, char *at)
+{
+    if (likely(!encoder->has_update))
+        return at;
+    uint32_t size = encoder->table.max_size;
+    if (encoder->lowest < size)
+        at = put_number(at, 0x20, 0x1f, encoder->lowest);
+    encoder->lowest = UINT32_MAX;
+    encoder->has_update = false;
+    return put_number(at, 0x20, 0x1f, size);
+}
+
+/* --- finding --- */
+
+static inline uint64_t load_8(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+static inline uint64_t load_4(const char *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* The bytes of a span of less than eight. */
+static inline uint64_t load_few(struct span span)
+{
+    if (span.size >= 4)
+        return load_4(span.data) << 32 | load_4(span.data + span.size - 4);
+    if (!span.size)
+        return 0;
+    return (uint64_t)(uint8_t)span.data[0] << 16 |
+           (uint64_t)(uint8_t)span.data[span.size / 2] << 8 | (uint8_t)span.data[span.size - 1];
+}
+
+#define MIX 0x9e3779b97f4a7c15u /* odd, and its bits are nowhere regular */
+
+/* The upper bits are the good ones. */
+static inline uint64_t hash_name(struct span name)
+{
+    uint64_t word = name.size;
+    if (likely(name.size >= 8))
+        word += load_8(name.data) ^ load_8(name.data + name.size - 8) * (MIX << 1 | 1);
+    else
+        word += load_few(name);
+    return word * MIX;
+}
+
+static inline uint64_t hash_value(uint64_t hash, struct span value)
+{
+    hash += value.size;
+    if (value.size < 8)
+        return ((hash ^ hash >> 32) + load_few(value)) * MIX;
+    for (size_t at = 0; at + 8 < value.size; at += 8)
+        hash = ((hash ^ hash >> 32) + load_8(value.data + at)) * MIX;
+    return ((hash ^ hash >> 32) + load_8(value.data + value.size - 8)) * MIX;
+}
+
+/* Both of that size. A call of memcmp() costs more than most fields are long. */
+static inline bool are_equal(const char *a, const char *b, size_t size)
+{
+    if (size < 8)
+        return load_few((struct span){ a, size }) == load_few((struct span){ b, size });
+    for (size_t at = 0; at + 8 < size; at += 8) {
+        if (load_8(a + at) != load_8(b + at))
+            return false;
+    }
+    return load_8(a + size - 8) == load_8(b + size - 8);
+}
+
+/* How many entries came since that number, itself included; more than there are: it is gone. */
+static inline uint32_t age_of(const struct hpack_table *table, uint16_t number)
+{
+    return (uint16_t)(table->n_ever - 1 - number) + 1u;
+}
+
+static inline struct hpack_entry *entry_of(const struct hpack_table *table, uint16_t number)
+{
+    uint32_t age = age_of(table, number);
+    return age <= table->n ? hpack_table_get(table, table->n_ever - age) : NULL;
+}
+
+static inline uint32_t index_of(const struct hpack_table *table, uint16_t number)
+{
+    return HPACK_N_STATIC + age_of(table, number);
+}
+
+static inline bool has_name(const struct hpack_table *table, const struct hpack_entry *entry,
+                            struct span name)
+{
+    return entry->name_size == name.size &&
+           are_equal(table->bytes + entry->at, name.data, name.size);
+}
+
+static inline bool has_value(const struct hpack_table *table, const struct hpack_entry *entry,
+                             struct span value)
+{
+    return entry->value_size == value.size &&
+           are_equal(table->bytes + entry->at + entry->name_size, value.data, value.size);
+}
+
+/* The static entry with this name and value, or 0; `first` is the first with the name. */
+static uint32_t find_static(uint8_t first, struct span value)
+{
+    for (uint32_t i = first; i <= HPACK_N_STATIC && hpack_static[i].first == first; i++) {
+        if (span_equals(hpack_static[i].value, value))
+            return i;
+    }
+    return 0;
+}
+
+/* --- putting --- */
+
+/* Where the name's last entry is noted: at one of two places. When both are other names' the
+ * one that was there longer goes. */
+static inline struct name_slot *slot_of(struct hpack_encoder *encoder, uint64_t hash)
+{
+    struct name_slot *slots = encoder->index->names + (hash >> 58) * 2;
+    uint16_t check = (uint16_t)(hash >> 42);
+    if (likely(slots[0].check == check))
+        return &slots[0];
+    if (likely(slots[1].check == check))
+        return &slots[1];
+    slots[1] = slots[0];
+    slots[0] = (struct name_slot){
+        .check = check,
+        .number = (uint16_t)(encoder->table.n_ever - 1 - encoder->table.n),
+    };
+    return &slots[0];
+}
+
+/* The index that a name is referred to by, or 0. */
+static inline uint32_t name_index(const struct hpack_table *table, const struct name_slot *slot,
+                                  struct span name)
+{
+    uint8_t first = hpack_static_find(name);
+    if (first)
+        return first;
+    const struct hpack_entry *entry = entry_of(table, slot->number);
+    return entry && has_name(table, entry, name) ? index_of(table, slot->number) : 0;
+}
+
+/* One that takes most of the table is not worth what it pushes out. */
+static bool is_worth_it(const struct hpack_table *table, const struct name_slot *slot, size_t size)
+{
+    return size + HPACK_ENTRY_OVERHEAD <= (size_t)table->max_size * 3 / 4 &&
+           (slot->n_missed <= MISSES_INDEXED || slot->n_missed % MISSES_TRIED == 0);
+}
+
+static void add(struct hpack_table *table, struct span name, struct span value)
+{
+    hpack_table_reserve(table, name.size + value.size);
+    char *at = table->bytes + table->end;
+    if (name.size)
+        memcpy(at, name.data, name.size);
+    if (value.size)
+        memcpy(at + name.size, value.data, value.size);
+    const struct hpack_entry *entry = hpack_table_add(table, name.size, value.size);
+    assert(entry);
+    (void)entry;
+}
+
+/* A field that is not what its name had last. */
+RARE static char *put_other(struct hpack_encoder *encoder, char *at, struct name_slot *slot,
+                            uint64_t hash, struct span name, struct span value)
+{
+    struct hpack_table *table = &encoder->table;
+    uint16_t *number = &encoder->index->fields[hash_value(hash, value) >> 56];
+    const struct hpack_entry *entry = entry_of(table, *number);
+    if (entry && has_name(table, entry, name) && has_value(table, entry, value)) {
+        slot->n_missed /= 2;
+        slot->number = *number;
+        return put_number(at, 0x80, 0x7f, index_of(table, *number));
+    }
+    uint32_t by_name = name_index(table, slot, name);
+    uint32_t whole =
+        by_name && by_name <= HPACK_N_STATIC ? find_static((uint8_t)by_name, value) : 0;
+    if (whole)
+        return put_number(at, 0x80, 0x7f, whole);
+    slot->n_missed++;
+    if (!is_worth_it(table, slot, name.size + value.size))
+        return put_literal(at, 0, 0x0f, by_name, name, value);
+
+    at = put_literal(at, 0x40, 0x3f, by_name, name, value);
+    *number = slot->number = (uint16_t)table->n_ever;
+    add(table, name, value);
+    return at;
+}
+
+/* Without a table, or for nobody's table. */
+static char *put_plain(char *at, uint8_t first, struct span name, struct span value)
+{
+    return put_literal(at, first, 0x0f, hpack_static_find(name), name, value);
+}
+
+char *hpack_put(struct hpack_encoder *encoder, char *at, struct span name, struct span value,
+                enum hpack_indexing how)
+{
+    assert(name.size <= HPACK_STRING_MAX && value.size <= HPACK_STRING_MAX);
+    if (how != HPACK_INDEXED)
+        return put_plain(at, how == HPACK_NEVER ? 0x10 : 0, name, value);
+    if (unlikely(!encoder->index))
+        encoder->index = mem_new(struct hpack_index);
+
+    struct hpack_table *table = &encoder->table;
+    uint64_t hash = hash_name(name);
+    struct name_slot *slot = slot_of(encoder, hash);
+    const struct hpack_entry *entry = entry_of(table, slot->number);
+    if (likely(entry) && likely(has_name(table, entry, name)) && has_value(table, entry, value)) {
+        slot->n_missed = 0;
+        return put_number(at, 0x80, 0x7f, index_of(table, slot->number));
+    }
+    return put_other(encoder, at, slot, hash, name, value);
+}
