@@ -143,10 +143,22 @@ static json_t *health_json(const struct health_check *health)
 {
     if (health->kind == HEALTH_NONE)
         return json_null();
-    return json_pack("{s:s%, s:o, s:o, s:i, s:i}", "grpc", health->target.data, health->target.size,
-                     "interval", api_json_duration(health->interval), "timeout",
-                     api_json_duration(health->timeout), "failures", (int)health->failures,
-                     "passes", (int)health->passes);
+    json_t *json =
+        json_pack("{s:o, s:o, s:i, s:i}", "interval", api_json_duration(health->interval),
+                  "timeout", api_json_duration(health->timeout), "failures", (int)health->failures,
+                  "passes", (int)health->passes);
+    const char *word = health_kind_word(health->kind);
+    json_object_set_new(json, word,
+                        health->kind == HEALTH_TCP ? json_string("true")
+                                                   : api_json_span(health->target));
+    if (health->port)
+        json_object_set_new(json, "port", json_integer(health->port));
+    if (health_has_status(health->kind)) {
+        char status[HEALTH_STATUS_MAX];
+        health_status_format(health, status);
+        json_object_set_new(json, "status", json_string(status));
+    }
+    return json;
 }
 
 static json_t *instance_json(const struct instance *instance)
@@ -433,63 +445,20 @@ static const struct instance_meta *read_meta(struct api_call *call, unsigned *re
     return meta;
 }
 
-#define HEALTH_ACCEPTS "grpc, interval, timeout, failures and passes"
-
-static int refuse_health(const char *member, const char *found, const char *accepts,
-                         struct problem *problem)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "health.%.40s", member);
-    problem_set(problem, path, "is \"%.64s\"; %s is accepted", found, accepts);
-    return 400;
-}
-
-static int read_health_member(struct health_check *health, const char *key, const char *value,
-                              struct problem *problem)
-{
-    struct span text = span_of(value);
-    uint64_t times = 0;
-    if (strcmp(key, "grpc") == 0) {
-        health->kind = HEALTH_GRPC;
-        health->target = text;
-        return 0;
-    }
-    bool is_interval = strcmp(key, "interval") == 0;
-    if (is_interval || strcmp(key, "timeout") == 0) {
-        if (duration_parse(text, is_interval ? &health->interval : &health->timeout))
-            return refuse_health(key, value, "a duration such as 5s", problem);
-        return 0;
-    }
-    bool is_failures = strcmp(key, "failures") == 0;
-    if (!is_failures && strcmp(key, "passes") != 0)
-        return refuse_health(key, value, "one of " HEALTH_ACCEPTS, problem);
-    if (!span_to_uint(text, UINT32_MAX, &times))
-        return refuse_health(key, value, "a number", problem);
-    if (is_failures)
-        health->failures = (unsigned)times;
-    else
-        health->passes = (unsigned)times;
-    return 0;
-}
-
 static int read_health(struct api_call *call, struct health_check *health, struct problem *problem)
 {
     json_t *object = json_object_get(call->body, "health"), *value;
     const char *key;
     if (!json_object_size(object))
         return 0;
-    *health = (struct health_check){
-        .interval = 5 * NSEC_PER_SEC, .timeout = NSEC_PER_SEC, .failures = 3, .passes = 1
-    };
+    *health = health_check_standard;
     json_object_foreach(object, key, value)
     {
-        int status = read_health_member(health, key, json_string_value(value), problem);
-        if (status)
-            return status;
+        struct span text = span_of(json_string_value(value));
+        if (health_check_set(health, span_of(key), text, problem) == HEALTH_INVALID)
+            return 400;
     }
-    if (health->kind == HEALTH_NONE)
-        return refuse_health("grpc", "", "a gRPC service, or \"\" for all of them,", problem);
-    return 0;
+    return health_check_judge(health, problem) == HEALTH_INVALID ? 400 : 0;
 }
 
 static int check_address(struct span text, struct problem *problem)

@@ -51,6 +51,20 @@ enum grpc_status grpc_status_parse(struct span text)
                                                              : GRPC_UNKNOWN;
 }
 
+bool grpc_status_find(struct span lines, enum grpc_status *ret_status)
+{
+    bool is_found = false;
+    while (lines.size) {
+        struct span value = span_cut(&lines, '\n'), name = span_cut(&value, ':');
+        if (!span_equals_nocase(name, SPAN("grpc-status")))
+            continue;
+        value = span_first(value, span_find(value, '\r'));
+        *ret_status = grpc_status_parse(span_trim(value));
+        is_found = true;
+    }
+    return is_found;
+}
+
 bool grpc_is_server_fault(enum grpc_status status)
 {
     switch ((int)status) {

@@ -53,6 +53,10 @@ enum grpc_status {
 /* A status as it is written; anything that is none is GRPC_UNKNOWN, as clients take it. */
 enum grpc_status grpc_status_parse(struct span text);
 
+/* The status among field lines as they stand on the wire; false when there is none. The last one
+ * counts. */
+bool grpc_status_find(struct span lines, enum grpc_status *ret_status);
+
 /* Whether it is the server that failed, and not what the client asked for. */
 bool grpc_is_server_fault(enum grpc_status status);
 

@@ -3,22 +3,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Asks instances whether they work, as their registration says: a call of grpc.health.v1 in each
- * interval. When that changes what is known of an instance, it becomes a transition on the log, and
- * everything follows from there.
- *
- *   wait ──interval──► asking ──answer, fault, timeout──► wait
- *                                     └► enough of them in a row: registry
- *
- * Checks start at different moments within their first interval, so that a thousand instances are
- * not asked at once.
+ * Has instances asked whether they work, as their registration says. When that changes what is
+ * known of an instance, it becomes a transition on the log, and everything follows from there; what
+ * single checks come to is kept nowhere.
  *
  * Owns:     its calls and their connections. Borrows: the rooms.
  * Threads:  the control loop.
  */
 
 #include "gateway/gateway.h"
-#include "http/client.h"
 #include "registry/registry.h"
 
 struct health;

@@ -168,14 +168,9 @@ static void send_trailers(struct request *request, struct span lines)
 
 void grpc_put_trailers(struct request *request, struct span trailers)
 {
-    struct span rest = trailers;
-    while (rest.size) {
-        struct span value = span_cut(&rest, '\n');
-        struct span name = span_cut(&value, ':');
-        if (span_equals_nocase(name, SPAN("grpc-status")))
-            note_status(request,
-                        grpc_status_parse(span_trim(span_first(value, span_find(value, '\r')))));
-    }
+    enum grpc_status status;
+    if (grpc_status_find(trailers, &status))
+        note_status(request, status);
     if (trailers.size)
         send_trailers(request, trailers);
 }

@@ -46,6 +46,14 @@ static struct sockaddr_in6 *address_v6(struct address *address)
     return (struct sockaddr_in6 *)(void *)&address->storage;
 }
 
+void address_set_port(struct address *address, unsigned port)
+{
+    if (address->any.sa_family == AF_INET)
+        address_v4(address)->sin_port = htons((uint16_t)port);
+    else if (address->any.sa_family == AF_INET6)
+        address_v6(address)->sin6_port = htons((uint16_t)port);
+}
+
 int address_parse(struct span text, struct address *ret_address)
 {
     if (span_starts_with(text, SPAN("unix:")))

@@ -46,6 +46,8 @@ void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MA
 /* Writes an IP address without its port, one mapped from IPv4 as such, and nothing for a unix socket.
  * Returns the end; there is no NUL. */
 char *address_put_host(char at[INET6_ADDRSTRLEN], const struct address *address);
+/* Of an IP address; a unix socket has none. */
+void address_set_port(struct address *address, unsigned port);
 bool address_equals(const struct address *a, const struct address *b);
 
 /* 127.0.0.0/8, ::1 and unix sockets. */

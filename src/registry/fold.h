@@ -54,9 +54,6 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
 /* Borrows from the instance; only what it points to is the arena's. */
 Registry__InstanceRecord instance_record(const struct instance *instance, struct arena *arena);
 
-/* Answers: REGISTRY_INVALID. */
-int health_check_check(const struct health_check *health, struct problem *problem) MUST_CHECK;
-
 /* NULL for none. */
 Registry__HealthCheck *health_record(const struct health_check *health, struct arena *arena);
 struct health_check health_of_record(const Registry__HealthCheck *record, struct span target);

@@ -113,7 +113,9 @@ static int instance_check(const struct instance_spec *spec, struct problem *prob
     }
     for (unsigned i = 0; i < spec->n_meta && !r; i++)
         r = meta_check(spec, i, problem);
-    return r ? r : health_check_check(&spec->health, problem);
+    if (r || spec->health.kind == HEALTH_NONE)
+        return r;
+    return health_check_judge(&spec->health, problem) == HEALTH_OK ? 0 : REGISTRY_INVALID;
 }
 
 /* In order of key, so that the same registration gives the same record. */

@@ -27,6 +27,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/span.h"
+#include "codec/health_check.h"
 #include "codec/semver.h"
 #include "store/store.h"
 
@@ -88,19 +89,6 @@ struct protocol {
     bool is_tls;
 };
 
-enum health_kind {
-    HEALTH_NONE,
-    HEALTH_GRPC, /* grpc.health.v1 */
-};
-
-/* How an instance is asked whether it works, which nobody does here. */
-struct health_check {
-    enum health_kind kind;
-    struct span target; /* of gRPC: a service, empty for all of the instance */
-    nsec interval, timeout;
-    unsigned failures, passes; /* one after the other, until its state changes */
-};
-
 struct instance {
     struct map_node node;
     struct service *service;
@@ -111,8 +99,8 @@ struct instance {
     struct instance_meta *meta;
     unsigned n_meta;
     bool is_draining;
-    bool is_failing; /* its checks say so, or none has passed yet */
-    struct health_check health;
+    bool is_failing;            /* its checks say so, or none has passed yet */
+    struct health_check health; /* how it is asked, which nobody does here */
     char *health_target;
     unix_msec registered;
     unix_msec last_heartbeat; /* wall time, for people */
@@ -146,16 +134,6 @@ static inline bool instance_is_ready(const struct instance *instance)
 {
     return !instance->is_draining && !instance->is_failing && instance->speaks.is_known;
 }
-
-bool health_check_equals(const struct health_check *a, const struct health_check *b);
-
-/* What an instance's checks came to lately; whoever asks it keeps this. */
-struct health_tally {
-    unsigned n;
-};
-
-/* Counts a check; whether by it the instance's state changes. */
-bool health_turns(struct health_tally *tally, const struct instance *instance, bool has_passed);
 
 bool build_provides(const struct build *build, uint32_t major);
 bool build_names_grpc(const struct build *build, struct span name);

@@ -24,6 +24,26 @@ static int set_failing(const char *id, bool is_failing)
                                                          is_failing, &fake.txn));
 }
 
+TEST(what_a_check_asks_is_kept)
+{
+    static const struct span members[][2] = {
+        { SPAN("http"), SPAN("/healthz?a") },
+        { SPAN("port"), SPAN("9100") },
+        { SPAN("status"), SPAN("200-399") },
+        { SPAN("passes"), SPAN("2") },
+    };
+    fake_registry_init(&fake);
+    struct instance_spec spec = fake_instance("orders", "a", "1.0.0");
+    spec.health = health_check_standard;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        CHECK_INT(health_check_set(&spec.health, members[i][0], members[i][1], NULL), 0);
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK(health_check_equals(&fake_instance_find(&fake, "orders", "a")->health, &spec.health));
+    spec.health.interval = 1;
+    CHECK_INT(fake_instance_put(&fake, &spec), REGISTRY_INVALID);
+    fake_registry_fini(&fake);
+}
+
 TEST(a_checked_instance_waits_for_its_first_pass)
 {
     fake_registry_init(&fake);
@@ -53,27 +73,5 @@ TEST(a_checked_instance_waits_for_its_first_pass)
     CHECK(instance_is_ready(instance));
     CHECK_INT(set_failing("a", true), REGISTRY_NOT_FOUND);
     CHECK(registry_is_sound(fake.registry));
-    fake_registry_fini(&fake);
-}
-
-TEST(some_in_a_row_change_the_state)
-{
-    fake_registry_init(&fake);
-    struct instance_spec spec = checked("1.0.0");
-    CHECK_INT(fake_instance_put(&fake, &spec), 0);
-    const struct instance *instance = fake_instance_find(&fake, "orders", "a");
-    struct health_tally tally = { 0 };
-    CHECK(!health_turns(&tally, instance, true));
-    CHECK(!health_turns(&tally, instance, false));
-    CHECK(!health_turns(&tally, instance, true));
-    CHECK(health_turns(&tally, instance, true));
-    CHECK_INT(set_failing("a", false), 0);
-    tally.n = 0;
-    CHECK(!health_turns(&tally, instance, false));
-    CHECK(!health_turns(&tally, instance, false));
-    CHECK(!health_turns(&tally, instance, true));
-    CHECK(!health_turns(&tally, instance, false));
-    CHECK(!health_turns(&tally, instance, false));
-    CHECK(health_turns(&tally, instance, false));
     fake_registry_fini(&fake);
 }

@@ -1,0 +1,58 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Asks one address after the other, each in its interval, whether it works: by a connection, by a
+ * GET, or by grpc.health.v1. What it comes to is the owner's to judge.
+ *
+ *   wait ──interval──► asking ──answer, fault, timeout──► on_checked ──► wait
+ *
+ * The first checks of many start at different moments, and intervals vary by a tenth, so that a
+ * thousand addresses are not asked at once, nor by a thousand of us. A redirect is an answer like
+ * any other, nothing is asked but what the owner named, and no more of an answer is read than tells
+ * what it is.
+ *
+ * Owns:     calls and their connections. Borrows: the loop; what is in a checker's upper half.
+ * Threads:  the loop's.
+ */
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "codec/health_check.h"
+#include "http/client.h"
+#include "io/loop.h"
+
+/* What checkers of one owner share. */
+struct http_checkers;
+struct http_checkers *http_checkers_new(struct loop *loop);
+
+/* All checkers have been stopped. */
+struct http_checkers *http_checkers_free(struct http_checkers *checkers);
+
+struct http_checker {
+    /* The owner's; what changes between two checks holds from the next on. */
+    struct health_check check; /* not HEALTH_NONE */
+    struct address address;
+    enum http_protocol protocol;  /* that a GET is asked by */
+    const struct tls_client *tls; /* NULL: in plain text. A check of HTTPS needs one */
+    struct span host;             /* that is asked for; empty: the address */
+    void (*on_due)(struct http_checker *checker);                      /* before each; or NULL */
+    void (*on_checked)(struct http_checker *checker, const char *why); /* NULL: it passed; static */
+
+    struct http_checkers *checkers;
+    struct timer timer; /* the next check, or the end of this one */
+    struct http_call call;
+    struct watch watch; /* of a connection that is only opened */
+    struct buf body;
+    unsigned status;
+    bool is_asking, is_connecting, is_fresh, is_ok;
+    char why[48];
+};
+
+/* The checker is zero but for its upper half. */
+void http_checker_start(struct http_checkers *checkers, struct http_checker *checker);
+
+/* Idempotent; also from its callbacks. */
+void http_checker_stop(struct http_checker *checker);

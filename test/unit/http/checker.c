@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "http/checker.h"
+
+#include "http/caller.h"
+
+struct asked {
+    struct http_checker checker;
+    unsigned n_checked, n_due;
+    const char *why;
+};
+
+static void note_due(struct http_checker *checker)
+{
+    container_of(checker, struct asked, checker)->n_due++;
+}
+
+static void note_checked(struct http_checker *checker, const char *why)
+{
+    struct asked *asked = container_of(checker, struct asked, checker);
+    asked->n_checked++;
+    asked->why = why;
+}
+
+static struct asked *asked_new(const struct bench *bench, struct http_checkers *checkers,
+                               enum health_kind kind)
+{
+    struct asked *asked = mem_new(struct asked);
+    asked->checker.check = health_check_standard;
+    asked->checker.check.kind = kind;
+    asked->checker.check.target = SPAN("/healthz");
+    asked->checker.address = bench->address;
+    asked->checker.host = SPAN("up");
+    asked->checker.on_due = note_due;
+    asked->checker.on_checked = note_checked;
+    http_checker_start(checkers, &asked->checker);
+    return asked;
+}
+
+static void advance(struct bench *bench, nsec by)
+{
+    fake_clock_advance(&bench->clock, by);
+    settle(bench->loop);
+}
+
+static void expect_checked(struct bench *bench, struct asked *asked, const char *why)
+{
+    wait_until(bench, &asked->n_checked, 1);
+    CHECK_INT(asked->n_checked, 1);
+    asked->n_checked = 0;
+    CHECK(!asked->why == !why);
+    if (why)
+        CHECK_STR(asked->why, why);
+}
+
+static void end(struct bench *bench, struct http_checkers *checkers, struct asked *asked)
+{
+    http_checker_stop(&asked->checker);
+    http_checkers_free(checkers);
+    free(asked);
+    bench_free(bench);
+}
+
+#define ASKED                                                                                      \
+    "GET /healthz HTTP/1.1\r\nHost: up\r\nUser-Agent: Sarsen-Health\r\nAccept: */*\r\n\r\n"
+
+TEST(a_get_is_judged_by_its_status)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_HTTP);
+    static const struct {
+        const char *answer, *why;
+    } cases[] = {
+        { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", NULL },
+        { "HTTP/1.1 204 No Content\r\n\r\n", NULL },
+        { "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "it answers with status 503" },
+        { "HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n",
+          "it answers with status 302" },
+    };
+    advance(bench, NSEC_PER_MSEC);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        peer_expect(peer, ASKED);
+        peer_send(peer, cases[i].answer);
+        expect_checked(bench, asked, cases[i].why);
+        CHECK_INT(asked->n_due, i + 1);
+        advance(bench, 4 * NSEC_PER_SEC); /* a tenth less than an interval at most */
+        CHECK_INT(asked->n_due, i + 1);
+        advance(bench, 2 * NSEC_PER_SEC);
+        CHECK_INT(asked->n_due, i + 2);
+    }
+    peer_close(peer);
+    end(bench, checkers, asked);
+}
+
+TEST(a_kept_connection_that_was_closed_is_no_failure)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_HTTP);
+    advance(bench, NSEC_PER_MSEC);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, ASKED);
+    peer_send(peer, RESPONSE);
+    expect_checked(bench, asked, NULL);
+    advance(bench, 6 * NSEC_PER_SEC);
+    peer_expect(peer, ASKED);
+    peer_close(peer);
+    peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, ASKED);
+    CHECK_INT(asked->n_checked, 0);
+    peer_close(peer); /* a new one that is closed is */
+    expect_checked(bench, asked, "its answer is broken");
+    end(bench, checkers, asked);
+}
+
+TEST(a_body_without_end_is_given_up)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_HTTP);
+    advance(bench, NSEC_PER_MSEC);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, ASKED);
+    peer_send(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    static char piece[16384];
+    memset(piece, 'x', sizeof(piece));
+    for (int i = 0; i < 6 && !asked->n_checked; i++) {
+        peer_send_span(peer, (struct span){ piece, sizeof(piece) });
+        settle(bench->loop);
+    }
+    expect_checked(bench, asked, NULL);
+    peer_close(peer);
+    end(bench, checkers, asked);
+}
+
+TEST(who_says_nothing_fails_in_time)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_HTTP);
+    advance(bench, NSEC_PER_MSEC);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer, ASKED);
+    advance(bench, NSEC_PER_SEC / 2);
+    CHECK_INT(asked->n_checked, 0);
+    advance(bench, NSEC_PER_SEC);
+    expect_checked(bench, asked, "it does not answer in time");
+    peer_close(peer);
+    end(bench, checkers, asked);
+}
+
+TEST(a_connection_alone_can_do)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_TCP);
+    advance(bench, NSEC_PER_MSEC);
+    expect_checked(bench, asked, NULL);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_close(peer);
+    close(bench->listen_fd);
+    bench->listen_fd = -1;
+    advance(bench, 6 * NSEC_PER_SEC);
+    expect_checked(bench, asked, "it cannot be reached");
+    end(bench, checkers, asked);
+}
+
+TEST(another_port_is_asked)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_TCP);
+    char text[ADDRESS_TEXT_MAX];
+    address_format(&bench->address, text);
+    uint64_t port = 0;
+    CHECK(span_to_uint(span_of(strrchr(text, ':') + 1), 65535, &port));
+    address_set_port(&asked->checker.address, 1);
+    asked->checker.check.port = (unsigned)port;
+    advance(bench, NSEC_PER_MSEC);
+    expect_checked(bench, asked, NULL);
+    end(bench, checkers, asked);
+}
