@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "codec/health_check.h"
 #include "codec/timefmt.h"
 #include "http/server.h"
 #include "store/store.h"
@@ -172,6 +173,9 @@ bool api_major(struct span text, uint32_t *ret_major);
 json_t *api_json_time(unix_msec time);
 json_t *api_json_duration(nsec duration);
 json_t *api_json_span(struct span span);
+
+/* As registrations and settings write it; null for none. */
+json_t *api_json_health(const struct health_check *health);
 
 /* Takes a list and gives it in the order of a member's text (NULL: of the texts themselves),
  * versions in theirs; a restart shows the same. */

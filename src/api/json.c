@@ -88,3 +88,25 @@ json_t *api_sorted(json_t *list, const char *member)
     free(rows);
     return result;
 }
+
+json_t *api_json_health(const struct health_check *health)
+{
+    if (health->kind == HEALTH_NONE)
+        return json_null();
+    json_t *json =
+        json_pack("{s:o, s:o, s:i, s:i}", "interval", api_json_duration(health->interval),
+                  "timeout", api_json_duration(health->timeout), "failures", (int)health->failures,
+                  "passes", (int)health->passes);
+    const char *word = health_kind_word(health->kind);
+    json_object_set_new(json, word,
+                        health->kind == HEALTH_TCP ? json_string("true")
+                                                   : api_json_span(health->target));
+    if (health->port)
+        json_object_set_new(json, "port", json_integer(health->port));
+    if (health_has_status(health->kind)) {
+        char status[HEALTH_STATUS_MAX];
+        health_status_format(health, status);
+        json_object_set_new(json, "status", json_string(status));
+    }
+    return json;
+}

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "api/routes.h"
-#include "io/socket.h"
+#include "io/network.h"
 
 #define WAIT_DEFAULT (60 * NSEC_PER_SEC)
 #define WAIT_MAX (600 * NSEC_PER_SEC)
@@ -139,28 +139,6 @@ static const char *instance_state(const struct instance *instance)
     return instance->speaks.is_known ? "ready" : "unrouted";
 }
 
-static json_t *health_json(const struct health_check *health)
-{
-    if (health->kind == HEALTH_NONE)
-        return json_null();
-    json_t *json =
-        json_pack("{s:o, s:o, s:i, s:i}", "interval", api_json_duration(health->interval),
-                  "timeout", api_json_duration(health->timeout), "failures", (int)health->failures,
-                  "passes", (int)health->passes);
-    const char *word = health_kind_word(health->kind);
-    json_object_set_new(json, word,
-                        health->kind == HEALTH_TCP ? json_string("true")
-                                                   : api_json_span(health->target));
-    if (health->port)
-        json_object_set_new(json, "port", json_integer(health->port));
-    if (health_has_status(health->kind)) {
-        char status[HEALTH_STATUS_MAX];
-        health_status_format(health, status);
-        json_object_set_new(json, "status", json_string(status));
-    }
-    return json;
-}
-
 static json_t *instance_json(const struct instance *instance)
 {
     json_t *meta = json_object();
@@ -173,7 +151,7 @@ static json_t *instance_json(const struct instance *instance)
                      api_json_duration(instance->ttl), "meta", meta, "registered",
                      api_json_time(instance->registered), "last_heartbeat",
                      api_json_time(instance->last_heartbeat), "health",
-                     health_json(&instance->health));
+                     api_json_health(&instance->health));
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)
@@ -461,15 +439,41 @@ static int read_health(struct api_call *call, struct health_check *health, struc
     return health_check_judge(health, problem) == HEALTH_INVALID ? 400 : 0;
 }
 
-static int check_address(struct span text, struct problem *problem)
+static int check_address(struct span text, struct address *ret_address, struct problem *problem)
 {
-    struct address address;
-    if (!address_parse(text, &address))
+    if (!address_parse(text, ret_address))
         return 0;
     problem_set(
         problem, "address",
         "is \"%.*s\"; \"10.0.0.7:8080\", \"[::1]:8080\" or \"unix:/run/x.sock\" is accepted",
         SPAN_ARG(text));
+    return 400;
+}
+
+static bool is_same_host(const struct address *a, const struct address *b)
+{
+    char one[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
+    struct span host = { one, (size_t)(address_put_host(one, a) - one) };
+    return host.size &&
+           span_equals(host, (struct span){ other, (size_t)(address_put_host(other, b) - other) });
+}
+
+/* Whoever may register could have us ask anybody, also who listens to this machine alone. */
+static int check_health_address(const struct api_call *call, const struct address *address,
+                                struct problem *problem)
+{
+    if (!call->exchange)
+        return 0; /* decided once more after the client left: it was found good before */
+    const struct address *peer = call->exchange->peer;
+    bool is_own =
+        is_same_host(peer, address) || (address_is_loopback(peer) && address_is_here(address));
+    if (is_own || networks_have(span_of(call->rooms->health_networks), address))
+        return 0;
+    problem_set(
+        problem, "health",
+        "has an address asked that is not the one which registers, \"%s\"; that one, or one "
+        "of the setting health.networks, is accepted",
+        call->peer);
     return 400;
 }
 
@@ -485,11 +489,14 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
     };
     spec.meta = read_meta(call, &spec.n_meta);
     read_grpc_services(call, &spec.build);
-    int status = check_address(spec.address, problem);
+    struct address address;
+    int status = check_address(spec.address, &address, problem);
     if (!status)
         status = read_provides(call, &spec.build, problem);
     if (!status)
         status = read_health(call, &spec.health, problem);
+    if (!status && spec.health.kind != HEALTH_NONE)
+        status = check_health_address(call, &address, problem);
     if (status)
         return status;
 

@@ -28,8 +28,9 @@ struct rooms {
     struct usage *usage;
     struct auth *auth;
     struct gateway *gateway;
-    nsec retire_window; /* how long a contract must be unused before it can go offline */
-    bool is_settled;    /* every worker serves by what has been applied here */
+    nsec retire_window;          /* how long a contract must be unused before it can go offline */
+    const char *health_networks; /* where instances may have themselves checked */
+    bool is_settled;             /* every worker serves by what has been applied here */
     /* The view of now for explain and retirement; made when asked for, dropped by a change. */
     struct version_snapshot *snapshot;
     struct bom_cache *boms;

@@ -28,6 +28,10 @@ static void print_health(const sarsen_value *value)
     const char *pressure = sarsen_value_text(sarsen_value_get(value, "pressure"));
     if (pressure && strcmp(pressure, "none") != 0)
         printf("memory is short: %s\n", pressure);
+    double panics = sarsen_value_number(sarsen_value_get(value, "panics"));
+    if (panics > 0)
+        printf("static upstreams of which too few pass their checks, so that all are used: %.0f\n",
+               panics);
     const char *trouble = sarsen_value_text(sarsen_value_get(value, "tls_trouble"));
     if (trouble && trouble[0])
         printf("new certificates were refused, the old ones stay: %s\n", trouble);

@@ -541,6 +541,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->forget.on_due = on_forget_due;
     control->rooms.loop = loop;
     control->rooms.retire_window = settings->retire_window;
+    control->rooms.health_networks = settings->health_networks;
     control->rooms.registry = registry_new();
     control->rooms.version = version_new();
     control->rooms.rollouts = rollouts_new();
@@ -618,6 +619,7 @@ int control_reload(struct control *control, const struct settings *settings,
     control_publish(control); /* for instances, what they are spoken to over may be another now */
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;
+    control->rooms.health_networks = settings->health_networks;
     forget_hours(control);
     pressure_set_limit(&control->pressure, settings->memory);
     api_set_access(control->api, settings->api_hosts, !settings->auth_required);

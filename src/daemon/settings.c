@@ -14,6 +14,7 @@
 #include "daemon/settings_table.h"
 #include "daemon/settings_yaml.h"
 #include "io/file.h"
+#include "io/network.h"
 
 #define SETTINGS_FILE_MAX ((size_t)4 * 1024 * 1024)
 
@@ -176,6 +177,11 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
     case KIND_CHOICE: return set_choice(at, setting, text);
     case KIND_ADDRESS:
         if (address_parse(text, &address))
+            return false;
+        *(const char **)at = arena_span_dup(&settings->arena, text).data;
+        return true;
+    case KIND_NETWORKS:
+        if (!networks_are_valid(text))
             return false;
         *(const char **)at = arena_span_dup(&settings->arena, text).data;
         return true;

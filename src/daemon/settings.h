@@ -35,6 +35,7 @@ struct settings {
     struct tls_pair api_tls; /* its certificate and key; NULL: in plain text */
     char *api_hosts;         /* names with commas between them */
     bool auth_required;
+    char *health_networks; /* networks with commas between them */
     bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
     nsec retire_window;
     nsec usage_keep;  /* of the hourly rows */

@@ -416,6 +416,19 @@ static int check_upstream_tls(const struct check *check)
     return 0;
 }
 
+static int check_health(const struct check *check)
+{
+    if (!was_given(check, "health."))
+        return 0;
+    if (!check->route->n_upstreams)
+        return refuse(check, "health", SPAN("without an upstream"), "a place beside upstream");
+    if (health_check_judge(&check->route->health, check->problem) == HEALTH_OK)
+        return 0;
+    if (check->problem)
+        check->problem->line = (unsigned)check->read->line;
+    return SETTINGS_INVALID;
+}
+
 int settings_check_route(const struct route_read *read, struct problem *problem)
 {
     const struct gateway_route *route = &read->route;
@@ -433,6 +446,8 @@ int settings_check_route(const struct route_read *read, struct problem *problem)
         r = check_upstream_tls(&check);
     if (!r && !route->n_upstreams && route_line_of(read, "protocol"))
         r = refuse(&check, "protocol", SPAN("without an upstream"), "a place beside upstream");
+    if (!r)
+        r = check_health(&check);
     bool is_passed_on = route->service || route->n_upstreams;
     if (!r)
         r = is_passed_on ? check_target(&check) : check_passed_on(&check);

@@ -49,6 +49,23 @@ const struct route_setting settings_route_table[] = {
     { "upstream_tls.key", ROUTE_TEXT, AT(upstream_tls.key), "a PEM file", "and its key" },
     { "upstream_tls.skip_verify", ROUTE_BOOL, AT(upstream_tls.is_unverified), "true, false",
       "whether whoever answers is believed; for trying things out" },
+    { "health.http", ROUTE_HEALTH, AT(health), "a path that begins with /, perhaps with a query,",
+      "each of the upstream's addresses is asked by a GET of this path whether it works; one of "
+      "these four" },
+    { "health.https", ROUTE_HEALTH, AT(health), "the same",
+      "the same over TLS, also where requests go in plain text" },
+    { "health.grpc", ROUTE_HEALTH, AT(health), "the name of a gRPC service, or \"\"",
+      "by grpc.health.v1" },
+    { "health.tcp", ROUTE_HEALTH, AT(health), "true", "by a connection alone" },
+    { "health.port", ROUTE_HEALTH, AT(health), "a port", "where, when not where requests go" },
+    { "health.status", ROUTE_HEALTH, AT(health), "a status or a range, such as 200-399",
+      "what a GET must be answered with; 200-299 when none is given" },
+    { "health.interval", ROUTE_HEALTH, AT(health), "100ms to 1h",
+      "how often, give or take a tenth; 5s" },
+    { "health.timeout", ROUTE_HEALTH, AT(health), "100ms to 1h", "how long it may take; 1s" },
+    { "health.failures", ROUTE_HEALTH, AT(health), "1 to 100",
+      "one after the other, after which the address gets no new requests; 3" },
+    { "health.passes", ROUTE_HEALTH, AT(health), "1 to 100", "after which it gets some again; 1" },
     { "answer.status", ROUTE_STATUS, AT(answer_status), "200 to 599",
       "Sarsen answers itself with this status; 200 when only a body is given" },
     { "answer.body", ROUTE_TEXT_OR_EMPTY, AT(answer_body), "a text of 64 KiB at most",
@@ -149,6 +166,7 @@ static void write_leaf(struct json_out *out, const struct route_setting *setting
         json_text(out, SPAN("auto"));
         json_close(out, ']');
         break;
+    case ROUTE_HEALTH: break; /* texts, numbers and true, as people write them */
     case ROUTE_STATUS:
         write_type(out, "integer");
         json_key(out, SPAN("minimum"));

@@ -216,6 +216,22 @@ static int read_fields(const struct reader *reader, const struct route_setting *
     return 0;
 }
 
+static int read_health(const struct reader *reader, const struct route_setting *setting,
+                       const yaml_node_t *node)
+{
+    struct health_check *health = &reader->read->route.health;
+    struct span member = span_from(span_of(setting->key), sizeof("health.") - 1);
+    if (node->type != YAML_SCALAR_NODE || yaml_has_nul(node))
+        return settings_refuse(reader->problem, yaml_line(node), setting->key, yaml_found(node),
+                               setting->accepts);
+    struct span text = arena_span_dup(reader->arena, yaml_text(node));
+    if (health_check_set(health, member, text, reader->problem) == HEALTH_OK)
+        return 0;
+    if (reader->problem)
+        reader->problem->line = (unsigned)yaml_line(node);
+    return SETTINGS_INVALID;
+}
+
 /* The row's offset points at a member of the kind that the row says. */
 static int read_value(const struct reader *reader, const struct route_setting *setting,
                       const yaml_node_t *node)
@@ -228,6 +244,7 @@ static int read_value(const struct reader *reader, const struct route_setting *s
     case ROUTE_STATUS: return read_status(reader, setting, node, at);
     case ROUTE_TEXTS: return read_texts(reader, setting, node, at);
     case ROUTE_ADDRESSES: return read_addresses(reader, setting, node, &reader->read->route);
+    case ROUTE_HEALTH: return read_health(reader, setting, node);
     case ROUTE_PROTOCOL: return read_protocol(reader, setting, node, at);
     case ROUTE_FIELDS: return read_fields(reader, setting, node, at);
     }
@@ -361,6 +378,7 @@ int settings_read_routes(struct settings *settings, yaml_document_t *document,
         const yaml_node_t *item =
             yaml_document_get_node(document, node->data.sequence.items.start[i]);
         struct route_read read = { .line = yaml_line(item) };
+        read.route.health = health_check_standard;
         struct reader reader = { &settings->arena, document, problem, &read };
         int r = read_map(&reader, "", item);
         if (r)

@@ -19,7 +19,7 @@
 #include "codec/json.h"
 #include "daemon/settings.h"
 
-#define ROUTE_KEYS_MAX 48u
+#define ROUTE_KEYS_MAX 64u
 
 enum route_kind_of_value {
     ROUTE_TEXT,
@@ -29,6 +29,7 @@ enum route_kind_of_value {
     ROUTE_TEXTS,     /* one or a list */
     ROUTE_ADDRESSES, /* one or a list */
     ROUTE_PROTOCOL,  /* an enum http_protocol by its name */
+    ROUTE_HEALTH,    /* a member of a health check, by the key's last word */
     ROUTE_FIELDS,    /* names and values; a list of values is several lines */
 };
 

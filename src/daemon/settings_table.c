@@ -47,6 +47,10 @@ const struct setting settings_table[] = {
       "in front of the management API goes by" },
     { "auth.required", KIND_BOOL, AT(auth_required), "false", 0, 0, "true, false",
       "whether registration and discovery need the token on loopback too" },
+    { "health.networks", KIND_NETWORKS, AT(health_networks), "", 0, 0,
+      "networks with commas between them, such as 10.0.0.0/8, fd00::/8",
+      "where instances may have themselves checked besides the address that they register from: "
+      "whoever may register would else have Sarsen ask anybody" },
     { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
       "an address such as 127.0.0.1:8000, a section of a listener, or a list of these",
       "where browsers and the outside arrive; nothing they claim is believed" },
@@ -166,6 +170,9 @@ const struct setting settings_table[] = {
     { "gateway.upstream.http2_streams", KIND_COUNT, AT(gateway.upstream.http2_streams), "100", 1,
       100000, "1 to 100000",
       "requests on one of these at a time; an instance may say that it takes fewer" },
+    { "gateway.upstream.panic", KIND_COUNT, AT(gateway.panic_percent), "50", 0, 100, "0 to 100",
+      "percent of a static upstream's addresses: when fewer pass their checks, all of them get "
+      "requests, as without checks; 0 is never" },
     { "gateway.memory", KIND_SIZE, AT(memory), "0", MIB(16), UINT64_MAX,
       "0, or a size from 16MiB on",
       "what the process may use: from 80 % on connections are not kept, from 90 % on new requests "

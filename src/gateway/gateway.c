@@ -20,6 +20,7 @@
 #include "gateway/access_log.h"
 #include "gateway/certificates.h"
 #include "gateway/sockets.h"
+#include "gateway/upstream_checks.h"
 #include "gateway/upstream_tls.h"
 #include "gateway/view.h"
 #include "gateway/worker.h"
@@ -53,6 +54,7 @@ struct gateway {
     struct http_census *census; /* of all workers */
     struct certificates *certificates;
     const struct tls_client *upstream_tls;
+    struct upstream_checks *checks;
     struct access_log *access;
     char *access_path, *access_redact; /* what the settings point to */
     enum http_pressure pressure;
@@ -261,6 +263,7 @@ static void publish(struct gateway *gateway)
     if (!gateway->endpoints || gateway->is_stopping)
         return;
     struct view *view = view_new(gateway->routes, gateway->endpoints, &gateway->settings);
+    view->is_out = upstream_checks_out(gateway->checks);
     view->number = ++gateway->n_published;
     gateway->n_taking = gateway->n_workers;
     for (unsigned i = 0; i < gateway->n_workers; i++) {
@@ -271,6 +274,28 @@ static void publish(struct gateway *gateway)
         view->n_holders++;
         post(gateway->workers[i], &note->note);
     }
+}
+
+/* Addresses of static upstreams came or went. */
+static void on_checks_changed(void *owner)
+{
+    publish(owner);
+}
+
+unsigned gateway_n_upstreams(const struct gateway *gateway)
+{
+    return upstream_checks_n(gateway->checks);
+}
+
+struct gateway_upstream gateway_upstream(const struct gateway *gateway, unsigned upstream)
+{
+    return upstream_checks_upstream(gateway->checks, upstream);
+}
+
+struct gateway_target gateway_target(const struct gateway *gateway, unsigned upstream,
+                                     unsigned position)
+{
+    return upstream_checks_target(gateway->checks, upstream, position);
 }
 
 static void take_taken(struct gateway *gateway, const struct note_view *note)
@@ -316,7 +341,11 @@ void gateway_set_pressure(struct gateway *gateway, enum http_pressure pressure)
 
 struct gateway_load gateway_load(const struct gateway *gateway)
 {
+    unsigned n_failing, n_panics;
+    upstream_checks_count(gateway->checks, &n_failing, &n_panics);
     return (struct gateway_load){
+        .n_failing = n_failing,
+        .n_panics = n_panics,
         .n_clients = http_census_n_clients(gateway->census),
         .n_upstreams = http_census_n_upstreams(gateway->census),
         .n_refused = http_census_n_refused(gateway->census),
@@ -444,6 +473,7 @@ static void on_letter(void *owner, struct letter *letter)
 static void stop(struct gateway *gateway, uint64_t handed, nsec grace)
 {
     gateway->is_stopping = true;
+    upstream_checks_stop(gateway->checks);
     for (unsigned i = 0; i < gateway->n_workers; i++) {
         gateway->workers[i]->stop_note.grace = grace;
         gateway->workers[i]->stop_note.handed = handed;
@@ -543,6 +573,8 @@ static void keep_settings(struct gateway *gateway, const struct gateway_settings
     route_table_unref(before);
     tls_client_unref(gateway->upstream_tls);
     gateway->upstream_tls = tls_client_ref(tls->common);
+    struct upstream_checks_settings checks = { settings->panic_percent, gateway->upstream_tls };
+    upstream_checks_set(gateway->checks, gateway->routes, &checks);
 }
 
 const struct tls_client *gateway_upstream_tls(const struct gateway *gateway)
@@ -587,6 +619,7 @@ int gateway_start(struct loop *loop, const struct gateway_settings *settings,
     gateway->inbox = mailbox_new(loop, on_letter, gateway);
     gateway->census = http_census_new();
     gateway->certificates = certificates_new(loop);
+    gateway->checks = upstream_checks_new(loop, on_checks_changed, gateway);
     CLEANUP(upstream_tls_fini) struct upstream_tls tls = { 0 };
     if (upstream_tls_open(&tls, settings, NULL, problem))
         return GATEWAY_TLS;
@@ -748,6 +781,7 @@ struct gateway *gateway_free(struct gateway *gateway)
         worker_free(gateway->workers[i]);
     for (unsigned i = 0; i < LISTENER_SLOTS; i++)
         listener_free(gateway->slots[i]);
+    upstream_checks_free(gateway->checks);
     endpoints_unref(gateway->endpoints);
     route_table_unref(gateway->routes);
     tls_client_unref(gateway->upstream_tls);

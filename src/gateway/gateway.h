@@ -98,10 +98,39 @@ struct gateway_load {
     unsigned n_clients, n_upstreams; /* connections */
     uint64_t n_refused;              /* clients, since the start */
     uint64_t n_unlogged;             /* lines that the access log dropped, the same */
+    unsigned n_failing, n_panics;    /* addresses of static upstreams, and upstreams */
     enum http_pressure pressure;
     const char *tls_trouble; /* why new certificates do not serve; NULL: they do */
 };
 struct gateway_load gateway_load(const struct gateway *gateway);
+
+enum gateway_target_state {
+    GATEWAY_TARGET_UNCHECKED,
+    GATEWAY_TARGET_WAITING, /* for its first check; it takes requests */
+    GATEWAY_TARGET_PASSING,
+    GATEWAY_TARGET_FAILING,
+};
+
+/* An address of a static upstream. */
+struct gateway_target {
+    const struct address *address;
+    enum gateway_target_state state;
+    const char *why; /* the last check failed; "" where it did not, NULL without one */
+    unix_msec since;
+};
+
+struct gateway_upstream {
+    struct span route; /* what leads there */
+    const struct health_check *health;
+    unsigned n_targets;
+    bool has_panic; /* too few pass: all are used */
+};
+
+/* The static upstreams in the order of their routes; borrowed until the next reload. */
+unsigned gateway_n_upstreams(const struct gateway *gateway);
+struct gateway_upstream gateway_upstream(const struct gateway *gateway, unsigned upstream);
+struct gateway_target gateway_target(const struct gateway *gateway, unsigned upstream,
+                                     unsigned position);
 
 /* Asks every worker for its usage; on_usage is called for each that has some, then `on_done`. Used
  * once a second and before a retirement is judged. */

@@ -259,8 +259,14 @@ static void keep_action(struct route_table *table, const struct gateway_route *f
     action->status = from->redirect_to ? from->redirect_status : from->answer_status;
     field_rules_compile(&from->request_fields, &table->arena, &action->request);
     field_rules_compile(&from->response_fields, &table->arena, &action->response);
+    action->name = span_of(arena_format(&table->arena, "%s%s", from->host ? from->host : "",
+                                        from->path     ? from->path
+                                        : from->prefix ? from->prefix
+                                                       : "/"));
     if (from->n_upstreams) {
         action->kind = ROUTE_UPSTREAM;
+        action->health = from->health;
+        action->health.target = arena_span_dup(&table->arena, from->health.target);
         keep_upstream(table, from, tls, &action->upstream);
     } else if (from->redirect_to) {
         action->kind = ROUTE_REDIRECT;

@@ -52,7 +52,9 @@ struct route_upstream {
 struct route_action {
     enum route_kind kind;
     struct span service;
+    struct span name; /* the host, path or prefix that lead here, for people */
     struct route_upstream upstream;
+    struct health_check health; /* of the upstream */
     enum route_host host_kind;
     struct span host;
     struct field_rules request, response;

@@ -351,6 +351,7 @@ struct view *view_free(struct view *view)
     if (view->redaction)
         access_redaction_fini(view->redaction);
     free(view->redaction);
+    free(view->is_out);
     free(view->route_services);
     free(view->blobs);
     free(view);

@@ -35,6 +35,11 @@ static struct epoch *epoch_new(struct worker *worker, struct note_view *note)
         mem_new_array(nsec, endpoints->n_endpoints + route_table_n_endpoints(routes) + 1);
     epoch->cursors =
         mem_new_array(uint32_t, endpoints->n_groups + route_table_n_upstreams(routes) + 1);
+    /* The walk leaves out who refuses for ever. */
+    for (uint32_t i = 0; note->view->is_out && i < route_table_n_endpoints(routes); i++) {
+        if (note->view->is_out[i])
+            epoch->refused_at[endpoints->n_endpoints + i] = NSEC_NEVER;
+    }
     epoch->n_users = 1;
     map_init(&epoch->reported);
     for (uint32_t i = 0; i < endpoints->n_groups; i++)

@@ -68,7 +68,9 @@ BODY = {"address": "127.0.0.1:9", "build": "3.14.2", "ttl": "30s"}
 
 @answers("GET /v1/health", 200)
 @answers("GET /v1/openapi.json", 200)
+@answers("GET /v1/upstreams", 200)
 def test_it_tells_of_itself(api):
+    assert api.get("/v1/upstreams") == {"upstreams": []}
     health = api.get("/v1/health", token=False)
     assert health["status"] == "ok" and health["version"] == "0.1.0"
     document = api.get("/v1/openapi.json", token=False)

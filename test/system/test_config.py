@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The file, the line told, and what the sentence must name: key, what was found, what is accepted.
 BAD = [
     ("dta: x\n", 1, "dta is not known",
-     "data, user, group, sandbox, log, api, auth, gateway, retire, usage, drain, routes"),
+     "data, user, group, sandbox, log, api, auth, health, gateway, retire, usage, drain, routes"),
     ("dta: x\n", 1, "did you mean data?", ""),
     ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, usage, drain"),
     ("retire: { windw: 5s }\n", 1, "did you mean retire.window?", "Accepted are window"),
@@ -68,7 +68,7 @@ BAD = [
      "exactly one of service, upstream, answer and redirect"),
     ("routes:\n  - service: Orders\n", 2, 'service is "Orders"', "a name"),
     ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known",
-     "match, service, upstream, protocol, upstream_tls, answer, redirect, strip, rewrite, host, "
+     "match, service, upstream, protocol, upstream_tls, health, answer, redirect, strip, rewrite, host, "
      "request_headers and response_headers"),
     ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour is not known",
      "host, path, prefix, method, header, value and client_san"),
