@@ -143,9 +143,9 @@ const struct tls_client *tls_client_unref(const struct tls_client *client);
 
 /* --- streams --- */
 
-/* What one receive may bring in, and where in the hot buffer it goes: a record that was begun
- * earlier is opened in front of it. */
-#define TLS_RECORD_ROOM 17408u
+/* Where in the hot buffer a receive goes: a record that was begun earlier is opened in front of it,
+ * and the next one must not reach into itself. */
+#define TLS_RECORD_ROOM 34816u
 
 struct tls_scratch;
 struct tls_scratch *tls_scratch_new(void);

@@ -285,7 +285,7 @@ static int bind_sessions(SSL_CTX *context, const char *name, const struct tls_pa
 static int add_pair(struct tls_contexts *contexts, const char *name, const struct tls_pair *pair,
                     const struct tls_server_settings *settings, struct problem *problem)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *context = SSL_CTX_new_ex(NULL, tls_schedule_properties(), TLS_server_method());
     if (!context)
         return refuse_by_library(problem, pair->certificate, "cannot be served");
     contexts->contexts[contexts->n++] = context;

@@ -17,14 +17,7 @@
 #include "base/mem.h"
 #include "io/socket.h"
 #include "io/tls_contexts.h"
-
-#define SCRATCH_SIZE (256u * 1024 + 8192) /* what is sent at once, sealed */
-#define KEY_UPDATES_MAX 128u              /* each makes new keys and asks for an answer */
-
-struct tls_scratch {
-    size_t size;
-    char bytes[SCRATCH_SIZE];
-};
+#include "io/tls_traffic.h"
 
 struct tls_scratch *tls_scratch_new(void)
 {
@@ -72,8 +65,7 @@ bool tls_stream_flush(struct tls_stream *stream)
     return !stream->is_gone;
 }
 
-/* Sends what was gathered, behind what waits. */
-static void push(struct tls_stream *stream)
+void tls_stream_push(struct tls_stream *stream)
 {
     struct tls_scratch *scratch = stream->scratch;
     struct span bytes = { scratch->bytes, scratch->size };
@@ -100,7 +92,7 @@ static int bio_write(BIO *bio, const char *bytes, int size)
     struct span rest = { bytes, size > 0 ? (size_t)size : 0 };
     while (rest.size > 0) {
         if (scratch->size == sizeof(scratch->bytes))
-            push(stream);
+            tls_stream_push(stream);
         struct span part = span_first(rest, sizeof(scratch->bytes) - scratch->size);
         memcpy(scratch->bytes + scratch->size, part.data, part.size);
         scratch->size += part.size;
@@ -147,7 +139,8 @@ static BIO_METHOD *bio_method(void)
     return none;
 }
 
-/* Who asks for new keys over and over has us make them. */
+/* Who asks for new keys over and over has us make them. What is sealed once the keys of the traffic
+ * are there has used their first numbers: tickets. */
 /* NOLINTNEXTLINE(readability-function-size): OpenSSL's */
 static void on_message(int is_sent, int version, int kind, const void *bytes, size_t size, SSL *ssl,
                        void *owner)
@@ -155,6 +148,8 @@ static void on_message(int is_sent, int version, int kind, const void *bytes, si
     (void)version;
     (void)ssl;
     struct tls_stream *stream = owner;
+    if (is_sent && kind == SSL3_RT_HEADER && stream->secrets.server.size > 0)
+        stream->n_sealed++;
     if (!is_sent && kind == SSL3_RT_HANDSHAKE && size > 0 &&
         *(const uint8_t *)bytes == SSL3_MT_KEY_UPDATE)
         stream->n_key_updates++;
@@ -188,6 +183,7 @@ struct tls_stream *tls_stream_free(struct tls_stream *stream)
         return NULL;
     SSL_free(stream->ssl);
     ERR_clear_error();
+    tls_traffic_end(stream);
     tls_contexts_unref(stream->contexts);
     tls_client_unref(stream->client);
     buf_fini(&stream->unsent);
@@ -221,11 +217,15 @@ static enum tls_input judge(struct tls_stream *stream, int result)
 
 static enum tls_input shake(struct tls_stream *stream)
 {
+    tls_schedule_watch(stream->is_server ? &stream->secrets : NULL);
     int result = SSL_do_handshake(stream->ssl);
+    tls_schedule_watch(NULL);
     if (result != 1)
         return judge(stream, result);
     stream->is_established = true;
     tls_peer_read(stream);
+    if (tls_traffic_begin(stream))
+        stream->contexts = tls_contexts_unref(stream->contexts);
     return TLS_INPUT_BYTES;
 }
 
@@ -237,9 +237,9 @@ static enum tls_input read_records(struct tls_stream *stream, char *to, size_t c
         size_t n = 0;
         int result = SSL_read_ex(stream->ssl, to + *ret_size, capacity - *ret_size, &n);
         *ret_size += n;
-        if (unlikely(stream->n_key_updates > KEY_UPDATES_MAX)) {
+        if (unlikely(stream->n_key_updates > TLS_KEY_UPDATES_MAX)) {
             stream->is_broken = true;
-            stream->failure = "keys are updated over and over";
+            stream->failure = TLS_KEY_UPDATES_TEXT;
             return TLS_INPUT_BROKEN;
         }
         if (result != 1)
@@ -260,10 +260,12 @@ enum tls_input tls_stream_open(struct tls_stream *stream, struct span records, c
     stream->input = records;
     if (unlikely(!stream->is_established))
         answer = shake(stream);
-    if (answer == TLS_INPUT_BYTES)
+    if (answer == TLS_INPUT_BYTES && likely(!stream->ssl))
+        answer = tls_traffic_open(stream, stream->input, to, capacity, ret_size);
+    else if (answer == TLS_INPUT_BYTES)
         answer = read_records(stream, to, capacity, ret_size);
     stream->input = SPAN_NULL;
-    push(stream);
+    tls_stream_push(stream);
     return answer == TLS_INPUT_NOTHING && *ret_size > 0 ? TLS_INPUT_BYTES : answer;
 }
 
@@ -277,14 +279,13 @@ void tls_stream_start(struct tls_stream *stream)
 {
     if (!stream->is_established && !stream->is_broken)
         (void)shake(stream);
-    push(stream);
+    tls_stream_push(stream);
 }
 
 /* --- what is sent --- */
 
-bool tls_stream_send(struct tls_stream *stream, const struct span *parts, unsigned n_parts)
+static void send_by_library(struct tls_stream *stream, const struct span *parts, unsigned n_parts)
 {
-    assert(stream->is_established);
     for (unsigned i = 0; i < n_parts && !stream->is_broken && !stream->is_gone; i++) {
         size_t n = 0;
         if (parts[i].size == 0)
@@ -295,7 +296,16 @@ bool tls_stream_send(struct tls_stream *stream, const struct span *parts, unsign
         stream->is_broken = true; /* the BIO takes everything, so nothing else is left */
         stream->failure = tls_library_reason();
     }
-    push(stream);
+}
+
+bool tls_stream_send(struct tls_stream *stream, const struct span *parts, unsigned n_parts)
+{
+    assert(stream->is_established);
+    if (likely(!stream->ssl))
+        tls_traffic_send(stream, parts, n_parts);
+    else
+        send_by_library(stream, parts, n_parts);
+    tls_stream_push(stream);
     return !stream->is_broken && !stream->is_gone;
 }
 
@@ -304,9 +314,11 @@ void tls_stream_close(struct tls_stream *stream)
     if (stream->has_closed || !stream->is_established || stream->is_broken || stream->is_gone)
         return;
     stream->has_closed = true;
-    if (SSL_shutdown(stream->ssl) < 0)
+    if (!stream->ssl)
+        tls_traffic_close(stream);
+    else if (SSL_shutdown(stream->ssl) < 0)
         ERR_clear_error();
-    push(stream);
+    tls_stream_push(stream);
 }
 
 bool tls_stream_is_established(const struct tls_stream *stream)
