@@ -10,15 +10,10 @@
 
 #include <assert.h>
 
+#include "codec/hpack_bytes.h"
 #include "codec/hpack_huffman.h"
 
 #define N_UPDATES_MAX 2u /* the lowest size since the last block, and the last (section 4.2) */
-
-/* A string as it came (section 5.2). */
-struct text {
-    struct span span;
-    bool is_coded;
-};
 
 void hpack_decoder_init(struct hpack_decoder *decoder, uint32_t max_table_size)
 {
@@ -35,42 +30,51 @@ void hpack_decoder_fini(struct hpack_decoder *decoder)
     hpack_table_fini(&decoder->table);
 }
 
+/* A number or a string, and where it ends: NULL when it is broken. */
+struct number {
+    const char *end;
+    uint32_t value;
+};
+
+struct text {
+    const char *end;
+    struct span span;
+    bool is_coded;
+};
+
 /* What follows a prefix of ones (section 5.1). */
-RARE static bool take_more(struct span *block, uint32_t *value)
+RARE static struct number take_more(const char *at, const char *end, uint32_t prefix)
 {
-    uint64_t sum = *value;
-    for (unsigned shift = 0; block->size && shift <= 28; shift += 7) {
-        uint8_t byte = (uint8_t)*block->data++;
-        block->size--;
+    uint64_t sum = prefix;
+    for (unsigned shift = 0; at < end && shift <= 28; shift += 7) {
+        uint8_t byte = (uint8_t)*at++;
         sum += (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            *value = (uint32_t)sum;
-            return sum <= UINT32_MAX;
-        }
+        if (!(byte & 0x80) && sum <= UINT32_MAX)
+            return (struct number){ at, (uint32_t)sum };
     }
-    return false;
+    return (struct number){ NULL, 0 };
 }
 
-/* The block is not empty; `mask` are the bits of the prefix. */
-static inline bool take_number(struct span *block, uint8_t mask, uint32_t *ret_value)
+/* There is a byte; `mask` are the bits of the prefix in it. */
+static inline struct number take_number(const char *at, const char *end, uint8_t mask)
 {
-    *ret_value = (uint8_t)*block->data++ & mask;
-    block->size--;
-    return likely(*ret_value < mask) || take_more(block, ret_value);
+    uint32_t value = (uint8_t)*at++ & mask;
+    return likely(value < mask) ? (struct number){ at, value } : take_more(at, end, value);
 }
 
-static inline bool take_text(struct span *block, struct text *ret_text)
+/* Section 5.2. */
+static inline struct text take_text(const char *at, const char *end)
 {
-    uint32_t size;
-    if (!block->size)
-        return false;
-    ret_text->is_coded = *block->data & 0x80;
-    if (!take_number(block, 0x7f, &size) || size > block->size)
-        return false;
-    ret_text->span = span_first(*block, size);
-    block->data += size;
-    block->size -= size;
-    return true;
+    if (at == end)
+        return (struct text){ .end = NULL };
+    struct number size = take_number(at, end, 0x7f);
+    if (!size.end || size.value > (size_t)(end - size.end))
+        return (struct text){ .end = NULL };
+    return (struct text){
+        .end = size.end + size.value,
+        .span = { size.end, size.value },
+        .is_coded = *at & 0x80,
+    };
 }
 
 /* The dynamic table's entry of an index: the newest is the first behind the static ones. */
@@ -111,36 +115,38 @@ static inline int give_indexed(struct hpack_decoder *decoder, uint32_t index,
     return HPACK_FIELD;
 }
 
-/* A literal's name, which may be that of an entry. */
-struct name {
-    struct text text; /* of an entry, it may move when room is made */
-    uint32_t index;   /* 0: it is written out */
+/* A literal. A name that lies in the table moves when room is made. */
+struct literal {
+    struct text name, value;
+    uint32_t index; /* of the name; 0: it is written out */
     uint8_t static_name;
 };
 
-static inline bool take_name(const struct hpack_table *table, struct span *block, uint8_t mask,
-                             struct name *ret_name)
+static inline struct literal take_literal(const struct hpack_table *table, const char *at,
+                                          const char *end, uint8_t mask)
 {
-    *ret_name = (struct name){ .index = 0 };
-    if (!take_number(block, mask, &ret_name->index))
-        return false;
-    uint32_t index = ret_name->index;
-    if (!index)
-        return take_text(block, &ret_name->text);
-    if (index <= HPACK_N_STATIC) {
-        ret_name->text.span = hpack_static[index].name;
-        ret_name->static_name = hpack_static[index].first;
-        return true;
+    struct number number = take_number(at, end, mask);
+    struct literal literal = { .name.end = number.end, .index = number.value };
+    if (!number.end)
+        return literal;
+    uint32_t index = number.value;
+    if (!index) {
+        literal.name = take_text(number.end, end);
+    } else if (index <= HPACK_N_STATIC) {
+        literal.name.span = hpack_static[index].name;
+        literal.static_name = hpack_static[index].first;
+    } else if (likely(has_entry(table, index))) {
+        literal.name.span = hpack_entry_name(table, entry_of(table, index));
+        literal.static_name = entry_of(table, index)->static_name;
+    } else {
+        return literal;
     }
-    if (!has_entry(table, index))
-        return false;
-    const struct hpack_entry *entry = entry_of(table, index);
-    ret_name->static_name = entry->static_name;
-    ret_name->text.span = hpack_entry_name(table, entry);
-    return true;
+    if (literal.name.end)
+        literal.value = take_text(literal.name.end, end);
+    return literal;
 }
 
-static inline size_t text_bound(struct text text)
+static inline size_t bound_of(struct text text)
 {
     return text.is_coded ? HPACK_HUFFMAN_BOUND(text.span.size) : text.span.size;
 }
@@ -150,92 +156,74 @@ static inline char *write_text(struct text text, char *at)
 {
     if (text.is_coded)
         return hpack_huffman_decode(text.span, at);
-    if (text.span.size)
-        memcpy(at, text.span.data, text.span.size);
-    return at + text.span.size;
+    return hpack_copy(at, text.span);
 }
 
-/* Makes room for what is to be written. A name that lies in the table moves with it. */
-static inline char *make_room(struct hpack_table *table, struct name *name, size_t size)
+/* Where the literal is to be written, with room for it. */
+static inline char *make_room(struct hpack_table *table, struct literal *literal)
 {
-    hpack_table_reserve(table, size);
-    if (name->index > HPACK_N_STATIC)
-        name->text.span = hpack_entry_name(table, entry_of(table, name->index));
+    hpack_table_reserve(table, bound_of(literal->name) + bound_of(literal->value));
+    if (literal->index > HPACK_N_STATIC)
+        literal->name.span = hpack_entry_name(table, entry_of(table, literal->index));
     return table->bytes + table->end;
 }
 
-static int take_indexing(struct hpack_decoder *decoder, struct span *block,
-                         struct hpack_field *ret_field)
+static inline int give_indexing(struct hpack_decoder *decoder, struct literal literal,
+                                struct hpack_field *ret_field)
 {
     struct hpack_table *table = &decoder->table;
-    struct text value;
-    struct name name;
-    if (!take_name(table, block, 0x3f, &name) || !take_text(block, &value))
-        return HPACK_BROKEN;
-    char *at = make_room(table, &name, text_bound(name.text) + text_bound(value));
-    char *middle = write_text(name.text, at);
-    char *end = middle ? write_text(value, middle) : NULL;
+    char *at = make_room(table, &literal);
+    char *middle = write_text(literal.name, at);
+    char *end = middle ? write_text(literal.value, middle) : NULL;
     if (!end)
         return HPACK_BROKEN;
 
-    size_t name_size = (size_t)(middle - at), value_size = (size_t)(end - middle);
-    struct hpack_entry *entry = hpack_table_add(table, name_size, value_size);
-    if (!name.index)
-        name.static_name = hpack_static_find((struct span){ at, name_size });
+    struct span name = { at, (size_t)(middle - at) }, value = { middle, (size_t)(end - middle) };
+    uint8_t static_name = literal.index ? literal.static_name : hpack_static_find(name);
+    struct hpack_entry *entry = hpack_table_add(table, name.size, value.size);
     decoder->known = decoder->known_static;
-    if (entry) {
-        entry->static_name = name.static_name;
+    if (likely(entry)) {
+        entry->static_name = static_name;
         decoder->known = &entry->known;
     }
-    *ret_field = (struct hpack_field){
-        .name = { at, name_size },
-        .value = { middle, value_size },
-        .static_name = name.static_name,
-    };
+    *ret_field = (struct hpack_field){ .name = name, .value = value, .static_name = static_name };
     return HPACK_FIELD;
 }
 
-static int take_literal(struct hpack_decoder *decoder, struct span *block,
-                        struct hpack_field *ret_field)
+static inline int give_literal(struct hpack_decoder *decoder, struct literal literal,
+                               struct hpack_field *ret_field)
 {
-    struct hpack_table *table = &decoder->table;
-    bool is_never_indexed = *block->data & 0x10;
-    struct text value;
-    struct name name;
-    if (!take_name(table, block, 0x0f, &name) || !take_text(block, &value))
-        return HPACK_BROKEN;
-    if (name.text.is_coded || value.is_coded) {
-        char *at = make_room(table, &name, text_bound(name.text) + text_bound(value));
-        char *middle = name.text.is_coded ? write_text(name.text, at) : at;
-        char *end = middle && value.is_coded ? write_text(value, middle) : middle;
+    if (literal.name.is_coded || literal.value.is_coded) {
+        char *at = make_room(&decoder->table, &literal);
+        char *middle = literal.name.is_coded ? write_text(literal.name, at) : at;
+        char *end = middle && literal.value.is_coded ? write_text(literal.value, middle) : middle;
         if (!end)
             return HPACK_BROKEN;
-        if (name.text.is_coded)
-            name.text.span = (struct span){ at, (size_t)(middle - at) };
-        if (value.is_coded)
-            value.span = (struct span){ middle, (size_t)(end - middle) };
+        if (literal.name.is_coded)
+            literal.name.span = (struct span){ at, (size_t)(middle - at) };
+        if (literal.value.is_coded)
+            literal.value.span = (struct span){ middle, (size_t)(end - middle) };
     }
-    if (!name.index)
-        name.static_name = hpack_static_find(name.text.span);
     decoder->known = decoder->known_static;
     *ret_field = (struct hpack_field){
-        .name = name.text.span,
-        .value = value.span,
-        .static_name = name.static_name,
-        .is_never_indexed = is_never_indexed,
+        .name = literal.name.span,
+        .value = literal.value.span,
+        .static_name = literal.index ? literal.static_name : hpack_static_find(literal.name.span),
     };
     return HPACK_FIELD;
 }
 
-static int take_update(struct hpack_decoder *decoder, struct span *block)
+/* The end of the update, or NULL. */
+RARE static const char *take_update(struct hpack_decoder *decoder, const char *at, const char *end)
 {
-    uint32_t size;
-    if (decoder->is_inside || decoder->n_updates == N_UPDATES_MAX ||
-        !take_number(block, 0x1f, &size) || size > decoder->limit)
-        return HPACK_BROKEN;
-    decoder->n_updates++;
-    hpack_table_resize(&decoder->table, size);
-    return HPACK_FIELD;
+    struct number size = take_number(at, end, 0x1f);
+    if (decoder->is_inside || decoder->n_updates == N_UPDATES_MAX || size.value > decoder->limit)
+        return NULL;
+    if (size.end) {
+        decoder->n_updates++;
+        hpack_table_resize(&decoder->table, size.value);
+    }
+    return size.end;
 }
 
 static int finish_block(struct hpack_decoder *decoder)
@@ -248,23 +236,46 @@ static int finish_block(struct hpack_decoder *decoder)
     return HPACK_END;
 }
 
+/* A literal field, indexed or not. */
+static int next_literal(struct hpack_decoder *decoder, struct span *block,
+                        struct hpack_field *ret_field)
+{
+    const char *at = block->data, *end = at + block->size;
+    uint8_t first = (uint8_t)*at;
+    bool is_indexing = first & 0x40;
+    struct literal literal = take_literal(&decoder->table, at, end, is_indexing ? 0x3f : 0x0f);
+    if (!literal.value.end)
+        return HPACK_BROKEN;
+    *block = (struct span){ literal.value.end, (size_t)(end - literal.value.end) };
+    if (is_indexing)
+        return give_indexing(decoder, literal, ret_field);
+    int answer = give_literal(decoder, literal, ret_field);
+    ret_field->is_never_indexed = first & 0x10;
+    return answer;
+}
+
 int hpack_next(struct hpack_decoder *decoder, struct span *block, struct hpack_field *ret_field)
 {
-    while (block->size) {
-        uint8_t first = (uint8_t)*block->data;
-        if (unlikely((first & 0xe0) == 0x20)) {
-            if (take_update(decoder, block))
-                return HPACK_BROKEN;
-            continue;
-        }
-        decoder->is_inside = true;
+    const char *at = block->data, *end = at + block->size;
+    while (at < end) {
+        uint8_t first = (uint8_t)*at;
         if (likely(first & 0x80)) {
-            uint32_t index;
-            return take_number(block, 0x7f, &index) ? give_indexed(decoder, index, ret_field)
-                                                    : HPACK_BROKEN;
+            struct number index = take_number(at, end, 0x7f);
+            decoder->is_inside = true;
+            if (unlikely(!index.end))
+                return HPACK_BROKEN;
+            *block = (struct span){ index.end, (size_t)(end - index.end) };
+            return give_indexed(decoder, index.value, ret_field);
         }
-        return first & 0x40 ? take_indexing(decoder, block, ret_field)
-                            : take_literal(decoder, block, ret_field);
+        if (likely((first & 0xe0) != 0x20)) {
+            decoder->is_inside = true;
+            *block = (struct span){ at, (size_t)(end - at) };
+            return next_literal(decoder, block, ret_field);
+        }
+        at = take_update(decoder, at, end);
+        if (!at)
+            return HPACK_BROKEN;
     }
+    *block = (struct span){ end, 0 };
     return finish_block(decoder);
 }

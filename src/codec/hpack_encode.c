@@ -6,9 +6,9 @@
  * comes later; so nothing is ever searched, and what is overlooked costs some bytes only.
  *
  * A name whose values are new each time (a trace, a length, a date) would push everything else out
- * of the table. So it is counted how often a name's value was not there, and from the fourth time
- * on the value is written out, but for every sixteenth: should values have come to repeat, they get
- * in by and by. Callers need not know which names are such.
+ * of the table. So it is counted how often a name's value was not there. From the fifth time on
+ * the value is written out, and later not even looked for, but for every sixteenth: should values
+ * have come to repeat, they get in by and by. Callers need not know which names are such.
  */
 
 #include "codec/hpack.h"
@@ -16,16 +16,18 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "codec/hpack_bytes.h"
 
 #define N_NAMES 128u
 #define N_FIELDS 256u
-#define MISSES_INDEXED 3u /* so often in a row a value may be new */
-#define MISSES_TRIED 16u  /* and then one in so many gets in */
+#define MISSES_INDEXED 4u     /* so often a value may be new */
+#define MISSES_TRIED 16u      /* and then one in so many gets in */
+#define MISSES_LOOKED_FOR 16u /* and from then on only those are looked for */
 
 struct name_slot {
-    uint16_t check;  /* more of the name's hash */
-    uint16_t number; /* of the last entry that had the name; maybe it is no longer there */
-    uint16_t n_missed;
+    uint16_t check;    /* more of the name's hash */
+    uint16_t number;   /* of the last entry that had the name; maybe it is no longer there */
+    uint16_t n_missed; /* values that were not in the table, of the last ones */
 };
 
 /* Of entries' numbers the lower half is kept: what is found is compared, and no table holds as
@@ -87,10 +89,7 @@ static inline char *put_number(char *at, uint8_t first, uint8_t mask, size_t val
 
 static inline char *put_text(char *at, struct span text)
 {
-    at = put_number(at, 0, 0x7f, text.size);
-    if (text.size)
-        memcpy(at, text.data, text.size);
-    return at + text.size;
+    return hpack_copy(put_number(at, 0, 0x7f, text.size), text);
 }
 
 /* A literal: `first` says of which kind, `mask` are the bits of the name's index. */
@@ -117,31 +116,6 @@ char *hpack_begin(struct hpack_encoder *encoder, char *at)
 
 /* --- finding --- */
 
-static inline uint64_t load_8(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-static inline uint64_t load_4(const char *at)
-{
-    uint32_t word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-/* The bytes of a span of less than eight. */
-static inline uint64_t load_few(struct span span)
-{
-    if (span.size >= 4)
-        return load_4(span.data) << 32 | load_4(span.data + span.size - 4);
-    if (!span.size)
-        return 0;
-    return (uint64_t)(uint8_t)span.data[0] << 16 |
-           (uint64_t)(uint8_t)span.data[span.size / 2] << 8 | (uint8_t)span.data[span.size - 1];
-}
-
 #define MIX 0x9e3779b97f4a7c15u /* odd, and its bits are nowhere regular */
 
 /* The upper bits are the good ones. */
@@ -149,9 +123,9 @@ static inline uint64_t hash_name(struct span name)
 {
     uint64_t word = name.size;
     if (likely(name.size >= 8))
-        word += load_8(name.data) ^ load_8(name.data + name.size - 8) * (MIX << 1 | 1);
+        word += hpack_load_8(name.data) ^ hpack_load_8(name.data + name.size - 8) * (MIX << 1 | 1);
     else
-        word += load_few(name);
+        word += hpack_load_few(name.data, name.size);
     return word * MIX;
 }
 
@@ -159,22 +133,10 @@ static inline uint64_t hash_value(uint64_t hash, struct span value)
 {
     hash += value.size;
     if (value.size < 8)
-        return ((hash ^ hash >> 32) + load_few(value)) * MIX;
+        return ((hash ^ hash >> 32) + hpack_load_few(value.data, value.size)) * MIX;
     for (size_t at = 0; at + 8 < value.size; at += 8)
-        hash = ((hash ^ hash >> 32) + load_8(value.data + at)) * MIX;
-    return ((hash ^ hash >> 32) + load_8(value.data + value.size - 8)) * MIX;
-}
-
-/* Both of that size. A call of memcmp() costs more than most fields are long. */
-static inline bool are_equal(const char *a, const char *b, size_t size)
-{
-    if (size < 8)
-        return load_few((struct span){ a, size }) == load_few((struct span){ b, size });
-    for (size_t at = 0; at + 8 < size; at += 8) {
-        if (load_8(a + at) != load_8(b + at))
-            return false;
-    }
-    return load_8(a + size - 8) == load_8(b + size - 8);
+        hash = ((hash ^ hash >> 32) + hpack_load_8(value.data + at)) * MIX;
+    return ((hash ^ hash >> 32) + hpack_load_8(value.data + value.size - 8)) * MIX;
 }
 
 /* How many entries came since that number, itself included; more than there are: it is gone. */
@@ -198,14 +160,14 @@ static inline bool has_name(const struct hpack_table *table, const struct hpack_
                             struct span name)
 {
     return entry->name_size == name.size &&
-           are_equal(table->bytes + entry->at, name.data, name.size);
+           hpack_are_equal(table->bytes + entry->at, name.data, name.size);
 }
 
 static inline bool has_value(const struct hpack_table *table, const struct hpack_entry *entry,
                              struct span value)
 {
     return entry->value_size == value.size &&
-           are_equal(table->bytes + entry->at + entry->name_size, value.data, value.size);
+           hpack_are_equal(table->bytes + entry->at + entry->name_size, value.data, value.size);
 }
 
 /* The static entry with this name and value, or 0; `first` is the first with the name. */
@@ -238,59 +200,55 @@ static inline struct name_slot *slot_of(struct hpack_encoder *encoder, uint64_t 
     return &slots[0];
 }
 
-/* The index that a name is referred to by, or 0. */
-static inline uint32_t name_index(const struct hpack_table *table, const struct name_slot *slot,
-                                  struct span name)
+/* Values of that name are new each time, and it is not yet time to try again. */
+static inline bool is_churning(const struct name_slot *slot)
 {
-    uint8_t first = hpack_static_find(name);
-    if (first)
-        return first;
-    const struct hpack_entry *entry = entry_of(table, slot->number);
-    return entry && has_name(table, entry, name) ? index_of(table, slot->number) : 0;
+    return slot->n_missed >= MISSES_INDEXED && slot->n_missed % MISSES_TRIED;
 }
 
 /* One that takes most of the table is not worth what it pushes out. */
-static bool is_worth_it(const struct hpack_table *table, const struct name_slot *slot, size_t size)
+static inline bool is_too_large(const struct hpack_table *table, size_t size)
 {
-    return size + HPACK_ENTRY_OVERHEAD <= (size_t)table->max_size * 3 / 4 &&
-           (slot->n_missed <= MISSES_INDEXED || slot->n_missed % MISSES_TRIED == 0);
+    return size + HPACK_ENTRY_OVERHEAD > (size_t)table->max_size * 3 / 4;
 }
 
 static void add(struct hpack_table *table, struct span name, struct span value)
 {
     hpack_table_reserve(table, name.size + value.size);
-    char *at = table->bytes + table->end;
-    if (name.size)
-        memcpy(at, name.data, name.size);
-    if (value.size)
-        memcpy(at + name.size, value.data, value.size);
+    hpack_copy(hpack_copy(table->bytes + table->end, name), value);
     const struct hpack_entry *entry = hpack_table_add(table, name.size, value.size);
     assert(entry);
     (void)entry;
 }
 
-/* A field that is not what its name had last. */
+/* A field that is not what its name had last. The name's index may be that of its last entry. */
 RARE static char *put_other(struct hpack_encoder *encoder, char *at, struct name_slot *slot,
-                            uint64_t hash, struct span name, struct span value)
+                            uint32_t name_index, struct span name, struct span value)
 {
     struct hpack_table *table = &encoder->table;
-    uint16_t *number = &encoder->index->fields[hash_value(hash, value) >> 56];
+    uint8_t first = hpack_static_find(name);
+    if (first)
+        name_index = first;
+    if (slot->n_missed > MISSES_LOOKED_FOR && slot->n_missed % MISSES_TRIED) {
+        slot->n_missed++;
+        return put_literal(at, 0, 0x0f, name_index, name, value);
+    }
+    uint16_t *number = &encoder->index->fields[hash_value(hash_name(name), value) >> 56];
     const struct hpack_entry *entry = entry_of(table, *number);
     if (entry && has_name(table, entry, name) && has_value(table, entry, value)) {
-        slot->n_missed /= 2;
+        slot->n_missed = 0;
         slot->number = *number;
         return put_number(at, 0x80, 0x7f, index_of(table, *number));
     }
-    uint32_t by_name = name_index(table, slot, name);
-    uint32_t whole =
-        by_name && by_name <= HPACK_N_STATIC ? find_static((uint8_t)by_name, value) : 0;
+    uint32_t whole = first ? find_static(first, value) : 0;
     if (whole)
         return put_number(at, 0x80, 0x7f, whole);
+    bool is_left_out = is_churning(slot);
     slot->n_missed++;
-    if (!is_worth_it(table, slot, name.size + value.size))
-        return put_literal(at, 0, 0x0f, by_name, name, value);
+    if (is_left_out || is_too_large(table, name.size + value.size))
+        return put_literal(at, 0, 0x0f, name_index, name, value);
 
-    at = put_literal(at, 0x40, 0x3f, by_name, name, value);
+    at = put_literal(at, 0x40, 0x3f, name_index, name, value);
     *number = slot->number = (uint16_t)table->n_ever;
     add(table, name, value);
     return at;
@@ -312,12 +270,15 @@ char *hpack_put(struct hpack_encoder *encoder, char *at, struct span name, struc
         encoder->index = mem_new(struct hpack_index);
 
     struct hpack_table *table = &encoder->table;
-    uint64_t hash = hash_name(name);
-    struct name_slot *slot = slot_of(encoder, hash);
+    struct name_slot *slot = slot_of(encoder, hash_name(name));
     const struct hpack_entry *entry = entry_of(table, slot->number);
-    if (likely(entry) && likely(has_name(table, entry, name)) && has_value(table, entry, value)) {
-        slot->n_missed = 0;
-        return put_number(at, 0x80, 0x7f, index_of(table, slot->number));
+    uint32_t name_index = 0;
+    if (likely(entry) && likely(has_name(table, entry, name))) {
+        name_index = index_of(table, slot->number);
+        if (likely(has_value(table, entry, value))) {
+            slot->n_missed = 0;
+            return put_number(at, 0x80, 0x7f, name_index);
+        }
     }
-    return put_other(encoder, at, slot, hash, name, value);
+    return put_other(encoder, at, slot, name_index, name, value);
 }

@@ -10,17 +10,15 @@
 
 #include <stdint.h>
 
-struct short_code {
-    uint8_t byte;
-    uint8_t size; /* in bits; 0: it is a long one */
-};
+/* The byte, and above it the size of its code in bits, which is 0 where a long one begins. */
+#define SHORT_CODE(byte, size) ((uint16_t)((byte) | (size) << 8))
 
-#define CODE_5(code, byte) [(code)*8 ...(code) * 8 + 7] = { byte, 5 }
-#define CODE_6(code, byte) [(code)*4 ...(code) * 4 + 3] = { byte, 6 }
-#define CODE_7(code, byte) [(code)*2 ...(code) * 2 + 1] = { byte, 7 }
-#define CODE_8(code, byte) [code] = { byte, 8 }
+#define CODE_5(code, byte) [(code)*8 ...(code) * 8 + 7] = SHORT_CODE(byte, 5)
+#define CODE_6(code, byte) [(code)*4 ...(code) * 4 + 3] = SHORT_CODE(byte, 6)
+#define CODE_7(code, byte) [(code)*2 ...(code) * 2 + 1] = SHORT_CODE(byte, 7)
+#define CODE_8(code, byte) [code] = SHORT_CODE(byte, 8)
 
-static const struct short_code short_codes[256] = {
+static const uint16_t short_codes[256] = {
     CODE_5(0, '0'),   CODE_5(1, '1'),   CODE_5(2, '2'),   CODE_5(3, 'a'),   CODE_5(4, 'c'),
     CODE_5(5, 'e'),   CODE_5(6, 'i'),   CODE_5(7, 'o'),   CODE_5(8, 's'),   CODE_5(9, 't'),
     CODE_6(20, ' '),  CODE_6(21, '%'),  CODE_6(22, '-'),  CODE_6(23, '.'),  CODE_6(24, '/'),
@@ -68,92 +66,106 @@ static const uint8_t long_bytes[EOS] = {
     0x7f, 0xdc, 0xf9, 0x0a, 0x0d, 0x16,
 };
 
-/* Bits, the next one the highest; behind `n` they are 0. */
+/* Bits, the next one the highest; behind `n` they are whatever follows. */
 struct bits {
-    const uint8_t *at, *end;
+    const char *at, *end;
     uint64_t window;
     unsigned n;
+    bool has_word; /* there are eight bytes before the end */
 };
 
-static inline void refill(struct bits *bits)
+static inline uint64_t load_word(const char *at)
 {
-    if (likely(bits->end - bits->at >= 8)) {
-        uint64_t word;
-        memcpy(&word, bits->at, sizeof(word));
-        unsigned n_bytes = (63 - bits->n) / 8;
-        bits->window |= __builtin_bswap64(word) >> bits->n;
-        bits->at += n_bytes;
-        bits->n += n_bytes * 8;
-        return;
-    }
-    while (bits->n <= 56 && bits->at < bits->end) {
-        bits->window |= (uint64_t)*bits->at++ << (56 - bits->n);
-        bits->n += 8;
-    }
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return __builtin_bswap64(word);
 }
 
-/* False when there is no such code in what is left. */
-RARE static bool take_long(struct bits *bits, char *out)
+/* The last bytes, and with more than eight in all as many at once. */
+static inline struct bits refill_last(struct bits bits)
 {
-    uint32_t code = (uint32_t)(bits->window >> 32), begin = 0xfe000000;
+    unsigned left = (unsigned)(bits.end - bits.at), n_bytes = (63 - bits.n) / 8;
+    if (n_bytes > left)
+        n_bytes = left;
+    if (bits.has_word && left)
+        bits.window |= load_word(bits.end - 8) << (64 - 8 * left) >> bits.n;
+    for (unsigned i = 0; !bits.has_word && i < n_bytes; i++)
+        bits.window |= (uint64_t)(uint8_t)bits.at[i] << (56 - bits.n - 8 * i);
+    bits.at += n_bytes;
+    bits.n += 8 * n_bytes;
+    return bits;
+}
+
+static inline struct bits refill(struct bits bits)
+{
+    if (unlikely(bits.end - bits.at < 8))
+        return refill_last(bits);
+    bits.window |= load_word(bits.at) >> bits.n;
+    bits.at += (63 - bits.n) / 8;
+    bits.n |= 56;
+    return bits;
+}
+
+static inline struct bits drop(struct bits bits, unsigned size)
+{
+    bits.window <<= size;
+    bits.n -= size;
+    return bits;
+}
+
+/* The byte whose long code comes next, and above it the code's size; 0 when there is none. */
+RARE static unsigned find_long(struct bits bits)
+{
+    uint32_t code = (uint32_t)(bits.window >> 32), begin = 0xfe000000;
     unsigned i = 0;
     for (; code >= long_codes[i].end && long_codes[i].size < 30; i++)
         begin = long_codes[i].end;
     unsigned size = long_codes[i].size;
     unsigned place = long_codes[i].first + ((code - begin) >> (32 - size));
-    if (size > bits->n || place >= EOS)
-        return false;
-    *out = (char)long_bytes[place];
-    bits->window <<= size;
-    bits->n -= size;
-    return true;
+    return size > bits.n || place >= EOS ? 0 : long_bytes[place] | size << 8;
 }
 
 /* Fewer than eight bits, all of them ones: the beginning of EOS (section 5.2). */
-static bool is_padding(const struct bits *bits)
+static inline bool is_padding(struct bits bits)
 {
-    return bits->n < 8 && bits->window == ~(~(uint64_t)0 >> bits->n);
+    return bits.n < 8 && bits.window >> 56 == (0xff00u >> bits.n & 0xff);
 }
 
-/* Fewer than eight bits are left. */
-static char *finish(struct bits *bits, char *out)
+/* Fewer than eight bits are left, and zeros behind them. */
+static char *finish(struct bits bits, char *out)
 {
-    while (bits->n) {
-        struct short_code code = short_codes[bits->window >> 56];
-        if (!code.size || code.size > bits->n)
+    while (bits.n) {
+        unsigned code = short_codes[bits.window >> 56], size = code >> 8;
+        if (!size || size > bits.n)
             break;
-        *out++ = (char)code.byte;
-        bits->window <<= code.size;
-        bits->n -= code.size;
+        *out++ = (char)code;
+        bits = drop(bits, size);
     }
     return is_padding(bits) ? out : NULL;
 }
 
-/* One byte; eight bits are there at least. */
-static inline bool take(struct bits *bits, char *out)
-{
-    struct short_code code = short_codes[bits->window >> 56];
-    if (unlikely(!code.size)) {
-        refill(bits);
-        return take_long(bits, out);
-    }
-    *out = (char)code.byte;
-    bits->window <<= code.size;
-    bits->n -= code.size;
-    return true;
-}
-
 char *hpack_huffman_decode(struct span text, char *out)
 {
-    const uint8_t *at = (const uint8_t *)text.data;
-    struct bits bits = { .at = at, .end = at + text.size };
-    for (;;) {
-        refill(&bits);
+    struct bits bits = {
+        .at = text.data,
+        .end = text.data + text.size,
+        .has_word = text.size >= 8,
+    };
+    for (bits = refill(bits); bits.n >= 8; bits = refill(bits)) {
+        unsigned code = short_codes[bits.window >> 56];
+        while (likely(code >> 8 && bits.n >= 8)) {
+            *out++ = (char)code;
+            bits = drop(bits, code >> 8);
+            code = short_codes[bits.window >> 56];
+        }
         if (bits.n < 8)
-            return finish(&bits, out);
-        do {
-            if (!take(&bits, out++))
-                return NULL;
-        } while (bits.n >= 8);
+            continue;
+        bits = refill(bits);
+        code = find_long(bits);
+        if (!code)
+            return NULL;
+        *out++ = (char)code;
+        bits = drop(bits, code >> 8);
     }
+    return finish(bits, out);
 }

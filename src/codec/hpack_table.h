@@ -21,6 +21,7 @@
 
 #include "base/compiler.h"
 #include "base/span.h"
+#include "codec/hpack_bytes.h"
 
 #define HPACK_N_STATIC 61u
 #define HPACK_ENTRY_OVERHEAD 32u     /* section 4.1 */
@@ -148,5 +149,6 @@ static inline uint8_t hpack_static_guess(struct span name)
 static inline uint8_t hpack_static_find(struct span name)
 {
     uint8_t index = name.size ? hpack_static_guess(name) : 0;
-    return span_equals(name, hpack_static[index].name) ? index : 0;
+    struct span guess = hpack_static[index].name;
+    return name.size == guess.size && hpack_are_equal(name.data, guess.data, name.size) ? index : 0;
 }
