@@ -106,6 +106,7 @@ int channel_accept(int listen_fd)
 void channel_init(struct channel *channel, int fd)
 {
     channel->fd = fd;
+    channel->is_gone = NULL;
     list_init(&channel->waiting);
 }
 
@@ -129,6 +130,9 @@ void channel_close(struct channel *channel)
     if (channel->fd < 0)
         return;
     channel_stop(channel);
+    if (channel->is_gone)
+        *channel->is_gone = true;
+    channel->is_gone = NULL;
     close(channel->fd);
     channel->fd = -1;
     for (struct list *link; (link = list_take_first(&channel->waiting));) {
@@ -231,6 +235,7 @@ static bool send_now(int fd, struct span bytes, const int *fds, unsigned n_fds)
     return size >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS);
 }
 
+/* Calls on_sent, which may free the channel. */
 static void flush(struct channel *channel)
 {
     bool had_any = !channel_is_sent(channel);
@@ -267,22 +272,34 @@ void channel_send(struct channel *channel, struct span bytes, const int *fds, un
 
 /* --- on the loop --- */
 
-static void on_ready(struct watch *watch, uint32_t events)
+/* Until nothing is there, the channel ends, or a callback closes or stops it. Answers: those of
+ * receive(); 0 when it was closed or stopped. */
+static int tell_messages(struct channel *channel, const bool *is_gone)
 {
-    struct channel *channel = container_of(watch, struct channel, watch);
-    if (events & EPOLLOUT)
-        flush(channel);
-    char *bytes = mem_resize(NULL, 1, CHANNEL_MESSAGE_MAX);
-    int r = 0;
-    while (!r && channel->fd >= 0 && channel->watch.loop) {
+    CLEANUP(mem_freep) char *bytes = mem_resize(NULL, 1, CHANNEL_MESSAGE_MAX);
+    while (!*is_gone && channel->watch.loop) {
         struct channel_message message;
-        r = receive(channel->fd, bytes, &message);
+        int r = receive(channel->fd, bytes, &message);
         if (r)
-            break;
+            return r;
         channel->on_message(channel, &message);
         channel_message_fini(&message);
     }
-    free(bytes);
+    return 0;
+}
+
+/* Once it was closed its memory may be somebody else's, so what tells of that is here. */
+static void on_ready(struct watch *watch, uint32_t events)
+{
+    struct channel *channel = container_of(watch, struct channel, watch);
+    bool is_gone = false;
+    channel->is_gone = &is_gone;
+    if (events & EPOLLOUT)
+        flush(channel);
+    int r = tell_messages(channel, &is_gone);
+    if (is_gone)
+        return;
+    channel->is_gone = NULL;
     if (r == CHANNEL_ENDED) {
         channel_stop(channel);
         channel->on_end(channel);

@@ -32,9 +32,10 @@ struct channel_message {
     unsigned n_fds;
 };
 
-/* The callbacks may close the channel; on_end may free it. */
+/* Any callback may close the channel, and free it then. */
 struct channel {
-    int fd; /* -1: closed */
+    int fd;        /* -1: closed */
+    bool *is_gone; /* while callbacks run, where they who called learn that it was closed */
     struct list waiting;
     struct watch watch;
     void (*on_message)(struct channel *channel, struct channel_message *message);

@@ -164,6 +164,46 @@ TEST(one_end_can_change_hands_between_two_messages)
     loop_free(loop);
 }
 
+static void close_and_free(struct channel *channel)
+{
+    end_free(container_of(channel, struct end, channel));
+}
+
+static void free_at_message(struct channel *channel, struct channel_message *message)
+{
+    (void)message;
+    close_and_free(channel);
+}
+
+TEST(whoever_is_told_may_free_it)
+{
+    for (int i = 0; i < 3; i++) {
+        struct end *a, *b;
+        pair(&a, &b);
+        char *bytes = mem_zalloc(1, CHANNEL_MESSAGE_MAX);
+        if (i == 0)
+            b->channel.on_message = free_at_message;
+        else if (i == 1)
+            b->channel.on_end = close_and_free;
+        else
+            b->channel.on_sent = close_and_free;
+        for (int n = 0; i == 2 && channel_is_sent(&b->channel) && n < 1000; n++)
+            channel_send(&b->channel, (struct span){ bytes, CHANNEL_MESSAGE_MAX }, NULL, 0);
+        channel_send(&a->channel, SPAN("one"), NULL, 0);
+        channel_send(&a->channel, SPAN("two"), NULL, 0);
+        if (i == 1)
+            channel_close(&a->channel);
+        else
+            CHECK_INT(channel_start(&a->channel, loop), 0);
+        CHECK_INT(channel_start(&b->channel, loop), 0);
+        settle();
+        CHECK_INT(a->n_ends, i != 1);
+        free(bytes);
+        end_free(a);
+        loop_free(loop);
+    }
+}
+
 TEST(before_it_is_watched_messages_are_waited_for)
 {
     struct end *a, *b;
