@@ -450,6 +450,7 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
     if (control->is_stopping)
         return; /* the store hands over its last answers while everything is taken down */
     usage_load(control->rooms.usage, cells, n_rows);
+    control->opening_took = clock_now(loop_clock(control->loop)) - control->opening_at;
 
     int r = start_gateway(control, &problem);
     if (!r)
@@ -509,6 +510,7 @@ static int open_store(struct control *control, struct problem *problem)
 {
     if (control->hooks.predecessor && predecessor_get_store(control->hooks.predecessor, problem))
         return CONTROL_REFUSED;
+    control->opening_at = clock_now(loop_clock(control->loop));
     int r = control_open_store(control, problem);
     if (r)
         return r;

@@ -73,6 +73,9 @@ void control_hold(struct control *control, void (*on_held)(void *owner), void *o
  * the store cannot be opened now. */
 int control_resume(struct control *control, struct problem *problem) MUST_CHECK;
 
+/* What opening the store and loading the rooms from it took at the start. */
+nsec control_opening_took(const struct control *control);
+
 /* Who gets what still comes here. */
 struct control_heir {
     void (*on_usage)(void *owner, struct usage_table *table); /* the table stays the caller's */

@@ -131,6 +131,11 @@ int control_resume(struct control *control, struct problem *problem)
     return 0;
 }
 
+nsec control_opening_took(const struct control *control)
+{
+    return control->opening_took;
+}
+
 /* --- leaving --- */
 
 void control_leave(struct control *control, const struct control_heir *heir, const bool *taken,

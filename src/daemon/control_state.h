@@ -26,6 +26,7 @@ struct control {
     int api_fd, api_unix_fd;
     bool is_api_kept; /* the service manager has the sockets, too */
     nsec started;
+    nsec opening_at, opening_took; /* the store, when this process started */
     struct store_watch watch;
     struct ledger_read seen;
     struct task publish;

@@ -8,8 +8,10 @@
 #include "base/mem.h"
 #include "daemon/takeover.h"
 #include "io/file.h"
+#include "io/watchdog.h"
 
 #define ANSWER_TIME (60 * NSEC_PER_SEC) /* for each message while the old process is asked */
+#define GIVE_TIME (20 * NSEC_PER_SEC)   /* to have the store: calls of the API end before */
 #define LISTENERS_MAX (GATEWAY_LISTENERS_MAX + 8u)
 
 /* One that drains, from which things come. */
@@ -26,6 +28,9 @@ struct predecessor {
     unsigned listener[1024]; /* that each of the others belongs to, as it counts them */
     unsigned n_listeners;
     int door_fd;
+    struct watchdog watchdog; /* while it waits for us */
+    int output_fds[2];        /* its standard output and error */
+    bool is_output_wanted;
     struct channel channel; /* until it drains */
     struct loop *loop;
     struct predecessor_hooks hooks;
@@ -36,7 +41,7 @@ struct predecessor *predecessor_new(void)
 {
     struct predecessor *predecessor = mem_new(struct predecessor);
     channel_init(&predecessor->channel, -1);
-    predecessor->door_fd = -1;
+    predecessor->door_fd = predecessor->output_fds[0] = predecessor->output_fds[1] = -1;
     list_init(&predecessor->elders);
     given_add_environment(&predecessor->given);
     predecessor->n_own = predecessor->given.n;
@@ -50,6 +55,14 @@ static void elder_free(struct elder *elder)
     free(elder);
 }
 
+static void close_output(struct predecessor *predecessor)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        fd_closep(&predecessor->output_fds[i]);
+        predecessor->output_fds[i] = -1;
+    }
+}
+
 struct predecessor *predecessor_free(struct predecessor *predecessor)
 {
     if (!predecessor)
@@ -59,6 +72,8 @@ struct predecessor *predecessor_free(struct predecessor *predecessor)
     channel_close(&predecessor->channel);
     given_fini(&predecessor->given);
     fd_closep(&predecessor->door_fd);
+    close_output(predecessor);
+    watchdog_stop(&predecessor->watchdog);
     free(predecessor);
     return NULL;
 }
@@ -69,15 +84,6 @@ struct given *predecessor_given(struct predecessor *predecessor)
 }
 
 /* --- before anything serves here --- */
-
-static void say(struct channel *channel, const char *word, const char *more)
-{
-    CLEANUP(buf_fini) struct buf message = { 0 };
-    takeover_put(&message, word);
-    if (more)
-        takeover_put(&message, more);
-    channel_send(channel, buf_span(&message), NULL, 0);
-}
 
 static void take_sockets(struct predecessor *predecessor, struct span rest,
                          struct channel_message *message)
@@ -116,9 +122,15 @@ static int wait_for(struct predecessor *predecessor, const char *word, struct pr
             problem_set(problem, "takeover", "is refused: %.*s", SPAN_ARG(why));
         } else if (span_is(kind, "socket")) {
             take_sockets(predecessor, rest, &message);
+        } else if (span_is(kind, "given")) {
+            watchdog_start(&predecessor->watchdog, takeover_take_number(&rest) * NSEC_PER_SEC);
         } else if (span_is(kind, "door") && message.n_fds) {
             predecessor->door_fd = message.fds[0];
             message.fds[0] = -1;
+        } else if (span_is(kind, "output") && message.n_fds == 2) {
+            close_output(predecessor);
+            memcpy(predecessor->output_fds, message.fds, sizeof(predecessor->output_fds));
+            message.n_fds = 0;
         }
         channel_message_fini(&message);
         if (is_it || problem->text[0])
@@ -141,6 +153,11 @@ static int refuse(struct predecessor *predecessor, int answer, struct problem *p
     return PREDECESSOR_REFUSED;
 }
 
+void predecessor_want_output(struct predecessor *predecessor)
+{
+    predecessor->is_output_wanted = true;
+}
+
 int predecessor_ask(struct predecessor *predecessor, const char *data, struct problem *problem)
 {
     CLEANUP(mem_freep) char *path = mem_format("%s/" TAKEOVER_FILE, data);
@@ -153,7 +170,7 @@ int predecessor_ask(struct predecessor *predecessor, const char *data, struct pr
         problem_set(problem, "takeover", "%s cannot be connected to: %s", path, strerror(-r));
         return PREDECESSOR_REFUSED;
     }
-    say(&predecessor->channel, "hello", TAKEOVER_PROTOCOL);
+    takeover_say(&predecessor->channel, "hello", TAKEOVER_PROTOCOL);
     r = wait_for(predecessor, "sockets", problem);
     return r || problem->text[0] ? refuse(predecessor, r, problem) : 0;
 }
@@ -162,11 +179,13 @@ int predecessor_get_store(struct predecessor *predecessor, struct problem *probl
 {
     if (predecessor->channel.fd < 0)
         return 0;
-    say(&predecessor->channel, "give", NULL);
+    watchdog_start(&predecessor->watchdog, GIVE_TIME);
+    takeover_say(&predecessor->channel, "give", NULL);
     int r = wait_for(predecessor, "given", problem);
     if (r == CHANNEL_ENDED) { /* it died, and so gave up everything */
         log_warn("daemon", "the process that served before ended while it was taken over from");
         channel_close(&predecessor->channel);
+        watchdog_stop(&predecessor->watchdog);
         return 0;
     }
     return r || problem->text[0] ? refuse(predecessor, r, problem) : 0;
@@ -258,7 +277,18 @@ static void say_ready(struct predecessor *predecessor)
         if (predecessor->given.sockets[i].fd < 0)
             taken[predecessor->listener[i - predecessor->n_own]] = '1';
     }
-    say(&predecessor->channel, "ready", taken);
+    takeover_say(&predecessor->channel, "ready", taken);
+}
+
+/* Other threads write meanwhile: a descriptor is replaced in one step. */
+static void take_output(struct predecessor *predecessor)
+{
+    static const int own[2] = { STDOUT_FILENO, STDERR_FILENO };
+    for (unsigned i = 0; i < 2; i++) {
+        if (predecessor->is_output_wanted && predecessor->output_fds[i] >= 0)
+            dup2(predecessor->output_fds[i], own[i]);
+    }
+    close_output(predecessor);
 }
 
 static void tell_untaken(const struct predecessor *predecessor)
@@ -278,6 +308,8 @@ void predecessor_ready(struct predecessor *predecessor, struct loop *loop,
     predecessor->loop = loop;
     predecessor->hooks = *hooks;
     tell_untaken(predecessor);
+    take_output(predecessor);
+    watchdog_stop(&predecessor->watchdog);
     if (predecessor->channel.fd >= 0) {
         say_ready(predecessor);
         add_elder(predecessor, fd_steal(&predecessor->channel.fd));

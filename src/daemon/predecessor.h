@@ -40,6 +40,10 @@ struct predecessor_hooks {
 struct predecessor *predecessor_new(void);
 struct predecessor *predecessor_free(struct predecessor *predecessor);
 
+/* Whoever started this process waits only until it serves: from predecessor_ready() on what it writes
+ * goes where the output of the predecessor goes. */
+void predecessor_want_output(struct predecessor *predecessor);
+
 /* Asks whoever serves from that data directory for its sockets; it goes on. Nobody is there: 0, and
  * there are none. Answers: PREDECESSOR_REFUSED. */
 int predecessor_ask(struct predecessor *predecessor, const char *data, struct problem *problem)

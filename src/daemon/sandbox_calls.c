@@ -36,7 +36,8 @@ static const char *const allowed[] = {
     "getsockname", "getpeername", "getsockopt", "setsockopt", "close", "close_range", "splice",
     "tee", "vmsplice", "sendfile", "pipe", "pipe2", "epoll_create1", "epoll_ctl", "epoll_wait",
     "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "eventfd2", "signalfd4",
-    "timerfd_create", "timerfd_settime", "timerfd_gettime", "memfd_create",
+    "timerfd_create", "timerfd_settime", "timerfd_gettime", "timer_create", "timer_settime",
+    "timer_delete", "memfd_create",
     /* files */
     "open", "openat", "creat", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2",
     "lseek", "stat", "lstat", "fstat", "newfstatat", "fstatat64", "statx", "statfs", "fstatfs",

@@ -492,6 +492,8 @@ int serve_server(int argc, char **argv)
     if (server.ready_fd >= 0)
         fcntl(server.ready_fd, F_SETFD, FD_CLOEXEC);
     server.predecessor = predecessor_new();
+    if (server.ready_fd >= 0)
+        predecessor_want_output(server.predecessor);
     return serve_and_clean(&server);
 }
 

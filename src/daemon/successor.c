@@ -15,6 +15,11 @@
 #define RESUME_TIME (30 * NSEC_PER_SEC)
 #define USAGE_PIECE 32768u
 
+/* How long it may take until it serves: where opening the store took this process its time, so may
+ * it the other. */
+#define PATIENCE (10 * NSEC_PER_SEC)
+#define PATIENCE_FACTOR 10
+
 enum state {
     NOBODY,
     CONNECTED,
@@ -38,15 +43,6 @@ struct successor {
     bool has_left;
 };
 
-static void say(struct channel *channel, const char *word, const char *more)
-{
-    CLEANUP(buf_fini) struct buf message = { 0 };
-    takeover_put(&message, word);
-    if (more)
-        takeover_put(&message, more);
-    channel_send(channel, buf_span(&message), NULL, 0);
-}
-
 /* --- it asks --- */
 
 static void send_sockets(struct successor *successor, unsigned listener,
@@ -64,10 +60,19 @@ static void send_sockets(struct successor *successor, unsigned listener,
     }
 }
 
+static void send_output(struct successor *successor)
+{
+    static const int output[2] = { STDOUT_FILENO, STDERR_FILENO };
+    CLEANUP(buf_fini) struct buf message = { 0 };
+    takeover_put(&message, "output");
+    channel_send(&successor->channel, buf_span(&message), output, 2);
+}
+
 static void take_hello(struct successor *successor, struct span protocol)
 {
     if (!span_is(protocol, TAKEOVER_PROTOCOL)) {
-        say(&successor->channel, "refused",
+        takeover_say(
+            &successor->channel, "refused",
             "the process that serves now hands over in another way; stop it and start this one");
         return;
     }
@@ -79,7 +84,8 @@ static void take_hello(struct successor *successor, struct span protocol)
     CLEANUP(buf_fini) struct buf message = { 0 };
     takeover_put(&message, "door");
     channel_send(&successor->channel, buf_span(&message), &successor->door.fd, 1);
-    say(&successor->channel, "sockets", NULL);
+    send_output(successor);
+    takeover_say(&successor->channel, "sockets", NULL);
     successor->state = ASKED;
 }
 
@@ -116,6 +122,15 @@ static void take_back(struct successor *successor)
     timer_start(&successor->resume, successor->loop, loop_now(successor->loop));
 }
 
+static void say_given(struct successor *successor)
+{
+    nsec patience = PATIENCE_FACTOR * control_opening_took(successor->control);
+    char seconds[24];
+    snprintf(seconds, sizeof(seconds), "%u",
+             (unsigned)((patience < PATIENCE ? PATIENCE : patience) / NSEC_PER_SEC));
+    takeover_say(&successor->channel, "given", seconds);
+}
+
 static void on_held(void *owner)
 {
     struct successor *successor = owner;
@@ -124,7 +139,7 @@ static void on_held(void *owner)
         return;
     }
     successor->state = GIVEN;
-    say(&successor->channel, "given", NULL);
+    say_given(successor);
 }
 
 static void take_give(struct successor *successor)
@@ -152,7 +167,7 @@ static void send_bom(void *owner, struct span json)
 {
     struct successor *successor = owner;
     CLEANUP(mem_freep) char *text = mem_span_dup(json);
-    say(&successor->channel, "bom", text);
+    takeover_say(&successor->channel, "bom", text);
 }
 
 static void send_connection(void *owner, const struct gateway_connection *connection)
@@ -179,7 +194,7 @@ static void on_left(void *owner)
 {
     struct successor *successor = owner;
     successor->has_left = true;
-    say(&successor->channel, "bye", NULL);
+    takeover_say(&successor->channel, "bye", NULL);
     end_when_sent(successor);
 }
 
@@ -242,7 +257,8 @@ static void refuse(int fd)
 {
     struct channel channel = { 0 };
     channel_init(&channel, fd);
-    say(&channel, "refused", "another process is taking over just now; try again after that");
+    takeover_say(&channel, "refused",
+                 "another process is taking over just now; try again after that");
     channel_close(&channel);
 }
 

@@ -9,7 +9,8 @@
  *     ▲              │             │                              │
  *     └──────────────┴─────────────┴────────── it ended ──────────┘ the store is opened again
  *
- * Until it is ready this process serves, and it goes on when the other ends before. While the store
+ * Until it is ready this process serves, and it goes on when the other ends before, which it does of
+ * itself when it takes too long (io/watchdog.h): this one may not end another. While the store
  * is given away, calls of the management API wait in their sockets; the data plane serves by its
  * last view and keeps its counts.
  *

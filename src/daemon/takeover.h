@@ -10,9 +10,10 @@
  *      ── hello VERSION ────────────────────►
  *      ◄─ socket USE KEPT ASKED, + fds ─────   for each listener
  *      ◄─ door, + fd ───────────────────────   where the next one will ask
+ *      ◄─ output, + fds ────────────────────   where its log goes
  *      ◄─ sockets ──────────────────────────
  *      ── give ─────────────────────────────►  answers who waits, closes the store
- *      ◄─ given ────────────────────────────
+ *      ◄─ given SECONDS ────────────────────────────
  *      ── ready 1101… ──────────────────────►  which listeners go on; the old one drains
  *      ◄─ connection, usage, bom, elder ────   as long as it does
  *      ◄─ bye ──────────────────────────────
@@ -25,6 +26,7 @@
 
 #include "base/buf.h"
 #include "gateway/gateway.h"
+#include "io/channel.h"
 
 #define TAKEOVER_PROTOCOL "1"
 #define TAKEOVER_FILE "takeover.sock"
@@ -49,6 +51,16 @@ static inline void takeover_put_number(struct buf *message, unsigned number)
     char text[16];
     snprintf(text, sizeof(text), "%u", number);
     takeover_put(message, text);
+}
+
+/* A message of one word or two; `more` may be NULL. */
+static inline void takeover_say(struct channel *channel, const char *word, const char *more)
+{
+    CLEANUP(buf_fini) struct buf message = { 0 };
+    takeover_put(&message, word);
+    if (more)
+        takeover_put(&message, more);
+    channel_send(channel, buf_span(&message), NULL, 0);
 }
 
 static inline struct span takeover_take(struct span *rest)

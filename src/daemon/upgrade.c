@@ -21,6 +21,7 @@
 #define EXIT_USAGE 2
 #define WAIT_SECONDS 120u
 #define WAIT_MAX 3600u
+#define END_SECONDS 10u /* for what was asked to end */
 
 static const char *const usage =
     "usage: sarsen upgrade -c FILE [--wait SECONDS]\n"
@@ -28,6 +29,7 @@ static const char *const usage =
     "Starts this program in the background as `sarsen server -c FILE --takeover` and waits until it\n"
     "serves. No connection is refused and no request is lost: the process that served before\n"
     "drains and ends. When the new one fails, that one goes on, and the exit status is 1.\n"
+    "What keeps it from serving is told here; its log goes on where that of the old one goes.\n"
     "\n"
     "  -c FILE           the config file of the new process\n"
     "  --wait SECONDS    how long that may take; 120\n";
@@ -52,8 +54,17 @@ static enum outcome wait_for(int fd, uint64_t seconds)
     return read(fd, &byte, 1) == 1 ? SERVES : ENDED;
 }
 
-static int tell(enum outcome outcome, pid_t pid)
+/* What does not end when it is asked to, because it is stopped for example, is ended. */
+static void end(int fd, pid_t pid)
 {
+    kill(pid, SIGTERM);
+    if (wait_for(fd, END_SECONDS) == LATE)
+        kill(pid, SIGKILL);
+}
+
+static int tell(enum outcome outcome, int fd, pid_t pid)
+{
+    int status;
     switch (outcome) {
     case SERVES:
         /* Of the service manager's own command this is believed, whoever it believes besides. */
@@ -61,14 +72,23 @@ static int tell(enum outcome outcome, pid_t pid)
         printf("process %d serves now\n", (int)pid);
         return 0;
     case LATE:
-        kill(pid, SIGTERM);
+        end(fd, pid);
         fprintf(stderr, "sarsen: the new process was not ready in time, and was ended\n");
         break;
     case ENDED: fprintf(stderr, "sarsen: the new process ended before it was ready\n"); break;
     }
-    waitpid(pid, NULL, 0);
+    if (waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+        fprintf(stderr, "sarsen: it was ended by signal %d\n", WTERMSIG(status));
     fprintf(stderr, "sarsen: the process that served before goes on, if there was one\n");
     return EXIT_FAILED;
+}
+
+/* Nor may the new process keep a pipe open that this command reads from. */
+static void close_input(void)
+{
+    CLEANUP(fd_closep) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing >= 0)
+        dup2(nothing, STDIN_FILENO);
 }
 
 static int upgrade(const char *config, uint64_t seconds)
@@ -81,6 +101,7 @@ static int upgrade(const char *config, uint64_t seconds)
         return EXIT_FAILED;
     }
     program[size] = '\0';
+    close_input();
     snprintf(ready_fd, sizeof(ready_fd), "%d", ends[1]);
     const char *const argv[] = { program,      "server",     "-c",     config,
                                  "--takeover", "--ready-fd", ready_fd, NULL };
@@ -92,7 +113,7 @@ static int upgrade(const char *config, uint64_t seconds)
         fprintf(stderr, "sarsen: %s cannot be started\n", program);
         return EXIT_FAILED;
     }
-    return tell(wait_for(fd, seconds), pid);
+    return tell(wait_for(fd, seconds), fd, pid);
 }
 
 int upgrade_main(int argc, char **argv)

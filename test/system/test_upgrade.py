@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A new process takes over, and no client notices."""
+import contextlib
 import json
 import os
 import shutil
@@ -433,20 +434,83 @@ def test_the_verb_waits_until_the_new_process_serves(make_daemon, tmp_path):
     manager.bind(str(tmp_path / "notify"))
     manager.settimeout(20)
     old = make_daemon("routes: [ { answer: { body: hi } } ]\n")
-    with open(tmp_path / "log", "w") as log, open(tmp_path / "said", "w") as said:
-        subprocess.run([old.binary, "upgrade", "-c", old.config], stdout=said, stderr=log,
-                       timeout=60, check=True,
-                       env=dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "notify")))
-    pid = int((tmp_path / "said").read_text().split()[1])
+    done = subprocess.run([old.binary, "upgrade", "-c", old.config], capture_output=True,
+                          text=True, timeout=60, check=True,
+                          env=dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "notify")))
+    pid = int(done.stdout.split()[1])
     try:
-        old.ended()
+        old.process.wait(30)
         assert old.edge_get("/").body == b"hi"
         heard = {line for _ in range(2) for line in manager.recv(512).decode().split("\n")}
         assert heard == {"READY=1", f"MAINPID={pid}"}
     finally:
         os.kill(pid, signal.SIGTERM)
-    eventually(lambda: "msg=stopped" in (tmp_path / "log").read_text())
+    old.ended()
     manager.close()
+
+
+def test_the_verb_ends_and_the_new_process_s_log_is_where_the_old_one_s_was(make_daemon):
+    """Whoever reads from the command sees its end: nothing of it stays with the new process."""
+    old = make_daemon("routes: [ { answer: { body: hi } } ]\n")
+    done = subprocess.run([old.binary, "upgrade", "-c", old.config], input="", text=True,
+                          capture_output=True, timeout=60, check=True)
+    pid = int(done.stdout.split()[1])
+    try:
+        assert "serves now" in done.stdout and "msg=ready" not in done.stderr
+        eventually(lambda: sum("msg=ready" in line for line in old.log) == 2)
+        old.process.wait(30)
+        assert old.edge_get("/").body == b"hi"
+        links = {number: os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)}
+        assert links[0] == "/dev/null" and links[2] == os.readlink(
+            f"/proc/{os.getpid()}/fd/{old.process.stderr.fileno()}")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    old.ended()  # its log ends with the last that writes to it
+    assert "msg=stopped" in old.log[-1]
+
+
+def test_a_new_process_that_is_stopped_ends_and_gives_the_store_back(line, tmp_path):
+    """It has the store already, and reads a certificate that never comes."""
+    daemon = line.start("routes: [ { answer: { body: hi } } ]\n")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    config = daemon.directory / "never.yaml"
+    config.write_text(daemon.config.read_text().replace(
+        'listen: "127.0.0.1:0"',
+        f'listen: "127.0.0.1:0", tls: {{ certificate: {pipe}, key: {pipe} }}'))
+    verb = subprocess.Popen([daemon.binary, "upgrade", "-c", config], stderr=subprocess.PIPE,
+                            text=True)
+
+    def reads():
+        with contextlib.suppress(OSError):  # ENXIO: nobody does
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    writer = eventually(reads)
+    child = int(open(f"/proc/{verb.pid}/task/{verb.pid}/children").read())
+    os.kill(child, signal.SIGSTOP)
+    assert daemon.edge_get("/").body == b"hi"
+    said = verb.communicate(timeout=40)[1]
+    assert verb.returncode == 1 and f"ended by signal {int(signal.SIGKILL)}" in said
+    goes_on(daemon)
+    daemon.register("orders", "i1", "127.0.0.1:9000")
+    assert line.upgrade().get("/v1/services/orders/instances")["instances"]
+    os.close(writer)
+
+
+def test_the_verb_ends_a_process_that_is_stopped(line):
+    daemon = line.start()
+    config = daemon.directory / "never.yaml"
+    os.mkfifo(config)
+    verb = subprocess.Popen([daemon.binary, "upgrade", "-c", config, "--wait", "2"],
+                            stderr=subprocess.PIPE, text=True)
+    children = f"/proc/{verb.pid}/task/{verb.pid}/children"
+    eventually(lambda: open(children).read().split())
+    child = int(open(children).read())
+    os.kill(child, signal.SIGSTOP)
+    assert "was not ready in time, and was ended" in verb.communicate(timeout=30)[1]
+    assert verb.returncode == 1 and not os.path.exists(f"/proc/{child}")
+    assert daemon.get("/v1/health")
 
 
 def test_the_verb_says_when_the_old_process_goes_on(line):
