@@ -8,6 +8,7 @@
 #include <yaml.h>
 
 #include "base/mem.h"
+#include "codec/origin.h"
 #include "codec/timefmt.h"
 #include "daemon/settings_listeners.h"
 #include "daemon/settings_routes.h"
@@ -160,31 +161,26 @@ static bool set_access(struct settings *settings, struct gateway_access *at, str
     return true;
 }
 
+static bool set_text(struct settings *settings, const char **at, struct span text)
+{
+    *at = arena_span_dup(&settings->arena, text).data;
+    return true;
+}
+
 static bool set_value(struct settings *settings, const struct setting *setting, struct span text)
 {
     void *at = (char *)settings + setting->at;
     struct address address;
     switch (setting->kind) {
-    case KIND_TEXT:
-        if (!text.size)
-            return false;
-        *(const char **)at = arena_span_dup(&settings->arena, text).data;
-        return true;
+    case KIND_TEXT: return text.size && set_text(settings, at, text);
     case KIND_BOOL: return set_bool(at, text);
     case KIND_COUNT:
     case KIND_DURATION: return set_number(at, setting, text);
     case KIND_SIZE: return set_size(at, setting, text);
     case KIND_CHOICE: return set_choice(at, setting, text);
-    case KIND_ADDRESS:
-        if (address_parse(text, &address))
-            return false;
-        *(const char **)at = arena_span_dup(&settings->arena, text).data;
-        return true;
-    case KIND_NETWORKS:
-        if (!networks_are_valid(text))
-            return false;
-        *(const char **)at = arena_span_dup(&settings->arena, text).data;
-        return true;
+    case KIND_ADDRESS: return !address_parse(text, &address) && set_text(settings, at, text);
+    case KIND_NETWORKS: return networks_are_valid(text) && set_text(settings, at, text);
+    case KIND_ORIGINS: return origins_are_valid(text) && set_text(settings, at, text);
     case KIND_ACCESS: return set_access(settings, at, text);
     case KIND_LISTENERS: return add_listener(settings, setting, text);
     }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "codec/http1.h"
+#include "codec/origin.h"
 #include "codec/uri.h"
 #include "daemon/settings_routes.h"
 #include "daemon/settings_yaml.h"
@@ -389,13 +390,10 @@ static int check_kind(const struct check *check)
 /* An answer of our own is sent on to nobody. */
 static int check_passed_on(const struct check *check)
 {
-    static const char *const keys[] = { "strip",
-                                        "rewrite.prefix",
-                                        "rewrite.path",
-                                        "host",
-                                        "request_headers.set",
-                                        "request_headers.add",
-                                        "request_headers.remove" };
+    static const char *const keys[] = {
+        "strip",   "rewrite.prefix",      "rewrite.path",        "host",
+        "origins", "request_headers.set", "request_headers.add", "request_headers.remove"
+    };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (route_line_of(check->read, keys[i]))
             return refuse(check, keys[i], SPAN("beside an answer or a redirect"),
@@ -413,6 +411,17 @@ static int check_upstream_tls(const struct check *check)
     if (!tls->certificate != !tls->key)
         return refuse(check, tls->key ? "upstream_tls.key" : "upstream_tls.certificate",
                       SPAN("alone"), "a certificate with its key");
+    return 0;
+}
+
+static int check_origins(const struct check *check)
+{
+    const struct gateway_texts *origins = &check->route->origins;
+    for (unsigned i = 0; i < origins->n; i++) {
+        struct span origin = span_of(origins->texts[i]);
+        if (!origins_are_valid(origin))
+            return refuse_value(check, "origins", origin);
+    }
     return 0;
 }
 
@@ -448,6 +457,8 @@ int settings_check_route(const struct route_read *read, struct problem *problem)
         r = refuse(&check, "protocol", SPAN("without an upstream"), "a place beside upstream");
     if (!r)
         r = check_health(&check);
+    if (!r)
+        r = check_origins(&check);
     bool is_passed_on = route->service || route->n_upstreams;
     if (!r)
         r = is_passed_on ? check_target(&check) : check_passed_on(&check);

@@ -87,6 +87,10 @@ const struct route_setting settings_route_table[] = {
     { "host", ROUTE_TEXT, AT(upstream_host), "client, upstream or a host",
       "the Host that is sent on: the client's, which is what is meant without it, the address that "
       "is asked, or this one" },
+    { "origins", ROUTE_TEXTS, AT(origins),
+      "an origin such as https://shop.example.com, https://*.example.com or *, or a list of them",
+      "pages that may open a WebSocket from a browser, besides those of the same host and of "
+      "gateway.tunnels.origins" },
     { "request_headers.set", ROUTE_FIELDS, AT(request_fields.set), ACCEPTS_FIELDS,
       "sent on in place of what the client sent under these names" },
     { "request_headers.add", ROUTE_FIELDS, AT(request_fields.add), ACCEPTS_FIELDS,

@@ -78,6 +78,9 @@ const struct setting settings_table[] = {
     { "gateway.tunnels.idle_timeout", KIND_DURATION, AT(gateway.tunnel_idle_timeout), "1h", 0,
       SECONDS(86400), "0s to 1d",
       "how long nobody may say anything on a stream of gRPC, a WebSocket or another upgraded connection; 0s is no limit" },
+    { "gateway.tunnels.origins", KIND_ORIGINS, AT(gateway.origins), "", 0, 0,
+      "origins with commas between them, such as https://shop.example.com, https://*.example.com or *",
+      "pages that may open a WebSocket from a browser, besides those of the same host" },
     { "gateway.tunnels.ping_interval", KIND_DURATION, AT(gateway.ping_interval), "30s", 0,
       SECONDS(3600), "0s to 1h",
       "after which a quiet client of a WebSocket is sent a Ping, and when it stays quiet for as long "

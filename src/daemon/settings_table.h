@@ -21,6 +21,7 @@ enum kind {
     KIND_SIZE,      /* of bytes: a count, or one with KiB, MiB, GiB; 0 also where it is standard */
     KIND_CHOICE,    /* one of the words of `accepts`, stored as its position */
     KIND_ADDRESS,   /* text of an address */
+    KIND_ORIGINS,   /* text of origins with commas between them */
     KIND_NETWORKS,  /* text of networks with commas between them */
     KIND_ACCESS,    /* where the access log goes */
     KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */

@@ -707,6 +707,23 @@ static void start_calls(struct request *request)
         answer_unreachable(request, false); /* all of them refused in this very turn of the loop */
 }
 
+/* False when it answered. */
+static bool begin_tunnel(struct request *request)
+{
+    if (!tunnel_is_allowed(request)) {
+        count_request(request, false);
+        answer_problem(request, 403,
+                       "pages of this Origin may not open a WebSocket here: it is of "
+                       "another host, and origins does not name it");
+        return false;
+    }
+    if (tunnel_prepare(request))
+        return true;
+    count_request(request, true);
+    answer_problem(request, 400, "Sec-WebSocket-Key is no 16 bytes in base64");
+    return false;
+}
+
 /* The request goes to one of request->endpoints. */
 static void begin(struct request *request, const struct route_path *path)
 {
@@ -722,11 +739,8 @@ static void begin(struct request *request, const struct route_path *path)
     }
     make_target(request, path);
     const struct http_head *head = request->exchange->head;
-    if (unlikely(head->upgrade.data) && !tunnel_prepare(request)) {
-        count_request(request, true);
-        answer_problem(request, 400, "Sec-WebSocket-Key is no 16 bytes in base64");
+    if (unlikely(head->upgrade.data) && !begin_tunnel(request))
         return;
-    }
     if (unlikely(head->expects_continue))
         http_take_expectation(request->exchange);
     request->walk = round_robin_start(request->cursor, request->n_endpoints, now);

@@ -249,6 +249,14 @@ static void keep_upstream(struct route_table *table, const struct gateway_route 
     table->n_endpoints += from->n_upstreams;
 }
 
+static struct span keep_joined(struct route_table *table, const struct gateway_texts *texts)
+{
+    const char *joined = "";
+    for (unsigned i = 0; i < texts->n; i++)
+        joined = arena_format(&table->arena, "%s%s%s", joined, i ? "," : "", texts->texts[i]);
+    return span_of(joined);
+}
+
 static void keep_action(struct route_table *table, const struct gateway_route *from,
                         const struct tls_client *tls, struct route_action *action)
 {
@@ -263,6 +271,7 @@ static void keep_action(struct route_table *table, const struct gateway_route *f
                                         from->path     ? from->path
                                         : from->prefix ? from->prefix
                                                        : "/"));
+    action->origins = keep_joined(table, &from->origins);
     if (from->n_upstreams) {
         action->kind = ROUTE_UPSTREAM;
         action->health = from->health;

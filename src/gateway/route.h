@@ -52,7 +52,8 @@ struct route_upstream {
 struct route_action {
     enum route_kind kind;
     struct span service;
-    struct span name; /* the host, path or prefix that lead here, for people */
+    struct span name;    /* the host, path or prefix that lead here, for people */
+    struct span origins; /* of pages that may open a WebSocket, with commas between them */
     struct route_upstream upstream;
     struct health_check health; /* of the upstream */
     enum route_host host_kind;

@@ -71,6 +71,7 @@ struct gateway_route {
     enum http_protocol upstream_protocol;
     bool is_tls;                             /* the upstreams are spoken to over TLS, */
     struct tls_client_settings upstream_tls; /* by this, and by that of all where it is silent */
+    struct gateway_texts origins;            /* of pages that may open a WebSocket */
     struct health_check health;              /* of each upstream; without a kind: none is asked */
     unsigned answer_status;
     const char *answer_body, *answer_type;
@@ -106,11 +107,11 @@ struct gateway_settings {
     struct http_settings client;        /* times and limits; per address on edge listeners only */
     struct http_pool_settings upstream; /* the same; both without a census, which is made */
     struct tls_client_settings upstream_tls;
-    unsigned
-        panic_percent; /* of an upstream's addresses; when fewer pass their checks, all are used */
+    unsigned panic_percent;   /* of an upstream's addresses: when fewer pass, all are used */
     nsec answer_timeout;      /* until the response head, 30 s; a smaller Sarsen-Deadline wins */
     nsec request_timeout;     /* until the end of the response, 0 = none */
     nsec tunnel_idle_timeout; /* nothing said either way, 1 h; 0 = none */
+    const char *origins;      /* the same of all routes, with commas between them; may be NULL */
     nsec
         ping_interval; /* after which a quiet client of a WebSocket is sent a Ping, 30 s; 0 = never */
     nsec cookie_ttl;   /* of the signed cookie, 400 d */

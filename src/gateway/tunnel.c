@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "codec/origin.h"
 #include "codec/websocket.h"
 #include "gateway/proxy.h"
 
@@ -315,6 +316,19 @@ static const struct http_call_ops service_ops = {
 };
 
 /* --- the beginning --- */
+
+bool tunnel_is_allowed(const struct request *request)
+{
+    const struct http_head *head = request->exchange->head;
+    struct span origin = http_head_value(head, HTTP_ORIGIN);
+    if (!origin.data || !span_equals_nocase(head->upgrade, SPAN("websocket")))
+        return true;
+    if (head->repeated >> HTTP_ORIGIN & 1)
+        return false;
+    struct span of_all = span_of(request->epoch->view->origins);
+    return origin_is_allowed(origin, head->authority, of_all) ||
+           (request->route && origin_is_allowed(origin, head->authority, request->route->origins));
+}
 
 bool tunnel_prepare(struct request *request)
 {

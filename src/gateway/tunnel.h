@@ -20,6 +20,10 @@
 
 struct tunnel;
 
+/* Whether the page that a browser opens a WebSocket for may: a page of any site can have it do that,
+ * with the cookies of the client (cross-site WebSocket hijacking). Who is no browser says no Origin. */
+bool tunnel_is_allowed(const struct request *request);
+
 /* Makes request->tunnel for the upgrade that the head asks for; false when Sec-WebSocket-Key is
  * malformed. */
 bool tunnel_prepare(struct request *request);

@@ -330,6 +330,7 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
         .is_cookie_secure = settings->is_cookie_secure,
     };
     view->blobs = mem_strdup(settings->blobs ? settings->blobs : "");
+    view->origins = mem_strdup(settings->origins ? settings->origins : "");
     if (settings->access.kind != ACCESS_OFF) {
         view->redaction = mem_new(struct access_redaction);
         access_redaction_init(view->redaction, span_of(settings->access_redact));
@@ -353,6 +354,7 @@ struct view *view_free(struct view *view)
     free(view->redaction);
     free(view->is_out);
     free(view->route_services);
+    free(view->origins);
     free(view->blobs);
     free(view);
     return NULL;

@@ -82,6 +82,7 @@ struct view {
     struct gateway_limits limits;
     struct access_redaction *redaction; /* of the access log; NULL: there is none */
     char *blobs;
+    char *origins;            /* of pages that may open a WebSocket anywhere */
     bool *is_out;             /* by static endpoint: it gets no requests; NULL: all get some */
     uint32_t *route_services; /* by route: service of the snapshot, or NO_INDEX, as
                                 of routes that lead to none */

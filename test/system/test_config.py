@@ -69,7 +69,7 @@ BAD = [
     ("routes:\n  - service: Orders\n", 2, 'service is "Orders"', "a name"),
     ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known",
      "match, service, upstream, protocol, upstream_tls, health, answer, redirect, strip, rewrite, host, "
-     "request_headers and response_headers"),
+     "origins, request_headers and response_headers"),
     ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour is not known",
      "host, path, prefix, method, header, value and client_san"),
     ("routes:\n  - service: a\n    match: { prefix: api }\n", 3, 'match.prefix is "api"',
@@ -162,6 +162,9 @@ BAD += [
     ("routes:\n  - { upstream: '127.0.0.1:1', match: { path: /a }, rewrite: { prefix: /b } }\n", 2,
      "rewrite.prefix", "match.prefix"),
     ("routes:\n  - { service: a, match: { header: 'X A' } }\n", 2, '"X A"', "the name of a header"),
+    ("routes:\n  - service: a\n    origins: [ '*', shop.test ]\n", 3, '"shop.test"', "an origin"),
+    ("gateway: { tunnels: { origins: 'https://a.test/' } }\n", 1, "a.test/", "origins with"),
+    ("health: { networks: 10.0.0.0/33 }\n", 1, "10.0.0.0/33", "networks with"),
 ]
 
 

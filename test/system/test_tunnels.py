@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from support.h2_client import H2Client
-from support.wire import Upstream, Wire, eventually
+from support.wire import Played, Upstream, Wire, eventually
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -144,6 +144,63 @@ def test_from_http_2_nothing_is_sent_before_the_agreement(shared, name, upstream
         answer = client.answers[stream]
         assert client.until(lambda: answer.body == frame(b"back"))
         assert answer.status == 200
+
+
+# --- whose pages may ---
+
+def asked(address, target, *fields):
+    """The answer to an upgrade, and whether it was agreed to."""
+    with Wire.connect(address) as client:
+        client.get(target, *ASK, *fields)
+        head = client.head()
+        return head.status, b"" if head.status == 101 else client.body(head)
+
+
+def serve_agreeing(wire):
+    agree(wire, wire.head())
+    wire.rest()
+
+
+@pytest.mark.parametrize(("origin", "status"), [
+    ("http://shop.test", 101), ("https://SHOP.test:443", 101), ("http://shop.test:80", 101),
+    ("http://shop.test:81", 403), ("https://evil.test", 403), ("null", 403), ("", 403),
+    ("http://shop.test\r\nOrigin: http://shop.test", 403)])
+@pytest.mark.parametrize("where", ["edge", "internal"])
+def test_pages_of_other_hosts_may_open_none(shared, name, play, where, origin, status):
+    play(serve_agreeing)
+    found, body = asked(getattr(shared, where), f"/api/{name}/", f"Origin: {origin}")
+    assert found == status
+    assert status == 101 or b"origins" in body
+    assert asked(getattr(shared, where), f"/api/{name}/")[0] == 101  # no browser
+
+
+def test_nor_by_http_2(shared, name, play):
+    play(serve_agreeing)
+    with H2Client(shared.edge) as client:
+        client.until(lambda: client.h2.remote_settings.enable_connect_protocol)
+        for origin, status in [("https://evil.test", 403), (None, 200)]:
+            extra = [("sec-websocket-version", "13")]
+            extra += [("origin", origin)] if origin else []
+            stream = client.ask(f"/api/{name}/", "CONNECT", b"", ends=False, extra=extra,
+                                protocol="websocket")
+            assert client.until(lambda at=stream: client.answers[at].status)
+            assert client.answers[stream].status == status
+
+
+def test_origins_name_whose_pages_may(make_daemon, play):
+    target = Played(serve_agreeing)
+    text = (f"routes:\n  - {{ match: {{ prefix: /a }}, upstream: {target.address},"
+            " origins: [ 'https://*.a.test', http://b.test:81 ] }\n"
+            f"  - {{ match: {{ prefix: /any }}, upstream: {target.address}, origins: '*' }}\n"
+            f"  - {{ match: {{ prefix: /none }}, upstream: {target.address} }}\n")
+    daemon = make_daemon(text, gateway="  tunnels: { origins: 'https://all.test' }\n")
+    for path, origin, status in [("/a", "https://x.a.test", 101), ("/a", "https://a.test", 403),
+                                 ("/a", "http://b.test:81", 101), ("/a", "http://b.test", 403),
+                                 ("/a", "https://all.test", 101), ("/any", "null", 101),
+                                 ("/any", "https://evil.test", 101), ("/none", "null", 403),
+                                 ("/none", "https://all.test", 101)]:
+        assert asked(daemon.edge, path, f"Origin: {origin}")[0] == status, (path, origin)
+    target.close()
 
 
 def test_much_flows_both_ways_at_once(shared, name, upstream):
