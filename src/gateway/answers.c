@@ -264,11 +264,16 @@ void answer_timeout(struct request *request)
     answer_fault(request, 504, "did not answer in time");
 }
 
-void answer_read_only(struct request *request)
+void answer_method(struct request *request, const char *allow, const char *detail)
 {
     request->fault = "refused";
     struct problem_answer problem;
-    begin(&problem, 405, SPAN("only GET and HEAD are answered here"));
-    answer_put(&problem.answer, SPAN("Allow"), SPAN("GET, HEAD"));
+    begin(&problem, 405, span_of(detail));
+    answer_put(&problem.answer, SPAN("Allow"), span_of(allow));
     finish(&problem, request);
+}
+
+void answer_read_only(struct request *request)
+{
+    answer_method(request, "GET, HEAD", "only GET and HEAD are answered here");
 }

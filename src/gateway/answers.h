@@ -41,5 +41,8 @@ void answer_no_tls(struct request *request, const char *why);
 void answer_bad_gateway(struct request *request, const char *detail);
 void answer_timeout(struct request *request);
 
+/* 405; the methods that are allowed, and why. */
+void answer_method(struct request *request, const char *allow, const char *detail);
+
 /* 405 for what is only read. */
 void answer_read_only(struct request *request);

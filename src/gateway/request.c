@@ -478,6 +478,53 @@ static void go_to_route(struct request *request, uint32_t route)
     proxy_start(request, NO_MAJOR, &path);
 }
 
+/* Whose methods the path names, "/shop.orders.v1.Orders/Get"; NULL: nobody's. */
+static const struct grpc_name *grpc_name_of(const struct request *request)
+{
+    struct span path = span_from(request->path, 1);
+    size_t size = span_find(path, '/');
+    return size < path.size ? view_grpc_name(request->epoch->view, span_first(path, size)) : NULL;
+}
+
+/* A method of gRPC that is not called as one: the answers are those of gRPC's own servers. */
+static void refuse_no_grpc(struct request *request)
+{
+    const struct http_head *head = request->exchange->head;
+    if (!span_is(head->method, "POST")) {
+        answer_method(request, "POST", "methods of gRPC are called by POST");
+        return;
+    }
+    answer_problem(request, 415,
+                   "this path is a method of gRPC, and takes content types that begin with "
+                   "application/grpc, those of gRPC-Web among them");
+}
+
+/* gRPC ends with trailers, which few in HTTP/1.1 read: no client of it speaks that. */
+static void refuse_version(struct request *request)
+{
+    request->grpc.kind = GRPC_NONE;
+    answer_problem(
+        request, 505,
+        "gRPC needs HTTP/2, by prior knowledge or by ALPN; over HTTP/1.1 gRPC-Web can be "
+        "spoken");
+}
+
+/* Such methods lead to whoever serves them; false when the path names none. */
+static bool go_to_grpc(struct request *request)
+{
+    const struct grpc_name *name = grpc_name_of(request);
+    if (!name)
+        return false;
+    if (request->grpc.kind == GRPC_PLAIN && !request->exchange->head->is_http2) {
+        refuse_version(request);
+        return true;
+    }
+    request->service = name->service;
+    struct route_path whole = { .cut = 0 };
+    proxy_start(request, name->major, &whole);
+    return true;
+}
+
 /* The prefixes the gateway keeps for itself, behind everything configured. */
 static void go_to_reserved(struct request *request)
 {
@@ -490,23 +537,11 @@ static void go_to_reserved(struct request *request)
         app_answer(request, span_from(path, sizeof("/apps")));
     } else if (path_is_below(path, SPAN("/.sarsen"))) {
         resolve_answer(request);
+    } else if (request->grpc.kind == GRPC_NONE && grpc_name_of(request)) {
+        refuse_no_grpc(request);
     } else {
         answer_problem(request, 404, "no route leads from this path to a service");
     }
-}
-
-/* The methods of a gRPC service lead to whoever serves it, "/shop.orders.v1.Orders/Get". */
-static bool go_to_grpc(struct request *request)
-{
-    struct span path = span_from(request->path, 1);
-    size_t size = span_find(path, '/');
-    const struct grpc_name *name = view_grpc_name(request->epoch->view, span_first(path, size));
-    if (!name || size == path.size)
-        return false;
-    request->service = name->service;
-    struct route_path whole = { .cut = 0 };
-    proxy_start(request, name->major, &whole);
-    return true;
 }
 
 /* Two lines of these are two opinions, and whoever reads the other one serves somebody else; false

@@ -480,6 +480,21 @@ def test_the_access_log_tells_the_status(make_daemon, tmp_path):
     service.stop()
 
 
+@pytest.mark.parametrize(("method", "kind", "status", "word"), [
+    ("POST", "application/grpc+proto", 505, "HTTP/2"), ("POST", "application/grpc", 505, "HTTP/2"),
+    ("POST", "application/json", 415, "application/grpc"), ("POST", None, 415, "content types"),
+    ("GET", None, 405, "POST"), ("PUT", "application/grpc", 405, "POST")])
+def test_what_is_no_grpc_is_told_what_it_takes(shared, orders, method, kind, status, word):
+    before = orders.calls
+    answer = shared.edge_get(PING + "Echo", {"Content-Type": kind} if kind else {}, method, b"")
+    assert answer.status == status and word in answer.json["detail"]
+    assert answer.headers.get("Allow") == ("POST" if status == 405 else None)
+    assert orders.calls == before
+    # Elsewhere nothing is known of it.
+    other = shared.edge_get("/shop.orders.v1.Other/Echo", {}, method, b"")
+    assert other.status == 404 and "no route" in other.json["detail"]
+
+
 # --- health ---
 
 def state(daemon, service, instance):
