@@ -126,7 +126,13 @@ typedef struct sarsen_instance {
     const char *address;  /* "127.0.0.1:9012" */
     const char *build;    /* "3.14.2"; NULL: unversioned */
     const char *ttl;      /* "10s"; NULL: until deregistered */
-    const char *protocol; /* NULL: http */
+    const char *protocol; /* "http", "http2" or "grpc", each with "+tls" for TLS; NULL: http */
+    /* Full names of gRPC services whose methods lead to it, ended by NULL; NULL: none. They want a
+     * protocol. */
+    const char *const *grpc_services;
+    /* How it is asked whether it works, as "name=value", ended by NULL: "grpc=shop.orders.v1.Orders",
+     * "interval=5s"; NULL: not at all. */
+    const char *const *health;
 } sarsen_instance;
 
 /* Reachable when this returns 0. */

@@ -439,6 +439,17 @@ static int read_health(struct api_call *call, struct health_check *health, struc
     return health_check_judge(health, problem) == HEALTH_INVALID ? 400 : 0;
 }
 
+/* Who names gRPC services and no protocol has forgotten one: over HTTP/1.1 no call would arrive. */
+static int check_protocol(const struct instance_spec *spec, struct problem *problem)
+{
+    if (!spec->build.n_grpc_services || spec->protocol.size)
+        return 0;
+    problem_set(problem, "protocol",
+                "is absent; beside grpc_services, grpc, grpc+tls, http2 or http2+tls is accepted, "
+                "or http for a service of HTTP/1.1 that answers grpc-web itself");
+    return 400;
+}
+
 static int check_address(struct span text, struct address *ret_address, struct problem *problem)
 {
     if (!address_parse(text, ret_address))
@@ -491,6 +502,8 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
     read_grpc_services(call, &spec.build);
     struct address address;
     int status = check_address(spec.address, &address, problem);
+    if (!status)
+        status = check_protocol(&spec, problem);
     if (!status)
         status = read_provides(call, &spec.build, problem);
     if (!status)

@@ -277,6 +277,13 @@ int cli_main(int argc, char **argv)
     bool is_help = argc == 3 && strcmp(argv[2], "--help") == 0;
     if (!command.verb && (argc == 2 || is_help) && print_verbs(is_help ? stdout : stderr, argv[1]))
         return is_help ? CLI_OK : CLI_USAGE;
+    if (!command.verb && argv[1][0] == '-') {
+        fprintf(stderr,
+                "sarsen: %s stands before the verb; options come behind it: "
+                "`sarsen services --json`\n",
+                argv[1]);
+        return CLI_USAGE;
+    }
     if (!command.verb) {
         fprintf(stderr, "sarsen: there is no verb \"%s\"; `sarsen help` lists them\n", argv[1]);
         return CLI_USAGE;

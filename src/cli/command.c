@@ -37,7 +37,10 @@ static const struct {
     TEXT_OPTION(caller),
     TEXT_OPTION(limit),
     TEXT_OPTION(who),
+    TEXT_OPTION(protocol),
+    TEXT_OPTION(health),
 #undef TEXT_OPTION
+    { "grpc-services", offsetof(struct cli_options, grpc_services), false, false },
     { "read-only", offsetof(struct cli_options, is_read_only), true, false },
     { "address", offsetof(struct cli_options, address), false, true },
     { "token", offsetof(struct cli_options, token), false, true },

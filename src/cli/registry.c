@@ -131,6 +131,35 @@ static void print_registered(const sarsen_value *value)
         puts("it is unversioned; --build 1.2.3 names the build it is a copy of");
 }
 
+/* "a.B,c.D" as a list. */
+static void put_names(struct json_out *out, const char *key, const char *names)
+{
+    struct span rest = span_of(names);
+    if (!names)
+        return;
+    json_key(out, span_of(key));
+    json_open(out, '[');
+    while (rest.data)
+        json_text(out, span_cut(&rest, ','));
+    json_close(out, ']');
+}
+
+/* "grpc=a.B,interval=2s" as an object; "grpc" alone is one with an empty text. */
+static void put_map(struct json_out *out, const char *key, const char *members)
+{
+    struct span rest = span_of(members);
+    if (!members)
+        return;
+    json_key(out, span_of(key));
+    json_open(out, '{');
+    while (rest.data) {
+        struct span value = span_cut(&rest, ','), name = span_cut(&value, '=');
+        json_key(out, name);
+        json_text(out, value);
+    }
+    json_close(out, '}');
+}
+
 static int instance_register(struct command *command)
 {
     struct buf body = { 0 };
@@ -139,6 +168,9 @@ static int instance_register(struct command *command)
     put_member(&out, "address", command->operands[2]);
     put_member(&out, "build", command->options.build);
     put_member(&out, "ttl", command->options.ttl);
+    put_member(&out, "protocol", command->options.protocol);
+    put_names(&out, "grpc_services", command->options.grpc_services);
+    put_map(&out, "health", command->options.health);
     json_close(&out, '}');
     char *path = command_path(command, "/v1/services/%/instances/%", command->operands[0],
                               command->operands[1]);
@@ -184,8 +216,13 @@ const struct verb registry_verbs[] = {
       service_default },
     { "service remove", "SERVICE", "", 1, 1, "Forgets a service that has no instances.",
       service_remove },
-    { "register", "SERVICE ID ADDRESS", "build ttl", 3, 3,
-      "Registers an instance; reachable when this returns.", instance_register },
+    { "register", "SERVICE ID ADDRESS", "build ttl protocol grpc-services health", 3, 3,
+      "Registers an instance; reachable when this returns.\n"
+      "--protocol is http, http2 or grpc, each with +tls where it speaks TLS;\n"
+      "--grpc-services a.B,c.D are the gRPC services whose methods lead to it;\n"
+      "--health has it asked whether it works: grpc=a.B or http=/healthz or tcp=true,\n"
+      "and where others than the usual ones are wanted interval=5s,timeout=1s,failures=3,passes=1.",
+      instance_register },
     { "drain", "SERVICE ID", "", 2, 2, "Sends an instance no new requests.", instance_drain },
     { "deregister", "SERVICE ID", "", 2, 2, "Removes an instance.", instance_deregister },
     { 0 },

@@ -286,23 +286,73 @@ static int instance_call(sarsen_client *client, const char *method, const char *
     return r ? r : sarsen_call(client, method, path, NULL, NULL);
 }
 
+static int pack_error(const json_error_t *error)
+{
+    return json_error_code(error) == json_error_invalid_utf8 ? SARSEN_EINVALID : SARSEN_ENOMEM;
+}
+
+/* Adds one text to a list, or "name=value" to an object. */
+static int add_text(json_t *whole, const char *text)
+{
+    json_error_t error;
+    bool is_list = json_is_array(whole);
+    size_t size = strcspn(text, "=");
+    json_t *one =
+        is_list ? json_pack_ex(&error, 0, "[s]", text)
+                : json_pack_ex(&error, 0, "{s%:s}", text, size, text[size] ? text + size + 1 : "");
+    if (!one)
+        return pack_error(&error);
+    int r = is_list ? json_array_extend(whole, one) : json_object_update(whole, one);
+    json_decref(one);
+    return r ? SARSEN_ENOMEM : 0;
+}
+
+/* `whole` is the caller's until it is a member. */
+static int put_texts(json_t *object, const char *name, json_t *whole, const char *const *texts)
+{
+    int r = whole ? 0 : SARSEN_ENOMEM;
+    for (size_t i = 0; !r && texts && texts[i]; i++)
+        r = add_text(whole, texts[i]);
+    if (!r && texts && json_object_set(object, name, whole))
+        r = SARSEN_ENOMEM;
+    json_decref(whole);
+    return r;
+}
+
+/* A caller that was built with an older header has a shorter structure. */
+#define INSTANCE_SIZE_MIN offsetof(sarsen_instance, grpc_services)
+
+static int put_instance(const sarsen_instance *instance, json_t **ret_json)
+{
+    sarsen_instance given = { .size = sizeof(given) };
+    memcpy(&given, instance, instance->size < sizeof(given) ? instance->size : sizeof(given));
+    json_error_t error;
+    json_t *json = json_pack_ex(&error, 0, "{s:s, s:s*, s:s*, s:s*}", "address", given.address,
+                                "build", given.build, "ttl", given.ttl, "protocol", given.protocol);
+    if (!json)
+        return pack_error(&error);
+    int r = put_texts(json, "grpc_services", json_array(), given.grpc_services);
+    if (!r)
+        r = put_texts(json, "health", json_object(), given.health);
+    if (r)
+        json_decref(json);
+    else
+        *ret_json = json;
+    return r;
+}
+
 int sarsen_register(sarsen_client *client, const sarsen_instance *instance)
 {
-    if (!instance || instance->size < sizeof(*instance) || !instance->address)
+    if (!instance || instance->size < INSTANCE_SIZE_MIN || !instance->address)
         return SARSEN_EINVALID;
     char path[PATH_MAX_SIZE];
+    json_t *json;
     int r = instance_path(path, instance->service, instance->id, "");
+    if (!r)
+        r = put_instance(instance, &json);
     if (r)
         return r;
 
-    json_error_t error;
-    json_t *json =
-        json_pack_ex(&error, 0, "{s:s, s:s*, s:s*, s:s*}", "address", instance->address, "build",
-                     instance->build, "ttl", instance->ttl, "protocol", instance->protocol);
-    if (!json && json_error_code(&error) == json_error_invalid_utf8)
-        return SARSEN_EINVALID;
-    if (!json)
-        return SARSEN_ENOMEM;
     struct bytes body = { .memory = client->memory };
     r = bytes_add_json(&body, json, JSON_COMPACT);
     json_decref(json);

@@ -72,6 +72,27 @@ def test_services_and_instances(cli):
     assert "is no contract" in cli("service default orders", status=2)
 
 
+def test_an_instance_of_grpc_is_registered_with_its_services_and_its_check(cli):
+    register = "register orders orders-1 127.0.0.1:9 --build 1.2.3 --grpc-services a.B,c.D"
+    assert "protocol is absent" in cli(register, status=1)
+    cli(register + " --protocol grpc+tls --health grpc=a.B,interval=2s,failures=4")
+    [instance] = as_json(cli, "instances orders")["instances"]
+    assert instance["protocol"] == "grpc+tls"
+    assert (instance["health"]["grpc"], instance["health"]["interval"],
+            instance["health"]["failures"]) == ("a.B", "2s", 4)
+    assert as_json(cli, "builds orders")["builds"][0]["grpc_services"] == ["a.B", "c.D"]
+    assert "health.colour" in cli("register orders orders-1 127.0.0.1:9 --health colour=red",
+                                  status=1)
+    cli("register all all-1 127.0.0.1:9 --protocol grpc --health grpc")
+    assert as_json(cli, "instances all")["instances"][0]["health"]["grpc"] == ""
+
+
+def test_an_option_before_the_verb_is_told_where_it_belongs(cli):
+    done = subprocess.run([cli.daemon.binary, "--data", "/x", "health"], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 2 and "--data stands before the verb" in done.stderr
+
+
 def test_contracts_and_retirement(cli):
     cli.daemon.register("orders", "orders-2", "127.0.0.1:9", "2.9.0")
     cli.daemon.register("orders", "orders-3", "127.0.0.1:9", "3.0.0")

@@ -277,6 +277,9 @@ def test_a_name_has_one_owner(shared, name, orders):
     assert "grpc_services[0]" in str(answer) and "orders@1.0.0" in str(answer)
     answer = put(shared, name, service, names=["shop/x"], status=400).json
     assert "shop.orders.v1.Orders" in str(answer)
+    answer = shared.call("PUT", f"/v1/services/{name}/instances/x", {
+        "address": service.address, "grpc_services": ["shop.x.v1.X"]}, status=400).json
+    assert "protocol" in answer["detail"] and "grpc+tls" in answer["detail"], answer
     builds = shared.call("GET", "/v1/services/orders/builds", status=200).json["builds"]
     assert builds[0]["grpc_services"] == ["shop.orders.v1.Orders"]
     service.stop()

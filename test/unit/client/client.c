@@ -104,6 +104,37 @@ TEST(wrong_arguments_are_refused)
     sarsen_client_free(NULL);
 }
 
+TEST(an_instance_of_grpc_names_its_services_and_its_check)
+{
+    static const struct script_line lines[] = { { OK }, { OK } };
+    struct script *script = SCRIPT_START(lines);
+    sarsen_client *client = client_at(script->address);
+    sarsen_instance instance = {
+        .size = sizeof(instance),
+        .service = "orders",
+        .id = "orders-1",
+        .address = "127.0.0.1:9012",
+        .protocol = "grpc+tls",
+        .grpc_services = (const char *const[]){ "a.B", "c.D", NULL },
+        .health = (const char *const[]){ "grpc=a.B", "interval=2s", NULL },
+    };
+    CHECK_INT(sarsen_register(client, &instance), 0);
+    instance.size = offsetof(sarsen_instance, grpc_services); /* as an older header had it */
+    CHECK_INT(sarsen_register(client, &instance), 0);
+    instance.size = sizeof(instance);
+    instance.health = (const char *const[]){ "\xff=1", NULL };
+    CHECK_INT(sarsen_register(client, &instance), SARSEN_EINVALID);
+    script_end(script);
+    CHECK(strstr(script->requests[0],
+                 "{\"address\":\"127.0.0.1:9012\",\"protocol\":\"grpc+tls\","
+                 "\"grpc_services\":[\"a.B\",\"c.D\"],"
+                 "\"health\":{\"grpc\":\"a.B\",\"interval\":\"2s\"}}"));
+    CHECK(
+        strstr(script->requests[1], "{\"address\":\"127.0.0.1:9012\",\"protocol\":\"grpc+tls\"}"));
+    sarsen_client_free(client);
+    script_free(script);
+}
+
 TEST(calls_are_written_as_the_api_reads_them)
 {
     static const struct script_line lines[] = { { OK },         { NO_CONTENT }, { OK },
@@ -197,7 +228,10 @@ static int use_client(const struct client_memory *memory, const char *address)
                                  .service = "orders",
                                  .id = "a",
                                  .address = "127.0.0.1:1",
-                                 .build = "1.0.0" };
+                                 .build = "1.0.0",
+                                 .protocol = "grpc",
+                                 .grpc_services = (const char *const[]){ "a.B", NULL },
+                                 .health = (const char *const[]){ "grpc=a.B", NULL } };
     sarsen_value *value = NULL;
     r = sarsen_register(client, &instance);
     if (!r)
