@@ -2,7 +2,8 @@
 
 /*
  * Everything written here is either the bytes of a field that the parser has taken, or made here
- * from such bytes and constants, so nothing is checked a second time.
+ * from such bytes and constants, so nothing is checked a second time. Names of ours have small
+ * letters, as they must in HTTP/2, where names with capitals have to be copied first.
  */
 
 #include "gateway/forward_headers.h"
@@ -130,10 +131,10 @@ static inline bool is_forged(const struct http_field *field)
 /* Our cookie is between the browser and us. */
 static void put_cookie(struct http1_out *out, const struct http_field *field)
 {
-    char *start = begin(out, field->value.size + sizeof("Cookie: \r\n"));
+    char *start = begin(out, field->value.size + sizeof("cookie: \r\n"));
     if (!start)
         return;
-    char *value = add(start, SPAN("Cookie: "));
+    char *value = add(start, SPAN("cookie: "));
     size_t size = cookie_strip(field->value, value);
     if (size)
         end(out, add(value + size, SPAN("\r\n")));
@@ -190,7 +191,7 @@ static char *add_forwarded_list(char *at, const struct http_head *head)
 static char *add_forwarded_for(char *line, const struct forward_context *context)
 {
     bool goes_on = context->is_internal && context->head->by_name[HTTP_X_FORWARDED_FOR];
-    char *list = add(line, SPAN("X-Forwarded-For: "));
+    char *list = add(line, SPAN("x-forwarded-for: "));
     char *list_end = goes_on ? add_forwarded_list(list, context->head) : list;
     char *peer = list_end == list ? list : add(list_end, SPAN(", "));
     char *peer_end = context->peer ? address_put_host(peer, context->peer) : peer;
@@ -207,7 +208,7 @@ static RARE void put_client_names(const struct tls_peer *peer, struct http1_out 
         char *at = begin(out, text.size + 32);
         if (!at)
             return;
-        end(out, add(add(add(at, SPAN("Sarsen-Client-San: ")), text), SPAN("\r\n")));
+        end(out, add(add(add(at, SPAN("sarsen-client-san: ")), text), SPAN("\r\n")));
     }
 }
 
@@ -229,10 +230,10 @@ static void put_forwarded(const struct forward_context *context, struct http1_ou
         return;
     at = add_forwarded_for(at, context);
     if (host.size) /* a client of HTTP/1.0 need not name one */
-        at = add(add(add(at, SPAN("X-Forwarded-Host: ")), host), SPAN("\r\n"));
-    at = add(add(at, SPAN("X-Forwarded-Proto: ")), scheme);
+        at = add(add(add(at, SPAN("x-forwarded-host: ")), host), SPAN("\r\n"));
+    at = add(add(at, SPAN("x-forwarded-proto: ")), scheme);
     struct span version = head->minor_version ? SPAN("1.1") : SPAN("1.0");
-    at = add(add(at, SPAN("\r\nVia: ")), unlikely(head->is_http2) ? SPAN("2.0") : version);
+    at = add(add(at, SPAN("\r\nvia: ")), unlikely(head->is_http2) ? SPAN("2.0") : version);
     end(out, add(at, SPAN(" " FORWARD_VIA "\r\n")));
     if (unlikely(context->tls) && context->tls->is_verified)
         put_client_names(context->tls, out);
@@ -313,7 +314,7 @@ static void put_trace(const struct forward_context *context, struct http1_out *o
         at = add(at, SPAN("\r\n"));
     }
     if (!trace.has_id) {
-        at = add(at, SPAN("X-Request-Id: "));
+        at = add(at, SPAN("x-request-id: "));
         at = add(at, id);
         at = add(at, SPAN("\r\n"));
     }
@@ -341,7 +342,7 @@ static void put_deadline(const struct forward_context *context, struct http1_out
 {
     if (likely(!context->deadline_ms))
         return;
-    http1_put_field_uint(out, SPAN("Sarsen-Deadline"), context->deadline_ms);
+    http1_put_field_uint(out, SPAN("sarsen-deadline"), context->deadline_ms);
     if (context->is_grpc) {
         char memory[GRPC_TIMEOUT_MAX];
         put_line(out, SPAN("grpc-timeout: "), grpc_timeout_format(context->grpc_timeout, memory));
@@ -353,7 +354,7 @@ static void put_max_forwards(const struct forward_context *context, struct http1
 {
     uint64_t left = 0;
     if (span_to_uint(http_head_value(context->head, HTTP_MAX_FORWARDS), UINT32_MAX, &left) && left)
-        http1_put_field_uint(out, SPAN("Max-Forwards"), left - 1);
+        http1_put_field_uint(out, SPAN("max-forwards"), left - 1);
 }
 
 void forward_fields(const struct forward_context *context, struct http1_out *out)
@@ -373,20 +374,20 @@ void forward_fields(const struct forward_context *context, struct http1_out *out
             NAME(HTTP_GRPC_TIMEOUT) | (context->content_type.size ? NAME(HTTP_CONTENT_TYPE) : 0);
     /* Host first (RFC 9112 section 3.2): as it came, where that is how it came. */
     if (unlikely(context->host.size)) {
-        put_line(out, SPAN("Host: "), context->host);
+        put_line(out, SPAN("host: "), context->host);
     } else if (head->form == HTTP_TARGET_ORIGIN && head->by_name[HTTP_HOST] == 1) {
         run_pass(&run, out, &head->fields[0]);
         first = 1;
     } else {
-        put_line(out, SPAN("Host: "), head->authority);
+        put_line(out, SPAN("host: "), head->authority);
     }
     pass_request_fields(context, first, dropped, &run, out);
     if (unlikely(head->expects_continue))
-        http1_put(out, SPAN("Expect: 100-continue\r\n"));
+        http1_put(out, SPAN("expect: 100-continue\r\n"));
     if (unlikely((head->accepts_trailers && head->minor_version) || context->is_grpc))
-        http1_put(out, SPAN("TE: trailers\r\nConnection: te\r\n"));
+        http1_put(out, SPAN("te: trailers\r\nconnection: te\r\n"));
     if (unlikely(context->content_type.size != 0))
-        put_line(out, SPAN("Content-Type: "), context->content_type);
+        put_line(out, SPAN("content-type: "), context->content_type);
     put_forwarded(context, out);
     put_baggage(context, out);
     if (unlikely(context->rules != NULL))
@@ -422,8 +423,8 @@ bool forward_has_date(const struct http_head *head)
 void forward_answerer(struct span bom, struct span contract, struct span build,
                       struct http1_out *out)
 {
-    static const struct span names[] = { SPAN("Sarsen-Bom: "), SPAN("\r\nSarsen-Contract: "),
-                                         SPAN("\r\nSarsen-Build: ") };
+    static const struct span names[] = { SPAN("sarsen-bom: "), SPAN("\r\nsarsen-contract: "),
+                                         SPAN("\r\nsarsen-build: ") };
     char *at = begin(out, bom.size + contract.size + build.size + 64);
     if (!at)
         return;
@@ -444,10 +445,10 @@ void forward_response(const struct http_head *head, const struct forward_answer 
         dropped |= ours->rules->known;
     if (unlikely(ours->content_type.size != 0)) {
         dropped |= NAME(HTTP_CONTENT_TYPE);
-        put_line(out, SPAN("Content-Type: "), ours->content_type);
+        put_line(out, SPAN("content-type: "), ours->content_type);
     }
     if (ours->set_cookie.size)
-        put_line(out, SPAN("Set-Cookie: "), ours->set_cookie);
+        put_line(out, SPAN("set-cookie: "), ours->set_cookie);
     for (unsigned i = 0; i < head->n_fields; i++) {
         const struct http_field *field = &head->fields[i];
         if (field->is_hop_by_hop || (dropped & NAME(field->id)))

@@ -272,13 +272,13 @@ static void put_context(struct request *request, struct answer *answer, struct s
     if (answer->is_public || !request->bom)
         return;
     const struct version_snapshot *snapshot = request->epoch->view->snapshot;
-    answer_put(answer, SPAN("Sarsen-Bom"), bom_id(request->bom));
+    answer_put(answer, SPAN("sarsen-bom"), bom_id(request->bom));
     if (request->contract != NO_INDEX) {
-        answer_put(answer, SPAN("Sarsen-Contract"),
+        answer_put(answer, SPAN("sarsen-contract"),
                    snapshot_contract_at(snapshot, request->contract)->name);
     }
     if (request->build != NO_INDEX) {
-        answer_put(answer, SPAN("Sarsen-Build"),
+        answer_put(answer, SPAN("sarsen-build"),
                    snapshot_build_at(snapshot, request->build)->version);
     }
     if (request->grpc.kind == GRPC_PLAIN)

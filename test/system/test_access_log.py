@@ -71,7 +71,7 @@ def test_a_proxied_request(log, service):
     line.pop("upstream_ms")
     sent = dict(target.requests[0]["headers"])
     assert re.fullmatch(r"[0-9a-f]{32}", line["trace_id"])
-    assert line.pop("trace_id") == sent["X-Request-Id"] == sent["traceparent"].split("-")[1]
+    assert line.pop("trace_id") == sent["x-request-id"] == sent["traceparent"].split("-")[1]
     assert line.pop("customer").startswith("~")
     assert line == {
         "listener": "edge", "client": "127.0.0.1", "method": "POST", "host": log.daemon.edge,
@@ -103,7 +103,7 @@ def test_a_client_that_brings_a_trace(log, service):
                                          "X-Request-Id": "mine"})
     line = log.line(status=200)
     assert line["trace_id"] == trace
-    assert line["request_id"] == dict(target.requests[0]["headers"])["X-Request-Id"] != "mine"
+    assert line["request_id"] == dict(target.requests[0]["headers"])["x-request-id"] != "mine"
 
 
 def test_a_release_is_named(log, service):
