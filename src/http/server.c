@@ -150,6 +150,14 @@ static void server_end_idle(struct task *task)
     task_defer(&server->reaper, server->loop);
 }
 
+/* Those of a head are the same for both versions. */
+static void derive_limits(struct http_server *server)
+{
+    const struct http1_limits *limits = &server->settings.limits;
+    server->settings.http2.max_fields_size = (uint32_t)limits->head;
+    server->settings.http2.max_fields = limits->fields ? limits->fields : HTTP1_MAX_FIELDS;
+}
+
 struct http_server *http_server_new(struct loop *loop, struct http_handler *handler,
                                     const struct http_settings *settings)
 {
@@ -157,7 +165,7 @@ struct http_server *http_server_new(struct loop *loop, struct http_handler *hand
     server->loop = loop;
     server->handler = handler;
     server->settings = *settings;
-    server->settings.http2.max_fields_size = (uint32_t)settings->limits.head;
+    derive_limits(server);
     server->date_second = -1;
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&server->listeners);
@@ -201,7 +209,7 @@ void http_server_set(struct http_server *server, const struct http_settings *set
                             settings->limits.line != old->limits.line ||
                             settings->limits.fields != old->limits.fields;
     server->settings = *settings;
-    server->settings.http2.max_fields_size = (uint32_t)settings->limits.head;
+    derive_limits(server);
     if (has_other_limits) {
         forget_fields(server);
         http2_server_forget_fields(server);

@@ -6,7 +6,7 @@
  * and the stream outlives an owner who cancels.
  *
  * Nothing is told from inside a function that the owner calls, and faults are told by the
- * connection's task only, for nghttp2 finds some of them while it writes what others send.
+ * connection's task only.
  */
 
 #include <assert.h>
@@ -19,7 +19,6 @@
 
 #define MAX_INTERIM 16u
 #define SPARE_CALLS_MAX 256u
-#define MUCH_TOO_LARGE 4u /* times what a section may be: the connection ends */
 
 static const struct http_call_wire call_wire;
 
@@ -38,9 +37,14 @@ static struct spares *spares_of(const struct http2_call *self)
     return &self->connection->pool->spares;
 }
 
-static nghttp2_session *ng_of(const struct http2_call *self)
+static struct http2_session *session_of(const struct http2_call *self)
 {
-    return self->connection->session.ng;
+    return &self->connection->session;
+}
+
+static struct http2_call *call_on(struct http2_stream *stream)
+{
+    return container_of(stream, struct http2_call, stream);
 }
 
 /* --- beginning and end of the object --- */
@@ -60,6 +64,7 @@ static struct http2_call *call_new(struct http2_client *connection)
     self->connection = connection;
     list_init(&self->ready);
     list_init(&self->link);
+    http2_stream_init(&self->stream);
     list_add_last(&connection->calls, &self->link);
     connection->n_calls++;
     return self;
@@ -70,8 +75,7 @@ static void call_free(struct http2_call *self)
     struct http2_client *connection = self->connection;
     struct http2_pool *http2 = &connection->pool->http2;
     struct spares *spares = spares_of(self);
-    if (connection->reading == self)
-        connection->reading = NULL;
+    http2_stream_fini(&connection->session, &self->stream);
     fifo_clear(&self->held, spares);
     fifo_clear(&self->out, spares);
     fifo_clear(&self->in, spares);
@@ -106,16 +110,14 @@ static void part(struct http2_call *self)
     http_relay_copy_end_call(call);
     list_remove(&self->ready);
     fifo_clear(&self->in, spares_of(self));
-    if (self->id == 0 || self->is_closed) {
+    if (self->stream.id == 0 || self->is_closed) {
         call_free(self);
         return;
     }
     if (self->is_whole)
         return; /* the request's end may still be to be sent */
     fifo_clear(&self->out, spares_of(self));
-    if (nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->id, NGHTTP2_CANCEL))
-        http2_session_end(&self->connection->session, NGHTTP2_INTERNAL_ERROR);
-    http2_session_wake(&self->connection->session);
+    http2_stream_reset(session_of(self), &self->stream, HTTP2_CANCEL);
 }
 
 /* The first one counts. */
@@ -132,22 +134,21 @@ static void fault(struct http2_call *self, enum http_fault what)
 static void refuse(struct http2_call *self)
 {
     fault(self, HTTP_FAULT_INVALID);
-    IGNORE(
-        nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->id, NGHTTP2_PROTOCOL_ERROR),
-        "the stream ends with the call as well");
+    http2_stream_reset(session_of(self), &self->stream, HTTP2_PROTOCOL_ERROR);
 }
 
 void http2_call_lose(struct http2_call *self, enum http_fault what)
 {
     const struct http2_session *session = &self->connection->session;
     self->is_closed = true;
+    http2_stream_fini(session_of(self), &self->stream);
     if (!self->call) {
         call_free(self);
         return;
     }
     if (self->is_ended)
         return; /* what is left is told */
-    if (what == HTTP_FAULT_BROKEN && (self->id == 0 || self->head_end > session->n_sent))
+    if (what == HTTP_FAULT_BROKEN && (self->stream.id == 0 || self->head_end > session->n_sent))
         what = HTTP_FAULT_REFUSED;
     else if (what == HTTP_FAULT_BROKEN && self->call->is_reused && !self->has_answer_bytes)
         what = HTTP_FAULT_STALE;
@@ -169,52 +170,27 @@ void http2_call_time_out(struct http2_call *self)
     fault(self, HTTP_FAULT_TIMEOUT);
 }
 
-static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user_data)
+void http2_call_on_stream_closed(struct http2_session *session, struct http2_stream *stream)
 {
-    struct http2_call *self = nghttp2_session_get_stream_user_data(ng, id);
-    (void)user_data;
-    if (!self)
-        return 0;
+    struct http2_call *self = call_on(stream);
     struct http2_client *connection = self->connection;
+    (void)session;
     self->is_closed = true;
     if (self->call && !self->is_ended) {
-        self->call->reset_code = code;
-        fault(self, code == NGHTTP2_REFUSED_STREAM ? HTTP_FAULT_REFUSED : HTTP_FAULT_BROKEN);
+        self->call->reset_code = stream->error;
+        fault(self, stream->error == HTTP2_REFUSED_STREAM ? HTTP_FAULT_REFUSED : HTTP_FAULT_BROKEN);
     } else if (!self->call) {
         call_free(self);
     }
     http2_client_leave(connection);
-    return 0;
 }
 
 /* --- the request --- */
 
-/* NOLINTNEXTLINE(readability-function-size,readability-non-const-parameter): nghttp2's */
-static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length, uint32_t *flags,
-                       nghttp2_data_source *source, void *user_data)
+static void put_data(struct http2_call *self, size_t size)
 {
-    struct http2_call *self = source->ptr;
-    size_t size = fifo_size(&self->out) + self->sending.size;
-    (void)ng, (void)id, (void)to, (void)user_data;
-    if (size == 0 && !(self->is_request_done && (self->call || self->is_whole))) {
-        self->is_deferred = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    if (size <= length && self->is_request_done)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (size > 0)
-        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    return (ssize_t)(size < length ? size : length);
-}
-
-static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head,
-                        size_t length, nghttp2_data_source *source, void *user_data)
-{
-    struct http2_call *self = source->ptr;
-    struct http2_session *session = http2_session_of(user_data);
-    size_t n_kept = fifo_size(&self->out) < length ? fifo_size(&self->out) : length;
-    (void)ng, (void)frame;
-    http2_session_put(session, (struct span){ (const char *)head, HTTP2_FRAME_HEAD });
+    struct http2_session *session = session_of(self);
+    size_t n_kept = fifo_size(&self->out) < size ? fifo_size(&self->out) : size;
     if (n_kept > 0) {
         http2_session_put(session, span_first(fifo_span(&self->out), n_kept));
         fifo_consume(&self->out, spares_of(self), n_kept);
@@ -223,29 +199,39 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
             wake(self);
         }
     }
-    http2_session_put(session, span_first(self->sending, length - n_kept));
-    self->sending = span_from(self->sending, length - n_kept);
+    http2_session_put(session, span_first(self->sending, size - n_kept));
+    self->sending = span_from(self->sending, size - n_kept);
     self->sent_at = now_of(self);
-    return 0;
+}
+
+bool http2_call_on_send(struct http2_session *session, struct http2_stream *stream, size_t max)
+{
+    struct http2_call *self = call_on(stream);
+    size_t size = fifo_size(&self->out) + self->sending.size;
+    size_t n = size < max ? size : max;
+    bool is_end = n == size && self->is_request_done;
+    if (size == 0 && !(is_end && (self->call || self->is_whole)))
+        return false;
+    if (n == 0 && size > 0)
+        return true;
+    http2_put_data(session, stream, n, is_end);
+    if (n > 0)
+        put_data(self, n);
+    if (is_end)
+        http2_end_data(session, stream);
+    return n < size;
 }
 
 /* There is something to send. */
 static void resume_sending(struct http2_call *self)
 {
-    if (self->id == 0 || self->is_closed)
-        return;
-    bool is_deferred = self->is_deferred;
-    self->is_deferred = false;
-    if (is_deferred && nghttp2_session_resume_data(ng_of(self), self->id))
-        return; /* the stream is over */
-    http2_session_wake(&self->connection->session);
+    http2_stream_want(session_of(self), &self->stream);
 }
 
 /* Extended CONNECT is known to be understood only when the upstream has said so (RFC 8441). */
 static bool may_upgrade(const struct http2_call *self)
 {
-    return nghttp2_session_get_remote_settings(ng_of(self),
-                                               NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+    return session_of(self)->peer.takes_upgrades;
 }
 
 static void put_length(struct http2_out *out, const struct http_message *request)
@@ -265,36 +251,28 @@ static void submit(struct http2_call *self, const struct http_message *request)
     struct http2_client *connection = self->connection;
     struct http2_session *session = &connection->session;
     struct http2_out *out = &connection->pool->http2.out;
-    nghttp2_data_provider body = { .source.ptr = self, .read_callback = on_read };
     bool has_body = !self->is_request_done || fifo_size(&self->out) > 0;
-    uint32_t max =
-        nghttp2_session_get_remote_settings(session->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    bool is_direct = http2_session_can_write(session) && connection->n_streams < max;
 
-    out->n = 0;
+    http2_out_begin(out);
     out->is_refused = self->is_upgrade && !may_upgrade(self);
     if (!http2_put_request(out, request, self->call->tls != NULL)) {
         fault(self, HTTP_FAULT_INVALID);
         return;
     }
     put_length(out, request);
-    for (unsigned i = 0; i < out->n && !is_direct; i++)
-        out->nv[i].flags &= NGHTTP2_NV_FLAG_NO_INDEX; /* it copies what it writes later */
-    int32_t id =
-        nghttp2_submit_request(session->ng, NULL, out->nv, out->n, has_body ? &body : NULL, self);
-    if (id < 0) {
+    if (session->is_mute || session->has_heard_goaway || session->last_id >= HTTP2_ID_MAX) {
         fault(self, HTTP_FAULT_REFUSED);
         return;
     }
-    self->id = id;
+    http2_stream_begin(session, &self->stream);
     self->state = HTTP2_AWAITING;
     fifo_append(&self->held, spares_of(self), request->upgrade);
     connection->n_streams++;
-    if (is_direct)
-        http2_session_write_head(session, id);
-    self->head_end = session->n_sent + outlet_unsent(&session->out) + (is_direct ? 0 : 1);
+    http2_send_head(session, &self->stream, out, !has_body);
+    if (has_body)
+        resume_sending(self);
+    self->head_end = session->n_sent + outlet_unsent(&session->out);
     self->sent_at = self->received_at = now_of(self);
-    http2_session_wake(session);
     http2_call_arm(self);
 }
 
@@ -302,8 +280,10 @@ static void submit(struct http2_call *self, const struct http_message *request)
 
 void http2_call_release_held(struct http2_call *self)
 {
-    bool is_too_early = self->is_upgrade && !self->connection->has_settings;
-    if (self->state != HTTP2_HELD || !self->held.data || self->has_fault || is_too_early)
+    const struct http2_client *connection = self->connection;
+    bool is_too_early = self->is_upgrade && !connection->has_settings;
+    if (self->state != HTTP2_HELD || !self->held.data || self->has_fault || is_too_early ||
+        connection->n_streams >= http2_client_max_streams(connection))
         return;
     struct fifo memory = self->held;
     struct http_message request = http2_read_held(&memory);
@@ -467,61 +447,40 @@ static void take_response(struct http2_call *self, struct span text, bool is_end
         begin_body(self, is_end);
 }
 
-static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
+static bool wants_answer(const struct http2_call *self)
 {
-    struct http2_client *connection =
-        container_of(http2_session_of(user_data), struct http2_client, session);
-    struct http2_call *self = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
-    bool is_wanted = self && self->call && !self->has_fault && !self->is_ended;
-    enum http2_section section =
-        is_wanted && self->state == HTTP2_RECEIVING ? HTTP2_TRAILERS : HTTP2_RESPONSE;
-    connection->reading = is_wanted ? self : NULL;
-    if (is_wanted)
-        self->has_answer_bytes = true;
-    http2_in_begin(&connection->in, &connection->pool->spares, section);
-    return 0;
+    return self->call && !self->has_fault && !self->is_ended;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): nghttp2's */
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
-                     void *user_data)
+enum http2_section http2_call_on_head_begin(struct http2_session *session,
+                                            struct http2_stream *stream)
 {
-    struct http2_client *connection =
-        container_of(http2_session_of(user_data), struct http2_client, session);
-    struct http_pool *pool = connection->pool;
-    struct http2_in_limits limits = { pool->http2.limits.max_fields_size,
-                                      pool->http2.limits.max_fields };
-    (void)ng, (void)frame, (void)flags;
-    http2_in_add(&connection->in, &pool->spares, &limits,
-                 (struct span){ (const char *)name, name_size },
-                 (struct span){ (const char *)value, value_size });
-    if (connection->in.size <= MUCH_TOO_LARGE * (uint64_t)limits.size)
-        return 0;
-    http2_session_end(&connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    struct http2_call *self = call_on(stream);
+    (void)session;
+    if (!wants_answer(self))
+        return HTTP2_UNWANTED;
+    self->has_answer_bytes = true;
+    return self->state == HTTP2_RECEIVING ? HTTP2_TRAILERS : HTTP2_RESPONSE;
 }
 
-void http2_call_on_headers(struct http2_client *connection, const nghttp2_frame *frame)
+void http2_call_on_head(struct http2_session *session, struct http2_stream *stream,
+                        const struct http2_frame *frame)
 {
-    struct http2_call *self = connection->reading;
-    struct spares *spares = &connection->pool->spares;
-    bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    struct http2_call *self = call_on(stream);
+    bool is_end = frame->flags & HTTP2_END_STREAM;
+    bool is_trailers = session->head.section == HTTP2_TRAILERS;
     struct span text;
-    connection->reading = NULL;
-    if (self && self->call) {
-        self->received_at = now_of(self);
-        bool is_trailers = connection->in.section == HTTP2_TRAILERS;
-        if (http2_in_end(&connection->in, spares, &text) || (is_trailers && !is_end))
-            refuse(self);
-        else if (is_trailers)
-            keep_trailers(self, text);
-        else
-            take_response(self, text, is_end);
-    }
-    http2_in_clear(&connection->in, spares);
-    if (is_end && self)
-        http2_call_on_end(self);
+    if (!wants_answer(self))
+        return;
+    self->received_at = now_of(self);
+    if (http2_in_end(&session->head, spares_of(self), &text) || (is_trailers && !is_end))
+        refuse(self);
+    else if (is_trailers)
+        keep_trailers(self, text);
+    else
+        take_response(self, text, is_end);
+    if (is_end && !session->is_closed)
+        http2_call_on_end(session, stream);
 }
 
 static void complete(struct http2_call *self)
@@ -537,9 +496,11 @@ static void complete(struct http2_call *self)
 }
 
 /* The upstream has said all. What the owner did not take yet comes first. */
-void http2_call_on_end(struct http2_call *self)
+void http2_call_on_end(struct http2_session *session, struct http2_stream *stream)
 {
-    if (!self || !self->call || self->has_fault || self->is_ended)
+    struct http2_call *self = call_on(stream);
+    (void)session;
+    if (!wants_answer(self))
         return;
     if (self->state != HTTP2_RECEIVING || self->left_in > 0) {
         refuse(self);
@@ -577,33 +538,26 @@ static bool take_length(struct http2_call *self, size_t size)
 
 static void consume(struct http2_call *self, size_t size)
 {
-    if (self->is_closed)
-        return;
-    IGNORE(nghttp2_session_consume_stream(ng_of(self), self->id, size), "then it is over");
-    http2_session_wake(&self->connection->session);
+    http2_stream_consume(session_of(self), &self->stream, size);
 }
 
-static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t size,
-                   void *user_data)
+void http2_call_on_data(struct http2_session *session, struct http2_stream *stream,
+                        struct span data)
 {
-    struct http2_call *self = nghttp2_session_get_stream_user_data(ng, id);
-    struct span bytes = { (const char *)data, size };
-    (void)flags, (void)user_data;
-    if (nghttp2_session_consume_connection(ng, size))
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (!self || !self->call || self->has_fault)
-        return 0;
+    struct http2_call *self = call_on(stream);
+    http2_connection_consume(session, data.size);
+    if (!wants_answer(self))
+        return;
     self->has_answer_bytes = true;
     self->received_at = now_of(self);
-    if (self->state != HTTP2_RECEIVING || !take_length(self, size)) {
+    if (self->state != HTTP2_RECEIVING || !take_length(self, data.size)) {
         refuse(self);
     } else if (self->is_paused || fifo_size(&self->in) > 0) {
-        fifo_append(&self->in, spares_of(self), bytes);
+        fifo_append(&self->in, spares_of(self), data);
     } else {
-        consume(self, size);
-        pass(self, bytes);
+        consume(self, data.size);
+        pass(self, data);
     }
-    return 0;
 }
 
 /* --- what is told by the connection's task --- */
@@ -657,17 +611,13 @@ void http2_call_tell(struct http2_call *self)
 
 /* --- what the owner does --- */
 
-/* Much is given to the socket's outlet where it lies; little waits for what follows it. */
+/* Much goes into the socket's outlet from where it lies; little waits for what follows it. */
 static struct span send_at_once(struct http2_call *self, struct span bytes)
 {
-    struct http2_session *session = &self->connection->session;
-    bool is_next = self->id > 0 && !self->is_closed && fifo_size(&self->out) == 0;
-    if (bytes.size < OUTLET_LARGE || !is_next || session->out.is_blocked ||
-        !http2_session_can_write(session))
+    if (bytes.size < OUTLET_LARGE || fifo_size(&self->out) > 0)
         return bytes;
     self->sending = bytes;
-    resume_sending(self);
-    http2_session_write(session);
+    http2_stream_write(session_of(self), &self->stream);
     bytes = self->sending;
     self->sending = SPAN_NULL;
     return bytes;
@@ -744,18 +694,6 @@ static const struct http_call_wire call_wire = {
     .resume = wire_resume,
     .cancel = wire_cancel,
 };
-
-void http2_calls_init(struct http2_pool *http2)
-{
-    nghttp2_session_callbacks *callbacks = http2->side.callbacks;
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
-    /* The rules of messages are kept in here and in fields.c. */
-    nghttp2_option_set_no_http_messaging(http2->side.option, 1);
-}
 
 void http2_calls_fini(struct http2_pool *http2)
 {

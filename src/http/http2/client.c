@@ -44,7 +44,6 @@ void http2_client_release(struct http2_client *connection)
     if (connection->n_calls > 0 || connection->upstream)
         return;
     task_cancel(&connection->task);
-    fifo_clear(&connection->in.text, &pool->spares);
     list_remove(&connection->link);
     list_add_last(&pool->http2.dead, &connection->link);
     task_defer(&pool->reaper, pool->loop);
@@ -102,12 +101,22 @@ static void connection_retire(struct http2_client *connection)
     if (connection->state == HTTP2_READY)
         connection->state = HTTP2_LEAVING;
     if (connection->state == HTTP2_LEAVING && connection->n_streams == 0)
-        http2_session_end(&connection->session, NGHTTP2_NO_ERROR);
+        http2_session_end(&connection->session, HTTP2_NO_ERROR);
+}
+
+/* What was held, as far as it can go now. */
+static void release_held(struct http2_client *connection)
+{
+    list_each_safe (link, &connection->calls)
+        http2_call_release_held(call_of(link));
 }
 
 void http2_client_leave(struct http2_client *connection)
 {
     connection->n_streams--;
+    if (unlikely(connection->n_calls > connection->n_streams + 1) &&
+        connection->state == HTTP2_READY)
+        release_held(connection);
     if (connection->n_streams > 0)
         return;
     connection->since = now_of(connection);
@@ -157,15 +166,13 @@ static nsec ping_if_silent(struct http2_client *connection, nsec now)
         session->received_at > connection->since ? session->received_at : connection->since;
     nsec due = after(heard, connection->pool->settings.stall_timeout);
     if (connection->is_pinging && now >= after(connection->pinged_at, PING_TIME)) {
-        http2_session_end(session, NGHTTP2_NO_ERROR);
+        http2_session_end(session, HTTP2_NO_ERROR);
         return NSEC_NEVER;
     }
     if (!connection->is_pinging && now >= due) {
-        if (nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL))
-            return NSEC_NEVER;
+        http2_send_ping(session);
         connection->is_pinging = true;
         connection->pinged_at = now;
-        http2_session_wake(session);
     }
     return connection->is_pinging ? after(connection->pinged_at, PING_TIME) : due;
 }
@@ -234,29 +241,18 @@ static void on_settings(struct http2_client *connection)
     if (connection->has_settings)
         return;
     connection->has_settings = true;
-    list_each_safe (link, &connection->calls)
-        http2_call_release_held(call_of(link));
+    release_held(connection);
 }
 
-static void on_frame(struct http2_session *session, const nghttp2_frame *frame)
+static void on_control(struct http2_session *session, enum http2_frame_type type)
 {
     struct http2_client *connection = connection_of(session);
-    bool is_ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
-    connection->is_pinging &= frame->hd.type != NGHTTP2_PING || !is_ack;
-    switch (frame->hd.type) {
-    case NGHTTP2_HEADERS: http2_call_on_headers(connection, frame); break;
-    case NGHTTP2_DATA:
-        if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
-            http2_call_on_end(
-                nghttp2_session_get_stream_user_data(session->ng, frame->hd.stream_id));
-        break;
-    case NGHTTP2_SETTINGS:
-        if (!is_ack)
-            on_settings(connection);
-        break;
-    case NGHTTP2_GOAWAY: connection_retire(connection); break;
-    default: break;
-    }
+    if (type == HTTP2_SETTINGS)
+        on_settings(connection);
+    else if (type == HTTP2_PING)
+        connection->is_pinging = false;
+    else if (type == HTTP2_GOAWAY)
+        connection_retire(connection);
 }
 
 static void on_nothing(struct http2_session *session)
@@ -268,7 +264,7 @@ static void on_nothing(struct http2_session *session)
 
 static void connection_ready(struct http2_client *connection)
 {
-    static const nghttp2_settings_entry extra[] = { { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 } };
+    static const struct http2_setting_entry extra[] = { { HTTP2_ENABLE_PUSH, 0 } };
     struct http2_session *session = &connection->session;
     struct fifo kept = session->in.kept; /* that came with the last of a handshake */
     session->in.kept = (struct fifo){ 0 };
@@ -284,8 +280,7 @@ static void connection_ready(struct http2_client *connection)
     http2_session_arm(session, after(connection->since, connection->pool->settings.idle_timeout));
     http2_session_receive(session, fifo_span(&kept));
     fifo_clear(&kept, &connection->pool->spares);
-    list_each_safe (link, &connection->calls)
-        http2_call_release_held(call_of(link));
+    release_held(connection);
 }
 
 /* The upstream likes HTTP/1.1 better. Its calls go there, over connections of that. */
@@ -393,13 +388,12 @@ static struct http2_client *connection_open(struct http_pool *pool, struct http_
 
 /* --- which one --- */
 
-static unsigned max_streams(const struct http2_client *connection)
+unsigned http2_client_max_streams(const struct http2_client *connection)
 {
     unsigned max = connection->pool->settings.http2_streams;
     if (connection->state == HTTP2_CONNECTING)
         return max;
-    uint32_t theirs = nghttp2_session_get_remote_settings(connection->session.ng,
-                                                          NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t theirs = connection->session.peer.max_streams;
     return theirs < max ? theirs : max;
 }
 
@@ -407,10 +401,10 @@ static bool takes_calls(const struct http2_client *connection)
 {
     const struct http2_session *session = &connection->session;
     if (connection->state == HTTP2_CONNECTING)
-        return connection->n_calls < max_streams(connection);
+        return connection->n_calls < http2_client_max_streams(connection);
     return connection->state == HTTP2_READY && !session->is_ending && !session->is_gone &&
-           connection->n_calls < max_streams(connection) &&
-           nghttp2_session_check_request_allowed(session->ng);
+           connection->n_calls < http2_client_max_streams(connection) &&
+           !session->has_heard_goaway && session->last_id < HTTP2_ID_MAX;
 }
 
 struct http2_client *http2_client_for(struct http_pool *pool, struct http_upstream *upstream,
@@ -436,7 +430,13 @@ struct http2_client *http2_client_for(struct http_pool *pool, struct http_upstre
 void http2_pool_init(struct http2_pool *http2, struct http_pool *pool)
 {
     static const struct http2_ops ops = {
-        .on_frame = on_frame,
+        .on_head_begin = http2_call_on_head_begin,
+        .on_head = http2_call_on_head,
+        .on_data = http2_call_on_data,
+        .on_end = http2_call_on_end,
+        .on_send = http2_call_on_send,
+        .on_stream_closed = http2_call_on_stream_closed,
+        .on_control = on_control,
         .on_flushed = on_nothing,
         .on_lost = on_lost,
         .on_closed = on_closed,
@@ -457,12 +457,9 @@ void http2_pool_init(struct http2_pool *http2, struct http_pool *pool)
         .spares = &pool->spares,
         .hot = pool->hot,
     };
-    http2_side_init(&http2->side);
-    http2_calls_init(http2);
 }
 
 void http2_pool_fini(struct http2_pool *http2)
 {
     http2_calls_fini(http2);
-    http2_side_fini(&http2->side);
 }

@@ -59,11 +59,9 @@ struct http2_client {
     struct http_upstream *upstream; /* NULL when it is closed */
     struct task task;
     struct list calls;
-    struct list ready;          /* calls that are to be told something */
-    struct http2_in in;         /* the section that is coming in, */
-    struct http2_call *reading; /* and whose it is; NULL when nobody wants to know */
-    unsigned n_calls;           /* in all */
-    unsigned n_streams;         /* as the upstream counts them */
+    struct list ready;  /* calls that are to be told something */
+    unsigned n_calls;   /* in all */
+    unsigned n_streams; /* as the upstream counts them */
     enum http2_client_state state;
     nsec since; /* of connecting, or of the idle time */
     nsec pinged_at;
@@ -81,8 +79,8 @@ struct http2_call {
     struct list link;  /* of its connection, or of the spare ones */
     struct list ready; /* see the connection */
     struct http2_client *connection;
-    struct http_call *call; /* NULL when its owner is done with it */
-    int32_t id;             /* of the stream, 0 before it is opened */
+    struct http_call *call;     /* NULL when its owner is done with it */
+    struct http2_stream stream; /* its id is 0 before it is opened */
     uint32_t interim_size;
     struct fifo held;     /* the request; when it has left, the protocol that it asks for */
     struct fifo out, in;  /* bodies: what could not be sent, what the owner did not take */
@@ -96,7 +94,7 @@ struct http2_call {
     enum http_framing framing : 8; /* of the response */
     uint8_t n_interim;
     bool has_length_out : 1, wants_trailers : 1, is_upgrade : 1;
-    bool is_request_done : 1, is_expecting : 1, is_deferred : 1, is_paused : 1;
+    bool is_request_done : 1, is_expecting : 1, is_paused : 1;
     bool has_answer_bytes : 1; /* of whatever kind */
     bool is_ended : 1;         /* the answer is complete, if not told */
     bool is_whole : 1;         /* and so was the request when the owner was done */
@@ -129,8 +127,10 @@ void http2_client_leave(struct http2_client *connection);
 /* A call object is gone. */
 void http2_client_release(struct http2_client *connection);
 
+/* How many streams the upstream takes at a time, for as much as we want. */
+unsigned http2_client_max_streams(const struct http2_client *connection);
+
 /* call.c */
-void http2_calls_init(struct http2_pool *http2);
 void http2_calls_fini(struct http2_pool *http2);
 /* Sends what was held, as far as it can be now. */
 void http2_call_release_held(struct http2_call *self);
@@ -140,8 +140,15 @@ void http2_call_fall_back(struct http2_call *self, const struct address *to);
 void http2_call_lose(struct http2_call *self, enum http_fault what);
 /* Without a callback. */
 void http2_call_drop(struct http2_call *self);
-void http2_call_on_headers(struct http2_client *connection, const nghttp2_frame *frame);
-void http2_call_on_end(struct http2_call *self);
+enum http2_section http2_call_on_head_begin(struct http2_session *session,
+                                            struct http2_stream *stream);
+void http2_call_on_head(struct http2_session *session, struct http2_stream *stream,
+                        const struct http2_frame *frame);
+void http2_call_on_data(struct http2_session *session, struct http2_stream *stream,
+                        struct span data);
+void http2_call_on_end(struct http2_session *session, struct http2_stream *stream);
+bool http2_call_on_send(struct http2_session *session, struct http2_stream *stream, size_t max);
+void http2_call_on_stream_closed(struct http2_session *session, struct http2_stream *stream);
 void http2_call_time_out(struct http2_call *self);
 /* Tells what there is to tell. The object may be gone afterwards. */
 void http2_call_tell(struct http2_call *self);

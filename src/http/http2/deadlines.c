@@ -88,11 +88,12 @@ static nsec output_deadline(const struct http2_connection *connection)
 static nsec connection_deadline(const struct http2_connection *connection)
 {
     const struct http_settings *settings = &connection->server->settings;
+    const struct http2_session *session = &connection->session;
     nsec at = output_deadline(connection);
-    if (!connection->has_begun)
+    if (!session->reading.has_begun)
         return earlier(at, connection->since + settings->head_timeout);
-    if (connection->head_since)
-        at = earlier(at, connection->head_since + settings->head_timeout);
+    if (session->head_since)
+        at = earlier(at, session->head_since + settings->head_timeout);
     if (connection->drain == HTTP2_ANNOUNCED)
         return earlier(at, connection->since + HTTP2_ANNOUNCE_TIME);
     if (connection->n_exchanges == 0)
@@ -128,11 +129,11 @@ static nsec look_at_exchanges(struct http2_connection *connection, nsec now)
         list_add_last(&connection->exchanges, link);
         nsec body_at = body_deadline(exchange, settings);
         nsec answer_at = answer_deadline(exchange, settings, now);
-        if (exchange->is_broken && exchange->break_code != NGHTTP2_NO_ERROR && answer_at > now)
+        if (exchange->is_broken && exchange->break_code != HTTP2_NO_ERROR && answer_at > now)
             continue;
         if (answer_at <= now) {
             /* A client that holds its windows would go on with other requests. */
-            http2_exchange_cancel(exchange, NGHTTP2_CANCEL);
+            http2_exchange_cancel(exchange, HTTP2_CANCEL);
             http2_connection_announce_drain(connection);
         } else if (body_at <= now) {
             http2_exchange_break_body(exchange, 408, "the request body comes too slowly\n");
@@ -147,14 +148,13 @@ static void end_late(struct http2_connection *connection, nsec now)
 {
     struct http2_session *session = &connection->session;
     const struct http_settings *settings = &connection->server->settings;
-    bool is_head_late =
-        connection->head_since && connection->head_since + settings->head_timeout <= now;
+    bool is_head_late = session->head_since && session->head_since + settings->head_timeout <= now;
     if (connection->drain == HTTP2_ANNOUNCED && connection->since + HTTP2_ANNOUNCE_TIME <= now)
         http2_connection_begin_drain(connection);
-    else if (is_head_late || !connection->has_begun)
-        http2_session_end(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    else if (is_head_late || !session->reading.has_begun)
+        http2_session_end(session, HTTP2_ENHANCE_YOUR_CALM);
     else if (connection->n_exchanges == 0)
-        http2_session_end(session, NGHTTP2_NO_ERROR);
+        http2_session_end(session, HTTP2_NO_ERROR);
 }
 
 /* What the client does not take the kernel would keep for minutes. */

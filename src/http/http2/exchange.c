@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The head is given to nghttp2 at once, the body as it asks for it at the end of the turn, so an
- * answer that is complete by then leaves with its END_STREAM and without being asked for twice.
- * What was put into `out` goes from there into the connection's outlet, behind the frame's head.
+ * The head is written at once, the body at the end of the turn, so an answer that is complete by then
+ * leaves with its END_STREAM. What was put into `out` goes from there into the connection's outlet,
+ * behind the frame's head.
  */
 
 #include <assert.h>
@@ -26,14 +26,9 @@ static nsec now_of(const struct http2_exchange *self)
     return loop_now(self->connection->server->loop);
 }
 
-static nghttp2_session *ng_of(const struct http2_exchange *self)
+static struct http2_session *session_of(const struct http2_exchange *self)
 {
-    return self->connection->session.ng;
-}
-
-static void wake(struct http2_exchange *self)
-{
-    http2_session_wake(&self->connection->session);
+    return &self->connection->session;
 }
 
 size_t http2_exchange_unsent(const struct http2_exchange *self)
@@ -62,59 +57,27 @@ void http2_exchange_clear(struct http2_exchange *self)
 
 /* --- out --- */
 
-/* There is something for nghttp2 to ask for. */
-static void resume_data(struct http2_exchange *self)
+/* There is something to send. */
+static void want(struct http2_exchange *self)
 {
-    if (self->is_deferred && nghttp2_session_resume_data(ng_of(self), self->stream_id) == 0)
-        self->is_deferred = false;
-    wake(self);
+    if (self->has_head)
+        http2_stream_want(session_of(self), &self->stream);
 }
 
 void http2_exchange_reset(struct http2_exchange *self, uint32_t code)
 {
     self->has_reset = true;
-    if (nghttp2_submit_rst_stream(ng_of(self), NGHTTP2_FLAG_NONE, self->stream_id, code))
-        http2_session_end(&self->connection->session, NGHTTP2_INTERNAL_ERROR);
-    wake(self);
+    http2_stream_reset(session_of(self), &self->stream, code);
 }
 
-static void submit_trailers(struct http2_exchange *self)
+static void send_trailers(struct http2_exchange *self)
 {
     struct http2_out *out = &self->connection->server->http2.out;
-    out->n = 0;
-    out->is_refused = false;
-    bool is_legal = http2_put_lines(out, fifo_span(&self->trailers));
-    if (!is_legal || nghttp2_submit_trailer(ng_of(self), self->stream_id, out->nv, out->n))
-        http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
-}
-
-/* NOLINTNEXTLINE(readability-function-size,readability-non-const-parameter): nghttp2's */
-static ssize_t on_read(nghttp2_session *ng, int32_t stream_id, uint8_t *buffer, size_t size,
-                       uint32_t *data_flags, nghttp2_data_source *source, void *user_data)
-{
-    struct http2_exchange *self = source->ptr;
-    (void)ng, (void)stream_id, (void)buffer, (void)user_data;
-    size_t unsent = http2_exchange_unsent(self);
-    if (unsent == 0 && !self->is_finished) {
-        self->is_deferred = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    if (unsent == 0 && self->is_broken)
-        return NGHTTP2_ERR_DEFERRED; /* the reset is on its way */
-
-    *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    size_t waiting = fifo_size(&self->out);
-    if (waiting == 0)
-        waiting = unsent; /* of the file */
-    size_t n = waiting < size ? waiting : size;
-    if (n == unsent && self->is_finished && !self->is_broken) {
-        *data_flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (self->has_trailers) {
-            *data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-            submit_trailers(self);
-        }
-    }
-    return (ssize_t)n;
+    http2_out_begin(out);
+    if (http2_put_lines(out, fifo_span(&self->trailers)))
+        http2_send_head(session_of(self), &self->stream, out, true);
+    else
+        http2_exchange_reset(self, HTTP2_INTERNAL_ERROR);
 }
 
 /* False when the file is shorter than it was said to be. */
@@ -140,52 +103,73 @@ static bool put_file(struct http2_exchange *self, size_t size)
     return n_read == size;
 }
 
-static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t size,
-                        nghttp2_data_source *source, void *user_data)
+/* So much of what waits, behind the head of its frame. */
+static void put_data(struct http2_exchange *self, size_t size)
 {
-    struct http2_exchange *self = source->ptr;
-    struct http2_session *session = http2_session_of(user_data);
-    (void)ng, (void)frame; /* never padded */
-    http2_session_put(session, (struct span){ (const char *)head, HTTP2_FRAME_HEAD });
+    struct http2_session *session = session_of(self);
     bool is_whole = true;
-    if (size > 0 && fifo_size(&self->out) > 0) {
-        struct span waiting = fifo_span(&self->out);
-        assert(waiting.data);
-        http2_session_put(session, span_first(waiting, size));
+    if (fifo_size(&self->out) > 0) {
+        http2_session_put(session, span_first(fifo_span(&self->out), size));
         fifo_consume(&self->out, spares_of(self), size);
         self->connection->n_kept -= size;
     } else if (size > 0) {
         is_whole = put_file(self, size);
     }
     self->n_left += size;
-    if (!is_whole) {
+    if (unlikely(!is_whole)) {
         self->is_broken = true;
-        self->break_code = NGHTTP2_INTERNAL_ERROR;
+        self->break_code = HTTP2_INTERNAL_ERROR;
         self->file_left = 0;
     }
     if (self->file_left == 0)
         close_file(self);
-    if (http2_exchange_unsent(self) > 0)
-        return 0;
+}
+
+/* All that there was to send has been put. */
+static void note_all_sent(struct http2_exchange *self)
+{
     self->sent_at = now_of(self);
     if (self->is_broken)
         http2_exchange_reset(self, self->break_code);
     else if (!self->is_finished && self->was_unsent)
         http2_exchange_defer(self);
-    return 0;
 }
 
-void http2_set_out_callbacks(nghttp2_session_callbacks *callbacks)
+bool http2_server_on_send(struct http2_session *session, struct http2_stream *stream, size_t max)
 {
-    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+    struct http2_exchange *self = http2_exchange_on(stream);
+    size_t unsent = http2_exchange_unsent(self);
+    if (unsent == 0 && (!self->is_finished || self->is_broken))
+        return false;
+    size_t waiting = fifo_size(&self->out) > 0 ? fifo_size(&self->out) : unsent;
+    size_t n = waiting < max ? waiting : max;
+    if (n == 0 && unsent > 0)
+        return true;
+    bool is_last = n == unsent && self->is_finished && !self->is_broken;
+    if (n > 0 || !self->has_trailers) {
+        http2_put_data(session, stream, n, is_last && !self->has_trailers);
+        put_data(self, n);
+    }
+    if (http2_exchange_unsent(self) > 0)
+        return true;
+    note_all_sent(self);
+    if (self->is_broken)
+        return false;
+    if (is_last && self->has_trailers)
+        send_trailers(self);
+    else if (is_last)
+        http2_end_data(session, stream);
+    return false;
 }
 
 /* The answer is complete, and the client may still send: nothing of it is wanted. */
-void http2_exchange_on_end_sent(struct http2_exchange *self)
+void http2_server_on_end_sent(struct http2_session *session, struct http2_stream *stream)
 {
+    struct http2_exchange *self = http2_exchange_on(stream);
+    (void)session;
     self->is_complete = true;
     if (!self->is_request_done)
-        http2_exchange_reset(self, NGHTTP2_NO_ERROR);
+        http2_exchange_reset(self, HTTP2_NO_ERROR);
 }
 
 /* --- heads --- */
@@ -193,31 +177,18 @@ void http2_exchange_on_end_sent(struct http2_exchange *self)
 static struct http2_out *out_begin(struct http2_exchange *self)
 {
     struct http2_out *out = &self->connection->server->http2.out;
-    out->n = 0;
-    out->is_refused = false;
+    http2_out_begin(out);
     return out;
 }
 
-/* What is borrowed does not last until the end of the turn, so nghttp2 is to copy it. */
-static void out_keep(struct http2_out *out)
+static void send_head(struct http2_exchange *self, const struct http2_out *out, bool has_body)
 {
-    for (unsigned i = 0; i < out->n; i++)
-        out->nv[i].flags &= NGHTTP2_NV_FLAG_NO_INDEX;
-}
-
-static void submit_head(struct http2_exchange *self, struct http2_out *out, bool has_body)
-{
-    nghttp2_data_provider body = { .source.ptr = self, .read_callback = on_read };
-    out_keep(out);
-    self->is_submitted = true;
-    if (nghttp2_submit_response(ng_of(self), self->stream_id, out->nv, out->n,
-                                has_body ? &body : NULL))
-        http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
-    wake(self);
+    self->has_head = true;
+    http2_send_head(session_of(self), &self->stream, out, !has_body);
 }
 
 /* A field that is not legal, from whatever source, must not get out. */
-static void submit_failure(struct http2_exchange *self)
+static void send_failure(struct http2_exchange *self)
 {
     static const struct http_message failed = { .status = 500 };
     struct http2_out *out = out_begin(self);
@@ -225,7 +196,7 @@ static void submit_failure(struct http2_exchange *self)
     assert(is_put);
     (void)is_put;
     self->sends_nothing = true;
-    submit_head(self, out, false);
+    send_head(self, out, false);
 }
 
 static void put_date(struct http2_exchange *self, struct http2_out *out)
@@ -252,9 +223,9 @@ static void send_kept_head(struct http2_exchange *self)
     struct http2_out *out = out_begin(self);
     if (http2_put_status(out, self->status, &response)) {
         put_date(self, out);
-        submit_head(self, out, false);
+        send_head(self, out, false);
     } else {
-        submit_failure(self);
+        send_failure(self);
     }
     self->waits_for_end = false;
     fifo_clear(&self->out, spares_of(self));
@@ -276,19 +247,19 @@ static void respond(struct http_exchange *exchange, const struct http_message *r
     if (response->body == HTTP_SEND_NONE && !self->is_head_request) {
         self->sends_nothing = true;
         if (!keep_head(self, response))
-            submit_failure(self);
+            send_failure(self);
         return;
     }
     struct http2_out *out = out_begin(self);
     if (!http2_put_status(out, status, response)) {
-        submit_failure(self);
+        send_failure(self);
         return;
     }
     if (self->has_length && status != 204 && status != 304)
         http2_put_length(out, self->content_length);
     put_date(self, out);
     bool has_body = !self->sends_nothing && (!self->has_length || self->content_length > 0);
-    submit_head(self, out, has_body);
+    send_head(self, out, has_body);
 }
 
 static void accept_upgrade(struct http_exchange *exchange, const struct http_message *response)
@@ -301,10 +272,10 @@ static void accept_upgrade(struct http_exchange *exchange, const struct http_mes
     self->sent_at = self->received_at = self->paused_at = now_of(self);
     struct http2_out *out = out_begin(self);
     if (!http2_put_status(out, 200, response)) {
-        submit_failure(self);
+        send_failure(self);
         return;
     }
-    submit_head(self, out, true);
+    send_head(self, out, true);
     http2_exchange_defer(self);
 }
 
@@ -322,11 +293,7 @@ static void interim(struct http_exchange *exchange, unsigned status, struct span
     struct http2_out *out = out_begin(self);
     if (!http2_put_status(out, status, &message))
         return;
-    out_keep(out);
-    if (nghttp2_submit_headers(ng_of(self), NGHTTP2_FLAG_NONE, self->stream_id, NULL, out->nv,
-                               out->n, NULL) < 0)
-        http2_exchange_reset(self, NGHTTP2_INTERNAL_ERROR);
-    wake(self);
+    http2_send_head(session_of(self), &self->stream, out, false);
 }
 
 /* --- bodies --- */
@@ -351,7 +318,7 @@ static void send_bytes(struct http_exchange *exchange, struct span bytes)
     self->connection->n_kept += bytes.size;
     fifo_append(&self->out, spares_of(self), bytes);
     http2_exchange_arm(self);
-    resume_data(self);
+    want(self);
 }
 
 static void send_file(struct http_exchange *exchange, int fd, uint64_t offset, uint64_t size)
@@ -369,7 +336,7 @@ static void send_file(struct http_exchange *exchange, int fd, uint64_t offset, u
     self->file_offset = offset;
     self->file_left = size;
     http2_exchange_arm(self);
-    resume_data(self);
+    want(self);
 }
 
 static void put_trailers(struct http_exchange *exchange, struct span lines)
@@ -393,13 +360,13 @@ static void reset(struct http_exchange *exchange, uint32_t code)
     self->is_finished = true;
     exchange->ops = NULL;
     http_relay_copy_end_exchange(exchange);
-    bool has_more = self->is_submitted && http2_exchange_unsent(self) > 0;
+    bool has_more = self->has_head && http2_exchange_unsent(self) > 0;
     self->is_broken = true;
     self->break_code = code;
     if (!has_more)
         http2_exchange_reset(self, code);
     else
-        resume_data(self);
+        want(self);
 }
 
 static void finish(struct http_exchange *exchange)
@@ -407,19 +374,19 @@ static void finish(struct http_exchange *exchange)
     struct http2_exchange *self = http2_exchange_of(exchange);
     assert(self->is_responded && !self->is_finished);
     if (self->has_length && !self->sends_nothing && self->sent < self->content_length) {
-        reset(exchange, NGHTTP2_INTERNAL_ERROR);
+        reset(exchange, HTTP2_INTERNAL_ERROR);
         return;
     }
     self->is_finished = true;
     exchange->ops = NULL;
     http_relay_copy_end_exchange(exchange);
     if (fifo_size(&self->in) > 0) { /* nobody takes it any more */
-        http2_session_consume(&self->connection->session, self->stream_id, fifo_size(&self->in));
+        http2_session_consume(session_of(self), &self->stream, fifo_size(&self->in));
         fifo_clear(&self->in, spares_of(self));
     }
     if (self->waits_for_end)
         send_kept_head(self);
-    resume_data(self);
+    want(self);
 }
 
 /* --- the request's body --- */

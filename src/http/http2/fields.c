@@ -97,6 +97,10 @@ void http2_in_begin(struct http2_in *in, struct spares *spares, enum http2_secti
 {
     struct fifo text = in->text;
     *in = (struct http2_in){ .text = text, .section = section };
+    if (unlikely(section == HTTP2_UNWANTED)) {
+        in->answer = HTTP2_IN_MALFORMED;
+        return;
+    }
     if (in->text.data)
         in->text.offset = in->text.end = 0;
     append(in, spares, SPAN("."));
@@ -151,7 +155,8 @@ static void put_start(struct http2_in *in, struct spares *spares)
     switch (in->section) {
     case HTTP2_REQUEST: put_request_line(in, spares); break;
     case HTTP2_RESPONSE: put_status_line(in, spares); break;
-    case HTTP2_TRAILERS: break;
+    case HTTP2_TRAILERS:
+    case HTTP2_UNWANTED: break;
     }
 }
 
@@ -298,6 +303,14 @@ void http2_in_add(struct http2_in *in, struct spares *spares, const struct http2
         add_regular(in, spares, name, value);
 }
 
+void http2_in_field(struct http2_in *in, struct spares *spares,
+                    const struct http2_in_limits *limits, struct hpack_decoder *decoder,
+                    const struct hpack_field *field)
+{
+    (void)decoder;
+    http2_in_add(in, spares, limits, field->name, field->value);
+}
+
 int http2_in_end(struct http2_in *in, struct spares *spares, struct span *ret_text)
 {
     if (!in->answer && !in->has_head)
@@ -311,39 +324,46 @@ int http2_in_end(struct http2_in *in, struct spares *spares, struct span *ret_te
 
 /* --- out --- */
 
-static nghttp2_nv *next(struct http2_out *out)
+static struct http2_out_field *next(struct http2_out *out)
 {
-    if (out->n == HTTP2_OUT_MAX) {
+    if (unlikely(out->n == HTTP2_OUT_MAX)) {
         out->is_refused = true;
         out->n--; /* it is not sent anyway */
     }
-    return &out->nv[out->n++];
+    return &out->fields[out->n++];
 }
 
-/* nghttp2 takes bytes that it does not change as if it did. */
-static uint8_t *bytes_of(struct span span)
+static inline void put(struct http2_out *out, struct span name, struct span value, bool is_small,
+                       enum hpack_indexing how)
 {
-    union {
-        const char *text;
-        uint8_t *bytes;
-    } same = { .text = span.data };
-    return same.bytes;
-}
-
-static void put(struct http2_out *out, struct span name, struct span value, uint8_t flags)
-{
-    *next(out) = (nghttp2_nv){
-        .name = bytes_of(name),
-        .value = bytes_of(value),
-        .namelen = name.size,
-        .valuelen = value.size,
-        .flags = flags,
-    };
+    out->size += name.size + value.size;
+    *next(out) = (struct http2_out_field){ name, value, is_small, how };
 }
 
 void http2_put(struct http2_out *out, struct span name, struct span value)
 {
-    put(out, name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+    put(out, name, value, true, HPACK_INDEXED);
+}
+
+/* Where the name has capitals it is made small in the room behind what is written. */
+static RARE struct span make_small(const struct http2_out *out, char *at, struct span name)
+{
+    char *small = at + HPACK_FIELD_BOUND(out->size, 0);
+    for (size_t i = 0; i < name.size; i++)
+        small[i] =
+            (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] | 0x20 : name.data[i]);
+    return (struct span){ small, name.size };
+}
+
+char *http2_out_encode(const struct http2_out *out, struct hpack_encoder *encoder, char *at)
+{
+    at = hpack_begin(encoder, at);
+    for (unsigned i = 0; i < out->n; i++) {
+        const struct http2_out_field *field = &out->fields[i];
+        struct span name = likely(field->is_small) ? field->name : make_small(out, at, field->name);
+        at = hpack_put(encoder, at, name, field->value, field->how);
+    }
+    return at;
 }
 
 void http2_put_length(struct http2_out *out, uint64_t length)
@@ -356,21 +376,15 @@ void http2_put_length(struct http2_out *out, uint64_t length)
     http2_put(out, SPAN("content-length"), (struct span){ at, (size_t)(end - at) });
 }
 
-/* A legal name and value. Where there are capitals in the name, nghttp2 copies it and makes them
- * small. */
+/* A legal name and value. */
 static inline void put_checked(struct http2_out *out, struct span name, struct span value,
                                bool is_small)
 {
     enum field_kind kind =
         likely(is_small) ? field_kind_of(name, value) : field_kind_of_any(name, value);
-    uint8_t flags = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-    if (kind == FIELD_FOR_ONE_HOP)
+    if (unlikely(kind == FIELD_FOR_ONE_HOP))
         return;
-    if (likely(is_small))
-        flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
-    if (kind == FIELD_NOT_INDEXED)
-        flags |= NGHTTP2_NV_FLAG_NO_INDEX;
-    put(out, name, value, flags);
+    put(out, name, value, is_small, kind == FIELD_NOT_INDEXED ? HPACK_NEVER : HPACK_INDEXED);
 }
 
 bool http2_put_lines(struct http2_out *out, struct span lines)
@@ -414,18 +428,16 @@ static bool move_host(struct http2_out *out, unsigned authority)
 {
     unsigned n_kept = authority + 1, n_hosts = 0;
     for (unsigned i = n_kept; i < out->n; i++) {
-        const nghttp2_nv *field = &out->nv[i];
-        struct span name = { (const char *)field->name, field->namelen };
-        if (name.size == 4 && span_equals_nocase(name, SPAN("host"))) {
-            out->nv[authority].value = field->value;
-            out->nv[authority].valuelen = field->valuelen;
+        const struct http2_out_field *field = &out->fields[i];
+        if (field->name.size == 4 && span_equals_nocase(field->name, SPAN("host"))) {
+            out->fields[authority].value = field->value;
             n_hosts++;
         } else if (n_kept++ != i) {
-            out->nv[n_kept - 1] = *field;
+            out->fields[n_kept - 1] = *field;
         }
     }
     out->n = n_kept;
-    return n_hosts == 1 && out->nv[authority].valuelen > 0;
+    return n_hosts == 1 && out->fields[authority].value.size > 0;
 }
 
 static bool is_path(struct span target, struct span method)

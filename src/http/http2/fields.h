@@ -12,14 +12,13 @@
  *
  *   :method :path :authority, cookie, cookie  ──►  GET /a HTTP/1.1  host: b  cookie: c; d
  *
- * Private to http. Threads: none of its own. Cost: one copy of what comes in; nothing of what goes
- * out is copied here.
+ * Private to http. Threads: none of its own. Cost: one copy of what comes in, and of what goes out.
  */
 
-#include <nghttp2/nghttp2.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codec/hpack.h"
 #include "http/fifo.h"
 #include "http/message.h"
 
@@ -29,6 +28,7 @@ enum http2_section {
     HTTP2_REQUEST,
     HTTP2_RESPONSE,
     HTTP2_TRAILERS,
+    HTTP2_UNWANTED, /* it is counted only */
 };
 
 enum http2_in_answer {
@@ -68,6 +68,11 @@ void http2_in_begin(struct http2_in *in, struct spares *spares, enum http2_secti
 void http2_in_add(struct http2_in *in, struct spares *spares, const struct http2_in_limits *limits,
                   struct span name, struct span value);
 
+/* The same, straight from the decoder, which remembers what was found out about it. */
+void http2_in_field(struct http2_in *in, struct spares *spares,
+                    const struct http2_in_limits *limits, struct hpack_decoder *decoder,
+                    const struct hpack_field *field);
+
 /* No more fields. *ret_text, up to the next begin or clear: the head, or the trailer section, in
  * HTTP/1.1, with its empty line. Extended CONNECT is written as GET, and `protocol` says of what; a
  * protocol is never there otherwise. Answers: HTTP2_IN_MALFORMED, HTTP2_IN_TOO_LARGE. */
@@ -88,15 +93,37 @@ static inline void http2_in_clear(struct http2_in *in, struct spares *spares)
 
 #define HTTP2_OUT_MAX 160u
 
-/* Fields on their way out; `n` and `is_refused` are to be cleared before. Names and values are
- * borrowed until nghttp2 has written the frame, and it does not copy those that are small already:
- * have it write the frame before they go. */
+struct http2_out_field {
+    struct span name, value;
+    bool is_small; /* the name has no capitals */
+    enum hpack_indexing how : 8;
+};
+
+/* Fields on their way out. Names and values are borrowed until they are encoded. */
 struct http2_out {
     unsigned n;
     bool is_refused; /* something in it was not legal, or too much */
     char digits[24]; /* of :status and content-length */
-    nghttp2_nv nv[HTTP2_OUT_MAX];
+    size_t size;     /* of names and values */
+    struct http2_out_field fields[HTTP2_OUT_MAX];
 };
+
+static inline void http2_out_begin(struct http2_out *out)
+{
+    out->n = 0;
+    out->is_refused = false;
+    out->size = 0;
+}
+
+/* Room that the encoded fields may need, with what is used on the way. */
+static inline size_t http2_out_bound(const struct http2_out *out)
+{
+    return HPACK_BEGIN_BOUND + 2 * out->size + out->n * HPACK_FIELD_BOUND(0u, 0u);
+}
+
+/* Writes them at `at`, which has that room, and returns the end. */
+char *http2_out_encode(const struct http2_out *out, struct hpack_encoder *encoder, char *at)
+    MUST_CHECK;
 
 /* The head of a request; with `upgrade`, extended CONNECT. False when something is not legal. */
 bool http2_put_request(struct http2_out *out, const struct http_message *request, bool is_secure)

@@ -14,12 +14,6 @@
 
 #define WARM_MAX 512u
 #define SPARES_MAX_HTTP2 256u
-#define FIELDS_EXCESS 4u /* times the size that is allowed: the connection ends */
-
-static struct http2_connection *connection_of(void *user_data)
-{
-    return http2_connection_of(http2_session_of(user_data));
-}
 
 static struct loop *loop_of(const struct http2_connection *connection)
 {
@@ -85,7 +79,8 @@ static struct http2_exchange *take_spare(struct http2_server *http2)
     return exchange;
 }
 
-static struct http2_exchange *exchange_new(struct http2_connection *connection, int32_t stream_id)
+static struct http2_exchange *exchange_new(struct http2_connection *connection,
+                                           const struct http2_frame *head)
 {
     struct http2_exchange *exchange = take_warm(connection);
     if (!exchange)
@@ -97,11 +92,11 @@ static struct http2_exchange *exchange_new(struct http2_connection *connection, 
     exchange->public.tls = connection->tls;
     exchange->public.memo = exchange->request.memo;
     exchange->connection = connection;
-    exchange->stream_id = stream_id;
+    http2_stream_init(&exchange->stream);
+    http2_stream_open(&connection->session, &exchange->stream, head);
     list_init(&exchange->todo_link);
     list_add_last(&connection->exchanges, &exchange->link);
     connection->n_exchanges++;
-    nghttp2_session_set_stream_user_data(connection->session.ng, stream_id, exchange);
     return exchange;
 }
 
@@ -109,7 +104,8 @@ void http2_exchange_free(struct http2_exchange *exchange)
 {
     struct http2_connection *connection = exchange->connection;
     struct http2_server *http2 = &connection->server->http2;
-    http2_session_consume(&connection->session, exchange->stream_id, fifo_size(&exchange->in));
+    http2_stream_fini(&connection->session, &exchange->stream);
+    http2_connection_consume(&connection->session, fifo_size(&exchange->in));
     http2_exchange_clear(exchange);
     list_remove(&exchange->link);
     list_remove(&exchange->todo_link);
@@ -192,7 +188,7 @@ static void exchange_refuse(struct http2_exchange *exchange, unsigned status, co
 static void exchange_refuse_malformed(struct http2_exchange *exchange, const char *text)
 {
     tell_refused(exchange, 400, text);
-    http2_exchange_cancel(exchange, NGHTTP2_PROTOCOL_ERROR);
+    http2_exchange_cancel(exchange, HTTP2_PROTOCOL_ERROR);
 }
 
 /* The client broke the protocol, or took too long, in the middle of a body. */
@@ -204,43 +200,10 @@ void http2_exchange_break_body(struct http2_exchange *exchange, unsigned status,
     if (can_answer)
         exchange_refuse(exchange, status, text);
     else
-        http2_exchange_cancel(exchange, status == 400 ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CANCEL);
+        http2_exchange_cancel(exchange, status == 400 ? HTTP2_PROTOCOL_ERROR : HTTP2_CANCEL);
 }
 
 /* --- heads --- */
-
-static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user_data)
-{
-    struct http2_connection *connection = connection_of(user_data);
-    (void)ng;
-    bool is_request = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-    http2_in_begin(&connection->in, spares_of(connection),
-                   is_request ? HTTP2_REQUEST : HTTP2_TRAILERS);
-    connection->head_since = loop_now(loop_of(connection));
-    return 0;
-}
-
-/* NOLINTNEXTLINE(readability-function-size): nghttp2's */
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
-                     void *user_data)
-{
-    struct http2_connection *connection = connection_of(user_data);
-    const struct http_settings *settings = &connection->server->settings;
-    struct http2_in_limits limits = {
-        .size = settings->http2.max_fields_size,
-        .fields = settings->limits.fields ? settings->limits.fields : HTTP1_MAX_FIELDS,
-    };
-    (void)ng, (void)frame, (void)flags;
-    http2_in_add(&connection->in, spares_of(connection), &limits,
-                 (struct span){ (const char *)name, name_size },
-                 (struct span){ (const char *)value, value_size });
-    if (unlikely(connection->in.size > (uint64_t)limits.size * FIELDS_EXCESS)) {
-        http2_session_end(&connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    }
-    return 0;
-}
 
 static bool exceeds_body(const struct http_server *server, uint64_t size)
 {
@@ -301,7 +264,8 @@ static void parse_head(struct http2_exchange *exchange, struct span text)
         exchange_refuse(exchange, error.status, error.text);
         return;
     }
-    struct span protocol = http2_in_text(&connection->in, connection->in.protocol);
+    struct span protocol =
+        http2_in_text(&connection->session.head, connection->session.head.protocol);
     bool is_legal = r == HTTP1_OK &&
                     set_framing(&request->parsed, exchange->is_request_done, protocol.size > 0) &&
                     protocol.size <= sizeof(exchange->protocol);
@@ -317,14 +281,14 @@ static void parse_head(struct http2_exchange *exchange, struct span text)
     begin_exchange(exchange);
 }
 
-void http2_on_request_head(struct http2_connection *connection, int32_t stream_id, bool is_end)
+static void begin_request(struct http2_connection *connection, const struct http2_frame *frame)
 {
     struct http_server *server = connection->server;
-    struct http2_exchange *exchange = exchange_new(connection, stream_id);
+    struct http2_exchange *exchange = exchange_new(connection, frame);
     struct span text;
-    exchange->is_request_done = is_end;
+    exchange->is_request_done = frame->flags & HTTP2_END_STREAM;
     connection->n_requests++;
-    switch (http2_in_end(&connection->in, spares_of(connection), &text)) {
+    switch (http2_in_end(&connection->session.head, spares_of(connection), &text)) {
     case HTTP2_IN_OK: parse_head(exchange, text); break;
     case HTTP2_IN_TOO_LARGE: exchange_refuse(exchange, 431, "the head is too large\n"); break;
     default: exchange_refuse_malformed(exchange, "the fields are malformed\n"); break;
@@ -332,6 +296,13 @@ void http2_on_request_head(struct http2_connection *connection, int32_t stream_i
     bool is_last = connection->n_requests >= server->settings.max_requests || server->pressure;
     if (unlikely(is_last || server->is_draining))
         http2_connection_announce_drain(connection);
+}
+
+enum http2_section http2_server_on_head_begin(struct http2_session *session,
+                                              struct http2_stream *stream)
+{
+    (void)session;
+    return stream ? HTTP2_TRAILERS : HTTP2_REQUEST;
 }
 
 /* --- bodies --- */
@@ -345,7 +316,7 @@ static void end_body(struct http2_exchange *exchange)
         exchange->public.ops->on_body_end(&exchange->public);
 }
 
-void http2_on_request_end(struct http2_exchange *exchange)
+static void end_request(struct http2_exchange *exchange)
 {
     const struct http_head *head = exchange->public.head;
     exchange->is_request_done = true;
@@ -357,17 +328,41 @@ void http2_on_request_end(struct http2_exchange *exchange)
         end_body(exchange);
 }
 
+void http2_server_on_end(struct http2_session *session, struct http2_stream *stream)
+{
+    (void)session;
+    end_request(http2_exchange_on(stream));
+}
+
+/* A request, or its trailers, which are looked at and dropped. */
+void http2_server_on_head(struct http2_session *session, struct http2_stream *stream,
+                          const struct http2_frame *frame)
+{
+    struct http2_connection *connection = http2_connection_of(session);
+    struct span text;
+    if (likely(!stream)) {
+        begin_request(connection, frame);
+        return;
+    }
+    bool is_legal = frame->flags & HTTP2_END_STREAM &&
+                    http2_in_end(&session->head, spares_of(connection), &text) == HTTP2_IN_OK;
+    if (is_legal)
+        end_request(http2_exchange_on(stream));
+    else
+        http2_exchange_break_body(http2_exchange_on(stream), 400, "the trailers are malformed\n");
+}
+
 static void pass_data(struct http2_exchange *exchange, struct span data)
 {
     struct http2_session *session = &exchange->connection->session;
     if (exchange->public.ops && exchange->public.ops->on_body)
         exchange->public.ops->on_body(&exchange->public, data);
-    http2_session_consume(session, exchange->stream_id, data.size);
+    http2_session_consume(session, &exchange->stream, data.size);
 }
 
 static void break_large_body(struct http2_exchange *exchange, size_t size)
 {
-    http2_session_consume(&exchange->connection->session, exchange->stream_id, size);
+    http2_session_consume(&exchange->connection->session, &exchange->stream, size);
     http2_exchange_break_body(exchange, 413, "the request body is too large\n");
 }
 
@@ -386,7 +381,7 @@ static void use_data(struct http2_exchange *exchange, struct span data)
     if (is_too_long)
         http2_exchange_break_body(exchange, 400, "the body is longer than its length\n");
     if (exchange->is_finished)
-        http2_session_consume(&connection->session, exchange->stream_id, data.size);
+        http2_session_consume(&connection->session, &exchange->stream, data.size);
     else if (!exchange->is_tunnel && exceeds_body(connection->server, exchange->received))
         break_large_body(exchange, data.size);
     else if (exchange->is_paused || fifo_size(&exchange->in) > 0)
@@ -395,17 +390,11 @@ static void use_data(struct http2_exchange *exchange, struct span data)
         pass_data(exchange, data);
 }
 
-static int on_data(nghttp2_session *ng, uint8_t flags, int32_t stream_id, const uint8_t *data,
-                   size_t size, void *user_data)
+void http2_server_on_data(struct http2_session *session, struct http2_stream *stream,
+                          struct span data)
 {
-    struct http2_connection *connection = connection_of(user_data);
-    struct http2_exchange *exchange = nghttp2_session_get_stream_user_data(ng, stream_id);
-    (void)flags;
-    if (!exchange || exchange->has_reset)
-        http2_session_consume(&connection->session, stream_id, size);
-    else
-        use_data(exchange, (struct span){ (const char *)data, size });
-    return connection->session.is_closed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    (void)session;
+    use_data(http2_exchange_on(stream), data);
 }
 
 /* What was kept while the handler was paused. */
@@ -447,11 +436,4 @@ void http2_exchange_look_out(struct http2_exchange *exchange)
         return;
     exchange->was_unsent = false;
     http_exchange_tell_drained(&exchange->public);
-}
-
-void http2_set_in_callbacks(nghttp2_session_callbacks *callbacks)
-{
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 }

@@ -10,25 +10,15 @@
 
 bool http2_is_preface(struct span bytes)
 {
-    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    static const char preface[] = HTTP2_PREFACE;
     _Static_assert(sizeof(preface) - 1 == HTTP2_PREFACE_SIZE, "");
     size_t size = bytes.size < HTTP2_PREFACE_SIZE ? bytes.size : HTTP2_PREFACE_SIZE;
     return size >= 4 && memcmp(bytes.data, preface, size) == 0;
 }
 
-static struct http2_connection *connection_of(void *user_data)
-{
-    return http2_connection_of(http2_session_of(user_data));
-}
-
 static struct loop *loop_of(const struct http2_connection *connection)
 {
     return connection->server->loop;
-}
-
-static struct spares *spares_of(const struct http2_connection *connection)
-{
-    return &connection->server->spares;
 }
 
 /* --- draining --- */
@@ -40,30 +30,24 @@ void http2_connection_announce_drain(struct http2_connection *connection)
         return;
     connection->drain = HTTP2_ANNOUNCED;
     connection->since = loop_now(loop_of(connection));
-    if (nghttp2_submit_shutdown_notice(session->ng) ||
-        nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL))
-        http2_session_end(session, NGHTTP2_INTERNAL_ERROR);
+    http2_send_ping(session); /* in front: some clients take nothing behind GOAWAY */
+    http2_announce_goaway(session);
     http2_session_arm(session, connection->since + HTTP2_ANNOUNCE_TIME);
-    http2_session_wake(session);
 }
 
 static void end_when_drained(struct http2_connection *connection)
 {
     if (connection->drain == HTTP2_DRAINING && connection->n_exchanges == 0)
-        http2_session_end(&connection->session, NGHTTP2_NO_ERROR);
+        http2_session_end(&connection->session, HTTP2_NO_ERROR);
 }
 
 /* The client has read the announcement: what it began before has come. */
 void http2_connection_begin_drain(struct http2_connection *connection)
 {
-    nghttp2_session *ng = connection->session.ng;
     if (connection->drain != HTTP2_ANNOUNCED)
         return;
     connection->drain = HTTP2_DRAINING;
-    if (nghttp2_submit_goaway(ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(ng),
-                              NGHTTP2_NO_ERROR, NULL, 0))
-        http2_session_end(&connection->session, NGHTTP2_INTERNAL_ERROR);
-    http2_session_wake(&connection->session);
+    http2_send_goaway(&connection->session, HTTP2_NO_ERROR);
     end_when_drained(connection);
 }
 
@@ -95,7 +79,7 @@ void http2_server_close_idle(struct http_server *server)
     list_each (link, &server->http2.connections) {
         struct http2_connection *connection = container_of(link, struct http2_connection, link);
         if (connection->n_exchanges == 0)
-            http2_session_end(&connection->session, NGHTTP2_NO_ERROR);
+            http2_session_end(&connection->session, HTTP2_NO_ERROR);
     }
 }
 
@@ -106,7 +90,7 @@ static void on_turn(struct http2_session *session)
 {
     struct http2_connection *connection = http2_connection_of(session);
     struct list todo;
-    if (connection->head_since) /* of a head that is not whole yet */
+    if (session->head_since) /* of a head that is not whole yet */
         http2_connection_arm(connection);
     list_init(&todo);
     list_move_all(&todo, &connection->todo);
@@ -132,107 +116,23 @@ static void on_flushed(struct http2_session *session)
 
 /* --- frames --- */
 
-static void on_frame(struct http2_session *session, const nghttp2_frame *frame)
+static void on_control(struct http2_session *session, enum http2_frame_type type)
 {
     struct http2_connection *connection = http2_connection_of(session);
-    bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    struct http2_exchange *exchange;
-    switch (frame->hd.type) {
-    case NGHTTP2_HEADERS:
-        connection->head_since = 0;
-        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-            http2_on_request_head(connection, frame->hd.stream_id, is_end);
-            http2_in_clear(&connection->in, spares_of(connection));
-            return;
-        }
-        break;
-    case NGHTTP2_DATA: break;
-    case NGHTTP2_SETTINGS:
-        connection->has_begun = true;
+    if (type == HTTP2_SETTINGS)
         http2_connection_arm(connection);
-        return;
-    case NGHTTP2_PING:
-        if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-            http2_connection_begin_drain(connection);
-        return;
-    case NGHTTP2_RST_STREAM: break;
-    default: return;
-    }
-
-    exchange = nghttp2_session_get_stream_user_data(session->ng, frame->hd.stream_id);
-    if (!exchange)
-        return;
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        exchange->public.reset_code = frame->rst_stream.error_code;
-        return;
-    }
-    if (frame->hd.type == NGHTTP2_HEADERS) {
-        struct span text;
-        bool is_legal = is_end && !exchange->is_request_done &&
-                        http2_in_end(&connection->in, spares_of(connection), &text) == HTTP2_IN_OK;
-        http2_in_clear(&connection->in, spares_of(connection));
-        if (!is_legal) {
-            http2_exchange_break_body(exchange, 400, "the trailers are malformed\n");
-            return;
-        }
-    }
-    if (is_end)
-        http2_on_request_end(exchange);
+    else if (type == HTTP2_PING)
+        http2_connection_begin_drain(connection);
 }
 
-/* Ids of clients are odd, so twice an id leaves room for one bit more. */
-static void note_ended(struct http2_connection *connection, uint32_t stream_id, bool is_by_us)
+static void on_stream_closed(struct http2_session *session, struct http2_stream *stream)
 {
-    uint32_t *place = &connection->ended[connection->n_ended++ % HTTP2_ENDED_STREAMS];
-    uint32_t forgotten = *place >> 1;
-    if (forgotten > connection->forgotten_id)
-        connection->forgotten_id = forgotten;
-    *place = stream_id << 1 | is_by_us;
-}
-
-/* Who ended the stream, says whether more may come: what was on its way when we did (RFC 9113 section
- * 5.1). An id that was passed over is not to be used later. */
-static uint32_t on_stray(struct http2_session *session, const struct http2_seen *seen)
-{
-    struct http2_connection *connection = http2_connection_of(session);
-    bool is_reset = seen->type == NGHTTP2_RST_STREAM;
-    for (unsigned i = 0; i < HTTP2_ENDED_STREAMS; i++) {
-        if (connection->ended[i] >> 1 != seen->stream_id)
-            continue;
-        bool is_by_us = connection->ended[i] & 1;
-        if (is_reset)
-            connection->ended[i] &= ~1u; /* now the client has ended it as well */
-        if (is_reset || (is_by_us && seen->type == NGHTTP2_DATA))
-            return NGHTTP2_NO_ERROR;
-        bool is_end = seen->flags & NGHTTP2_FLAG_END_STREAM;
-        if (is_by_us)
-            return is_end ? NGHTTP2_NO_ERROR : NGHTTP2_PROTOCOL_ERROR;
-        return NGHTTP2_STREAM_CLOSED;
-    }
-    bool is_used = is_reset || seen->stream_id <= connection->forgotten_id;
-    return is_used ? NGHTTP2_NO_ERROR : NGHTTP2_PROTOCOL_ERROR;
-}
-
-static int on_stream_close(nghttp2_session *ng, int32_t stream_id, uint32_t code, void *user_data)
-{
-    struct http2_connection *connection = connection_of(user_data);
-    struct http2_exchange *exchange = nghttp2_session_get_stream_user_data(ng, stream_id);
-    (void)code;
-    note_ended(connection, (uint32_t)stream_id, !exchange || exchange->has_reset);
-    if (!exchange)
-        return 0;
+    struct http2_exchange *exchange = http2_exchange_on(stream);
+    if (stream->has_peer_reset)
+        exchange->public.reset_code = stream->error;
     http2_exchange_abort(exchange);
     http2_exchange_free(exchange);
-    nghttp2_session_set_stream_user_data(ng, stream_id, NULL);
-    end_when_drained(connection);
-    return 0;
-}
-
-static void on_end_sent(struct http2_session *session, int32_t stream_id)
-{
-    struct http2_exchange *exchange = nghttp2_session_get_stream_user_data(session->ng, stream_id);
-    if (exchange)
-        http2_exchange_on_end_sent(exchange);
+    end_when_drained(http2_connection_of(session));
 }
 
 /* --- the end --- */
@@ -242,12 +142,10 @@ static void on_lost(struct http2_session *session)
     struct http2_connection *connection = http2_connection_of(session);
     for (struct list *link; (link = connection->exchanges.next) != &connection->exchanges;) {
         struct http2_exchange *exchange = container_of(link, struct http2_exchange, link);
-        nghttp2_session_set_stream_user_data(session->ng, exchange->stream_id, NULL);
         exchange->public.reset_code = 0;
         http2_exchange_abort(exchange);
         http2_exchange_free(exchange);
     }
-    http2_in_clear(&connection->in, spares_of(connection));
 }
 
 static void on_closed(struct http2_session *session)
@@ -283,9 +181,14 @@ void http2_server_reap(struct http_server *server)
 /* --- the server --- */
 
 static const struct http2_ops ops = {
-    .on_frame = on_frame,
-    .on_end_sent = on_end_sent,
-    .on_stray = on_stray,
+    .on_head_begin = http2_server_on_head_begin,
+    .on_head = http2_server_on_head,
+    .on_data = http2_server_on_data,
+    .on_end = http2_server_on_end,
+    .on_send = http2_server_on_send,
+    .on_end_sent = http2_server_on_end_sent,
+    .on_stream_closed = on_stream_closed,
+    .on_control = on_control,
     .on_turn = on_turn,
     .on_flushed = on_flushed,
     .on_lost = on_lost,
@@ -308,13 +211,6 @@ void http2_server_init(struct http_server *server)
         .hot = server->hot,
         .is_server = true,
     };
-    http2_side_init(&http2->side);
-    /* What a message must be, fields.c and request.c say. */
-    nghttp2_option_set_no_http_messaging(http2->side.option, 1);
-    nghttp2_session_callbacks *callbacks = http2->side.callbacks;
-    http2_set_in_callbacks(callbacks);
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-    http2_set_out_callbacks(callbacks);
 }
 
 void http2_server_fini(struct http_server *server)
@@ -326,7 +222,6 @@ void http2_server_fini(struct http_server *server)
     http2_server_reap(server);
     for (struct list *link; (link = list_take_first(&http2->spares));)
         http2_exchange_delete(container_of(link, struct http2_exchange, warm_link));
-    http2_side_fini(&http2->side);
 }
 
 void http2_server_rearm(struct http_server *server)
@@ -376,10 +271,10 @@ void http2_server_adopt(struct connection *from, struct span bytes)
     }
     session->watch.fd = http_connection_end(from);
 
-    const nghttp2_settings_entry extra[] = {
-        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server->settings.http2.max_streams },
-        { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
-        { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+    const struct http2_setting_entry extra[] = {
+        { HTTP2_MAX_CONCURRENT_STREAMS, server->settings.http2.max_streams },
+        { HTTP2_ENABLE_CONNECT_PROTOCOL, 1 },
+        { HTTP2_NO_RFC7540_PRIORITIES, 1 },
     };
     if (!http2_session_open(session, extra, 3)) {
         on_closed(session);

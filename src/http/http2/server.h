@@ -28,7 +28,6 @@
 #include "http/request_head.h"
 #include "http/server.h"
 
-#define HTTP2_ENDED_STREAMS 64u
 #define HTTP2_ANNOUNCE_TIME NSEC_PER_SEC /* for a PING to come back, then the client knows anyway */
 #define HTTP2_PROTOCOL_MAX 32u           /* of an extended CONNECT's :protocol */
 
@@ -59,21 +58,16 @@ struct http2_connection {
     struct list exchanges; /* the oldest first */
     struct list warm;
     struct list todo; /* exchanges that look for a turn of the loop */
-    struct http2_in in;
     struct address peer;
     const struct tls_peer *tls;
     uint64_t n_requests;
     uint64_t n_kept; /* of answers, in their exchanges */
     nsec since;      /* without an exchange, or when draining began */
-    nsec head_since; /* of the first frame of a head that is not complete; 0 = none */
     nsec looked_at;  /* later than session.sent_at: `queued` is what waited in the kernel then */
     size_t queued;
     uint32_t census_key;
     unsigned n_exchanges, listener;
     enum http2_drain drain;
-    uint32_t ended[HTTP2_ENDED_STREAMS]; /* streams that ended lately; +1 for those that we ended */
-    uint32_t n_ended, forgotten_id;      /* up to this one, they may have been forgotten */
-    bool has_begun;                      /* the client's preface and SETTINGS came */
 };
 
 struct http2_exchange {
@@ -81,7 +75,7 @@ struct http2_exchange {
     struct http2_connection *connection;
     struct list link; /* in the connection's exchanges */
     struct list todo_link;
-    int32_t stream_id;
+    struct http2_stream stream;
     struct fifo in;  /* of the request's body, while the handler is paused */
     struct fifo out; /* of the answer's; before it a head without a body waits here for its end */
     struct fifo trailers;
@@ -103,14 +97,13 @@ struct http2_exchange {
     bool has_length;    /* of the answer: content_length is exact */
     bool waits_for_end; /* the head is sent when it is known that nothing follows */
     bool has_trailers;
-    bool is_submitted;    /* nghttp2 has the head */
-    bool is_deferred;     /* nghttp2 waits for http2_exchange_resume() */
+    bool has_head;        /* it has been sent */
     bool is_complete;     /* END_STREAM has been sent */
     bool is_broken;       /* it ends with break_code behind what is in `out` */
     bool is_request_done; /* END_STREAM came */
     bool is_end_told;     /* on_body_end was called */
     bool has_file;
-    bool has_reset;  /* RST_STREAM was submitted */
+    bool has_reset;  /* by us */
     bool was_unsent; /* on_drained is due when it is all gone */
 
     /* From here on nothing is cleared for the next request. */
@@ -125,6 +118,11 @@ struct http2_exchange {
 static inline struct http2_exchange *http2_exchange_of(struct http_exchange *public)
 {
     return container_of(public, struct http2_exchange, public);
+}
+
+static inline struct http2_exchange *http2_exchange_on(struct http2_stream *stream)
+{
+    return container_of(stream, struct http2_exchange, stream);
 }
 
 static inline struct http2_connection *http2_connection_of(struct http2_session *session)
@@ -164,9 +162,13 @@ void http2_exchange_tell_drain(struct http2_exchange *exchange);
 
 /* --- request.c --- */
 
-void http2_set_in_callbacks(nghttp2_session_callbacks *callbacks);
-void http2_on_request_head(struct http2_connection *connection, int32_t stream_id, bool is_end);
-void http2_on_request_end(struct http2_exchange *exchange);
+enum http2_section http2_server_on_head_begin(struct http2_session *session,
+                                              struct http2_stream *stream);
+void http2_server_on_head(struct http2_session *session, struct http2_stream *stream,
+                          const struct http2_frame *frame);
+void http2_server_on_data(struct http2_session *session, struct http2_stream *stream,
+                          struct span data);
+void http2_server_on_end(struct http2_session *session, struct http2_stream *stream);
 
 void http2_exchange_free(struct http2_exchange *exchange);
 void http2_exchange_delete(struct http2_exchange *exchange); /* its memory */
@@ -193,11 +195,11 @@ void http2_exchange_arm(const struct http2_exchange *exchange);
 
 extern const struct http_wire http2_wire;
 
-void http2_set_out_callbacks(nghttp2_session_callbacks *callbacks);
+bool http2_server_on_send(struct http2_session *session, struct http2_stream *stream, size_t max);
+/* A frame with END_STREAM has been put. */
+void http2_server_on_end_sent(struct http2_session *session, struct http2_stream *stream);
 /* Whether bytes of the answer wait for the client. */
 size_t http2_exchange_unsent(const struct http2_exchange *self);
 void http2_exchange_clear(struct http2_exchange *self); /* drops what it holds */
-/* RST_STREAM; what nghttp2 has not sent is dropped. */
+/* RST_STREAM; what was not sent is dropped. */
 void http2_exchange_reset(struct http2_exchange *self, uint32_t code);
-/* A frame with END_STREAM has left. */
-void http2_exchange_on_end_sent(struct http2_exchange *self);

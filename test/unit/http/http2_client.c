@@ -9,6 +9,19 @@ static struct caller *caller_2(struct bench *bench)
     return caller;
 }
 
+static struct caller *caller_2_new(struct bench **ret_bench)
+{
+    *ret_bench = bench_new(NULL);
+    return caller_2(*ret_bench);
+}
+
+static void end(struct bench *bench, struct caller *caller, struct upstream *upstream)
+{
+    caller_free(caller);
+    upstream_free(upstream);
+    bench_free(bench);
+}
+
 static const char *text_of(struct buf *buf)
 {
     static char text[4096];
@@ -28,8 +41,8 @@ static const char *text_of(struct buf *buf)
 
 TEST(a_call_is_a_stream)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     caller_start(caller);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
     UPSTREAM_WAIT(upstream, upstream->n_ended == 1);
@@ -46,17 +59,15 @@ TEST(a_call_is_a_stream)
     upstream_answer(upstream, 3, "404", NULL, NULL, SPAN_NULL);
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     expect_end(caller, 404, "");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(bodies_and_trailers_go_both_ways)
 {
     static char big[300000];
     memset(big, 'x', sizeof(big));
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message post = POST(HTTP_SEND_UNKNOWN, 0);
     caller_send(caller, &post, NSEC_NEVER);
     http_call_send(&caller->call, SPAN("ab")); /* before there is a connection */
@@ -74,15 +85,13 @@ TEST(bodies_and_trailers_go_both_ways)
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     CHECK_INT(caller->body.size, sizeof(big));
     CHECK_STR(text_of(&caller->trailers), "grpc-status: 0\r\n");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(an_answer_may_come_while_the_request_goes_on)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message post = POST(HTTP_SEND_UNKNOWN, 0);
     caller_send(caller, &post, NSEC_NEVER);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
@@ -101,15 +110,13 @@ TEST(an_answer_may_come_while_the_request_goes_on)
     CHECK_INT(nghttp2_session_resume_data(upstream->ng, 1), 0);
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     expect_end(caller, 200, "onethree");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(an_answer_that_is_complete_ends_the_call_before_its_request)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message post = POST(HTTP_SEND_UNKNOWN, 0);
     caller_send(caller, &post, NSEC_NEVER);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
@@ -118,16 +125,14 @@ TEST(an_answer_that_is_complete_ends_the_call_before_its_request)
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     UPSTREAM_WAIT(upstream, upstream->streams[0].is_reset);
     expect_end(caller, 413, "");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 /* The end of the request is told in the turn in which that of the answer comes in. */
 TEST(both_ends_may_cross)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message post = POST(HTTP_SEND_UNKNOWN, 0);
     caller_send(caller, &post, NSEC_NEVER);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
@@ -139,9 +144,7 @@ TEST(both_ends_may_cross)
     expect_end(caller, 200, "early");
     UPSTREAM_WAIT(upstream, upstream->n_ended == 1);
     CHECK(!upstream->streams[0].is_reset);
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(a_paused_call_leaves_the_others_alone_and_keeps_a_window_at_most)
@@ -175,8 +178,8 @@ TEST(a_paused_call_leaves_the_others_alone_and_keeps_a_window_at_most)
 
 TEST(a_call_that_is_given_up_is_reset)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     caller_start(caller);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
     UPSTREAM_WAIT(upstream, upstream->n_streams == 1);
@@ -196,9 +199,7 @@ TEST(a_call_that_is_given_up_is_reset)
     upstream_answer(upstream, 5, "200", NULL, NULL, SPAN("hello"));
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     expect_end(caller, 200, "hello");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(a_reset_says_what_it_means)
@@ -212,8 +213,8 @@ TEST(a_reset_says_what_it_means)
         { NGHTTP2_CANCEL, HTTP_FAULT_BROKEN },
         { NGHTTP2_HTTP_1_1_REQUIRED, HTTP_FAULT_BROKEN },
     };
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct upstream *upstream = NULL;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         caller_start(caller);
@@ -226,9 +227,7 @@ TEST(a_reset_says_what_it_means)
         CHECK_INT(caller->call.reset_code, cases[i].code);
         expect_fault(caller, cases[i].fault);
     }
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(goaway_refuses_later_streams_and_lets_others_end)
@@ -288,8 +287,8 @@ TEST(a_lost_connection_says_how_far_calls_had_come)
 
 TEST(nobody_there_is_told_from_the_loop)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     close(bench->listen_fd);
     caller_start(caller);
     CHECK_INT(caller->n_faults, 0);
@@ -301,8 +300,8 @@ TEST(nobody_there_is_told_from_the_loop)
 
 TEST(what_is_not_legal_is_not_sent)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message bad = get;
     bad.target = SPAN("/ b");
     caller_send(caller, &bad, NSEC_NEVER);
@@ -310,9 +309,7 @@ TEST(what_is_not_legal_is_not_sent)
     UPSTREAM_WAIT(upstream, caller->n_faults == 1);
     expect_fault(caller, HTTP_FAULT_INVALID);
     CHECK_INT(upstream->n_streams, 0);
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(a_second_connection_is_made_when_the_first_is_full)
@@ -378,15 +375,13 @@ TEST(deadlines_hold)
     fake_clock_advance(&bench->clock, settings.idle_timeout);
     UPSTREAM_WAIT(upstream, upstream->is_ended);
     CHECK_INT(upstream->n_goaways, 1);
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(a_stream_that_is_silent_for_long_costs_a_ping_and_a_dead_peer_is_found)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message post = POST(HTTP_SEND_UNKNOWN, 0);
     caller_send(caller, &post, NSEC_NEVER);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
@@ -406,9 +401,7 @@ TEST(a_stream_that_is_silent_for_long_costs_a_ping_and_a_dead_peer_is_found)
     settle(bench->loop);
     fake_clock_advance(&bench->clock, 10 * NSEC_PER_SEC);
     expect_fault(caller, HTTP_FAULT_BROKEN);
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(an_answer_that_breaks_the_rules_is_refused)
@@ -429,8 +422,8 @@ TEST(an_answer_that_breaks_the_rules_is_refused)
         { "200", "a", "b\r\nc: d", SPAN("a") },
         { "200", "A b", "c", SPAN("a") },
     };
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct upstream *upstream = NULL;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         caller_start(caller);
@@ -446,15 +439,13 @@ TEST(an_answer_that_breaks_the_rules_is_refused)
         expect_fault(caller, HTTP_FAULT_INVALID);
         UPSTREAM_WAIT(upstream, upstream->streams[i].is_reset);
     }
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(interim_answers_are_passed_on)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     caller_start(caller);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
     UPSTREAM_WAIT(upstream, upstream->n_streams == 1);
@@ -465,15 +456,13 @@ TEST(interim_answers_are_passed_on)
     upstream_answer(upstream, 1, "200", NULL, NULL, SPAN("hello"));
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     expect_end(caller, 200, "hello");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(an_answer_to_head_has_no_body)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message head = get;
     head.method = SPAN("HEAD");
     caller_send(caller, &head, NSEC_NEVER);
@@ -482,16 +471,14 @@ TEST(an_answer_to_head_has_no_body)
     upstream_answer(upstream, 1, "200", "content-length", "5", SPAN_NULL);
     UPSTREAM_WAIT(upstream, caller->n_ends == 1);
     expect_end(caller, 200, "");
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(an_upgrade_waits_until_the_upstream_takes_those)
 {
     static const nghttp2_settings_entry on[] = { { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 } };
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     struct http_message upgrade = get;
     upgrade.upgrade = SPAN("websocket");
     upgrade.body = HTTP_SEND_UNKNOWN;
@@ -544,8 +531,8 @@ TEST(a_pool_ends_with_calls_under_way)
 
 TEST(an_upstream_that_floods_is_left)
 {
-    struct bench *bench = bench_new(NULL);
-    struct caller *caller = caller_2(bench);
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
     caller_start(caller);
     struct upstream *upstream = upstream_new(bench, NULL, 0);
     UPSTREAM_WAIT(upstream, upstream->n_streams == 1);
@@ -555,9 +542,7 @@ TEST(an_upstream_that_floods_is_left)
         upstream_turn(upstream);
     }
     expect_fault(caller, HTTP_FAULT_BROKEN);
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(a_head_that_is_too_large_ends_its_call_and_a_bomb_the_connection)
@@ -586,9 +571,7 @@ TEST(a_head_that_is_too_large_ends_its_call_and_a_bomb_the_connection)
     UPSTREAM_WAIT(upstream, caller->n_faults == 1);
     expect_fault(caller, HTTP_FAULT_BROKEN);
     UPSTREAM_WAIT(upstream, upstream->is_ended);
-    caller_free(caller);
-    upstream_free(upstream);
-    bench_free(bench);
+    end(bench, caller, upstream);
 }
 
 TEST(without_tls_an_upstream_of_either_protocol_gets_http_1)
