@@ -182,6 +182,9 @@ static void answer_store(struct api_call *call, int answer)
     case STORE_READ_ONLY:
         api_refuse_text(call, 503, "the store takes no writes now: its disk is full or fails");
         break;
+    case STORE_UNCERTAIN:
+        api_refuse_text(call, 503, "the store closed before it was known whether this was done");
+        break;
     case STORE_OK:
     case STORE_COMPACTED:
     case STORE_CORRUPT:

@@ -9,7 +9,6 @@
 #include "registry/fold.h"
 
 #define EXPIRE_GRACE NSEC_PER_SEC
-#define EXPIRE_MAX (STORE_TXN_OPS_MAX / 2)
 
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
                        unix_msec wall)
@@ -27,10 +26,11 @@ int instance_heartbeat(struct registry *registry, struct span service, struct sp
 
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)
 {
+    unsigned max = txn_ops_max(txn) / 2;
     size_t n = 0;
     struct heap_node *first;
 
-    while (n < EXPIRE_MAX && (first = heap_first(&registry->deadlines)) && first->at <= now) {
+    while (n < max && (first = heap_first(&registry->deadlines)) && first->at <= now) {
         struct instance *instance = container_of(first, struct instance, deadline);
         struct span key =
             instance_key(&txn->arena, span_of(instance->service->name), span_of(instance->id));

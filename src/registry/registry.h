@@ -206,8 +206,8 @@ int service_delete(const struct registry *registry, struct span service, struct 
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
                        unix_msec wall) MUST_CHECK;
 
-/* Deletes the instances whose deadline has passed, at most STORE_TXN_OPS_MAX / 2 of them, oldest
- * first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */
+/* Deletes the instances whose deadline has passed, at most half as many as the transaction takes
+ * operations, oldest first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
 
 /* Gives every instance a full TTL from now: nobody heard their heartbeats for a while. */

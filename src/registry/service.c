@@ -2,9 +2,6 @@
 
 #include "registry/fold.h"
 
-/* What service_delete() takes along in one transaction. */
-#define DELETE_BUILDS_MAX (STORE_TXN_OPS_MAX / 2)
-
 bool service_name_is_valid(struct span name)
 {
     if (!name.size || name.size > SERVICE_NAME_MAX || name.data[0] < 'a' || name.data[0] > 'z')
@@ -147,7 +144,7 @@ int service_delete(const struct registry *registry, struct span service, struct 
     unsigned n = 0;
     map_each (node, &found->builds) {
         const struct build *build = container_of(node, struct build, node);
-        if (n++ == DELETE_BUILDS_MAX)
+        if (n++ == txn_ops_max(txn) / 2)
             return 0;
         struct span at = build_key(&txn->arena, service, span_of(build->version));
         txn_expect(txn, at, build->mod_revision);

@@ -9,7 +9,7 @@
 
 static void command_try(struct store_command *command)
 {
-    CLEANUP(txn_fini) struct txn txn = { 0 };
+    CLEANUP(txn_fini) struct txn txn = { .ops_max = store_txn_ops_max(command->store) };
     int r = command->build(command, &txn);
     if (r) {
         command->on_done(command, r, false, 0);

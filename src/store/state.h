@@ -13,12 +13,17 @@
 #include "store/store.h"
 #include "store/writer.h"
 
+struct etcd;
+struct history;
+
 struct store {
     struct loop *loop;
     int dir_fd;   /* carries the lock */
     int blobs_fd; /* the directory blobs/ */
     struct mailbox *outbox;
     struct writer *writer;
+    struct etcd *etcd;       /* the engine, when it is not the writer's */
+    struct history *history; /* with etcd: the past, which the writer has otherwise */
     struct index index;
     struct task sweep;
     int64_t revision;
@@ -36,6 +41,13 @@ void store_post(struct store *store, struct job *job);
 /* Gives the events of one revision to the live watches. */
 void store_tell_watches(struct store *store, const struct store_event *events, size_t n_events,
                         int64_t revision);
+
+/* Applies the changes of one revision, which now is the store's, and tells of them. */
+void store_apply_revision(struct store *store, struct store_event *events, size_t n_events,
+                          int64_t revision);
+
+/* With a history: gives the watches that read it all there is. */
+void store_finish_catch_ups(struct store *store);
 
 /* The oldest revision some watch still waits for, or INT64_MAX. */
 int64_t store_oldest_awaited(const struct store *store);

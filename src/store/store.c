@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "store/engine_etcd.h"
 #include "store/ledger_file.h"
 #include "store/state.h"
 
@@ -99,6 +100,7 @@ struct store *store_close(struct store *store)
         return NULL;
 
     store->is_closing = true;
+    store->etcd = etcd_close(store->etcd);
     store->writer = writer_stop(store->writer);
     store->outbox = mailbox_free(store->outbox); /* tells what is done */
     store_refuse_late(store);
@@ -114,9 +116,16 @@ struct store *store_close(struct store *store)
 DEFINE_CLEANUP(struct store *, store_close);
 DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
 
-static int store_open_files(struct store *store, const char *path, struct engine **ret_engine,
-                            struct ledger_file **ret_ledger, struct problem *problem)
+static bool ledger_is_new(const struct store *store)
 {
+    return faccessat(store->dir_fd, "ledger.db", F_OK, 0) != 0;
+}
+
+static int store_open_files(struct store *store, const struct store_settings *settings,
+                            struct engine **ret_engine, struct ledger_file **ret_ledger,
+                            struct problem *problem)
+{
+    const char *path = settings->path;
     int r = store_lock(store, path, problem);
     if (r)
         return err_trace(r);
@@ -132,12 +141,13 @@ static int store_open_files(struct store *store, const char *path, struct engine
         fsync(parent_fd);
 
     /* The ledger first: the head file, which the engine makes last, says that both are there. */
-    bool is_new = engine_is_new(store->dir_fd);
+    bool is_new = settings->etcd ? ledger_is_new(store) : engine_is_new(store->dir_fd);
     CLEANUP(ledger_file_closep) struct ledger_file *ledger = NULL;
     r = ledger_file_open(store->dir_fd, path, is_new, &ledger, problem);
     if (r)
         return err_trace(r);
-    r = engine_open(store->dir_fd, path, is_new, &store->index, ret_engine, problem);
+    if (!settings->etcd)
+        r = engine_open(store->dir_fd, path, is_new, &store->index, ret_engine, problem);
     if (r)
         return err_trace(r);
     *ret_ledger = steal(ledger);
@@ -150,14 +160,20 @@ int store_open(struct loop *loop, const struct store_settings *settings, struct 
     CLEANUP(store_closep) struct store *store = store_new(loop, settings);
     struct engine *engine = NULL;
     struct ledger_file *ledger = NULL;
-    int r = store_open_files(store, settings->path, &engine, &ledger, problem);
+    int r = store_open_files(store, settings, &engine, &ledger, problem);
     if (r)
         return err_trace(r);
 
-    store->revision = engine_revision(engine);
-    store->compacted = engine_compacted(engine);
+    if (engine) {
+        store->revision = engine_revision(engine);
+        store->compacted = engine_compacted(engine);
+    }
     store->outbox = mailbox_new(loop, store_on_letter, store);
     store->writer = writer_start(store->outbox, engine, ledger);
+    if (settings->etcd)
+        r = etcd_open(store, settings->etcd, problem);
+    if (r)
+        return r;
     *ret_store = steal(store);
     return 0;
 }
@@ -183,6 +199,16 @@ size_t store_range(const struct store *store, struct span prefix, struct span af
                    const struct store_entry **entries, size_t capacity)
 {
     return index_range(&store->index, prefix, after, entries, capacity);
+}
+
+const char *store_trouble(const struct store *store)
+{
+    return store->etcd ? store->etcd->trouble : "";
+}
+
+unsigned store_txn_ops_max(const struct store *store)
+{
+    return store->etcd ? ETCD_OPS_MAX : STORE_TXN_OPS_MAX;
 }
 
 /* --- writing --- */
@@ -263,6 +289,25 @@ static void store_apply(struct store *store, struct write_job *write)
     store_compact(store);
 }
 
+void store_apply_revision(struct store *store, struct store_event *events, size_t n_events,
+                          int64_t revision)
+{
+    for (size_t i = 0; i < n_events; i++) {
+        struct store_entry *entry = &events[i].entry;
+        if (events[i].kind == TXN_DELETE)
+            index_remove(&store->index, entry->key);
+        else
+            *entry = *index_put(&store->index, entry);
+    }
+    store->revision = revision;
+    task_defer(&store->sweep, store->loop);
+    store_tell_watches(store, events, n_events, revision);
+    int64_t dropped =
+        history_trim(store->history, store->keep_revisions, store_oldest_awaited(store));
+    if (dropped > store->compacted)
+        store->compacted = dropped;
+}
+
 static void write_job_on_done(struct job *job, struct store *store)
 {
     struct write_job *write = container_of(job, struct write_job, job);
@@ -273,9 +318,11 @@ static void write_job_on_done(struct job *job, struct store *store)
     free(write);
 }
 
-static bool txn_fits(const struct txn *txn)
+static bool txn_fits(const struct store *store, const struct txn *txn)
 {
-    if (txn->n_ops > STORE_TXN_OPS_MAX || txn->n_compares > STORE_TXN_OPS_MAX)
+    if (txn->n_ops > store_txn_ops_max(store) || txn->n_compares > STORE_TXN_OPS_MAX)
+        return false;
+    if (store->etcd && txn->n_compares > ETCD_COMPARES_MAX)
         return false;
     size_t size = 0;
     for (size_t i = 0; i < txn->n_compares; i++) {
@@ -293,16 +340,20 @@ static bool txn_fits(const struct txn *txn)
 
 void store_submit(struct store *store, struct store_write *write, struct txn *txn)
 {
+    list_init(&write->link);
+    if (store->etcd && !store->is_closing) {
+        etcd_submit(store->etcd, write, txn, txn_fits(store, txn) ? 0 : STORE_TOO_LARGE);
+        return;
+    }
     struct write_job *job = mem_new(struct write_job);
     job->job.on_done = write_job_on_done;
     job->write = write;
     job->txn = *txn;
     *txn = (struct txn){ 0 };
     job->changes = arena_new_array(&job->txn.arena, struct change, job->txn.n_ops);
-    list_init(&write->link);
     if (store->is_closing)
         job->answer = STORE_READ_ONLY;
-    if (!txn_fits(&job->txn))
+    if (!txn_fits(store, &job->txn))
         job->answer = STORE_TOO_LARGE;
     store_post(store, &job->job);
 }

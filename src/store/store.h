@@ -46,6 +46,7 @@ enum store_answer {
     STORE_READ_ONLY, /* the disk is full or refuses writes; comes back by itself */
     STORE_CORRUPT,   /* what is on disk is not what was written; nothing of it is served */
     STORE_LOCKED,    /* another process has this store open */
+    STORE_UNCERTAIN, /* closed while an etcd that was sent it did not answer: it may be done */
 };
 
 struct store_entry {
@@ -77,9 +78,16 @@ struct txn {
     struct txn_compare *compares;
     struct txn_op *ops;
     size_t n_compares, n_ops, compares_capacity, ops_capacity;
+    unsigned ops_max; /* of the store it is for, see txn_ops_max() */
 };
 
 void txn_fini(struct txn *txn);
+
+/* How many operations the store takes in this one: what is done for many is done in parts. */
+static inline unsigned txn_ops_max(const struct txn *txn)
+{
+    return txn->ops_max ? txn->ops_max : STORE_TXN_OPS_MAX;
+}
 
 /* Forgets what was collected; for a second try after STORE_CONFLICT. */
 void txn_clear(struct txn *txn);
@@ -96,13 +104,27 @@ struct span txn_pending(const struct txn *txn, struct span key);
 
 /* --- reading and writing --- */
 
-struct store_settings {
-    const char *path;       /* directory; the store's files are inside */
-    int64_t keep_revisions; /* for watchers that come back; 10,000 */
+struct tls_client;
+
+/* A cluster that keeps the keys instead of the embedded engine. */
+struct store_etcd_settings {
+    const char *const *endpoints; /* addresses of its members, "10.0.0.1:2379" */
+    unsigned n_endpoints;         /* at least one */
+    const char *prefix;           /* of all keys, "/sarsen/"; who has the same shares them */
+    const struct tls_client *tls; /* NULL: plain text */
+    const char *user, *password;  /* NULL: none */
+    nsec open_timeout;            /* 10 s */
 };
 
-/* Opens or creates, checks all that is on disk, and loads it. Answers: STORE_CORRUPT,
- * STORE_LOCKED; `problem` then tells the file and what to do. */
+struct store_settings {
+    const char *path;                       /* directory; the store's files are inside */
+    int64_t keep_revisions;                 /* for watchers that come back; 10,000 */
+    const struct store_etcd_settings *etcd; /* NULL: the keys are kept in the directory too */
+};
+
+/* Opens or creates, checks all that is on disk, and loads it; with etcd, turns the loop until the
+ * keys are here. Answers: STORE_CORRUPT, STORE_LOCKED; `problem` then tells the file and what to
+ * do. */
 int store_open(struct loop *loop, const struct store_settings *settings, struct store **ret_store,
                struct problem *problem) MUST_CHECK;
 
@@ -112,6 +134,12 @@ struct store *store_close(struct store *store);
 /* The newest revision whose changes are visible here. */
 int64_t store_revision(const struct store *store);
 bool store_is_read_only(const struct store *store);
+
+/* What keeps an etcd from being used, in a sentence; empty when nothing does. */
+const char *store_trouble(const struct store *store);
+
+/* How many operations a transaction may have. */
+unsigned store_txn_ops_max(const struct store *store);
 
 /* Valid until the loop turns. NULL when absent. */
 const struct store_entry *store_find(const struct store *store, struct span key);
@@ -123,8 +151,8 @@ size_t store_range(const struct store *store, struct span prefix, struct span af
 
 /* A submitted transaction, embedded in its owner until on_done. */
 struct store_write {
-    /* `answer`: 0 with the revision, or STORE_CONFLICT, _TOO_LARGE, _READ_ONLY. The changes are
-     * visible, and watchers have them, before on_done. */
+    /* `answer`: 0 with the revision, or STORE_CONFLICT, _TOO_LARGE, _READ_ONLY; while the store
+     * closes _UNCERTAIN. The changes are visible, and watchers have them, before on_done. */
     void (*on_done)(struct store_write *write, int answer, int64_t revision);
     struct list link;
 };

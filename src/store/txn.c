@@ -13,7 +13,7 @@ void txn_fini(struct txn *txn)
     free(txn->compares);
     free(txn->ops);
     arena_fini(&txn->arena);
-    *txn = (struct txn){ 0 };
+    *txn = (struct txn){ .ops_max = txn->ops_max };
 }
 
 void txn_clear(struct txn *txn)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/bytes.h"
+#include "store/history.h"
 #include "store/record.h"
 #include "store/state.h"
 
@@ -21,6 +22,8 @@
 
 struct catch_up {
     struct job job;
+    struct task task; /* instead of the job, where the past is in memory */
+    struct store *store;
     struct list link;
     struct list watches; /* the one watch, or none any more */
     int64_t next_revision;
@@ -93,6 +96,7 @@ static struct store_watch *catch_up_watch(const struct catch_up *catch_up)
 
 static void catch_up_free(struct catch_up *catch_up)
 {
+    task_cancel(&catch_up->task);
     list_remove(&catch_up->link);
     list_remove(&catch_up->watches);
     buf_fini(&catch_up->bytes);
@@ -130,22 +134,52 @@ static bool catch_up_step(struct catch_up *catch_up, struct bytes_reader *reader
     return true;
 }
 
+static void catch_up_post(struct catch_up *catch_up)
+{
+    if (catch_up->store->history)
+        task_defer(&catch_up->task, catch_up->store->loop);
+    else
+        store_post(catch_up->store, &catch_up->job);
+}
+
 static void catch_up_on_done(struct job *job, struct store *store)
 {
     struct catch_up *catch_up = container_of(job, struct catch_up, job);
+    bool is_rest = store->history && catch_up->bytes.size < CATCH_UP_SIZE;
     struct bytes_reader reader = { .rest = buf_span(&catch_up->bytes) };
     while (reader.rest.size && !store->is_closing && catch_up_step(catch_up, &reader)) {
     }
+
+    if (is_rest)
+        catch_up->next_revision = store->revision + 1; /* not every one of etcd's has a change */
 
     struct list *link = list_take_first(&catch_up->watches);
     bool is_behind = link && catch_up->next_revision <= store->revision;
     if (link)
         list_add_last(is_behind ? &catch_up->watches : &store->live, link);
     if (is_behind && !store->is_closing) {
-        store_post(store, job);
+        catch_up_post(catch_up);
         return;
     }
     catch_up_free(catch_up);
+}
+
+static void catch_up_on_task(struct task *task)
+{
+    struct catch_up *catch_up = container_of(task, struct catch_up, task);
+    buf_clear(&catch_up->bytes);
+    history_read(catch_up->store->history, catch_up->next_revision, CATCH_UP_SIZE,
+                 &catch_up->bytes);
+    catch_up_on_done(&catch_up->job, catch_up->store);
+}
+
+void store_finish_catch_ups(struct store *store)
+{
+    while (!list_is_empty(&store->catch_ups)) {
+        struct catch_up *catch_up = container_of(store->catch_ups.next, struct catch_up, link);
+        task_cancel(&catch_up->task);
+        catch_up_on_task(&catch_up->task);
+    }
 }
 
 int store_watch_start(struct store *store, struct store_watch *watch, int64_t from_revision)
@@ -163,11 +197,14 @@ int store_watch_start(struct store *store, struct store_watch *watch, int64_t fr
     struct catch_up *catch_up = mem_new(struct catch_up);
     catch_up->job.on_run = catch_up_on_run;
     catch_up->job.on_done = catch_up_on_done;
+    catch_up->task.on_run = catch_up_on_task;
+    list_init(&catch_up->task.link);
+    catch_up->store = store;
     catch_up->next_revision = watch->next_revision;
     list_init(&catch_up->watches);
     list_add_last(&catch_up->watches, &watch->link);
     list_add_last(&store->catch_ups, &catch_up->link);
-    store_post(store, &catch_up->job);
+    catch_up_post(catch_up);
     return 0;
 }
 
@@ -180,4 +217,6 @@ void store_drop_watches(struct store *store)
 {
     while (list_take_first(&store->live)) {
     }
+    while (store->history && !list_is_empty(&store->catch_ups))
+        catch_up_free(container_of(store->catch_ups.next, struct catch_up, link));
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "store/engine_etcd.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/tls.h"
+
+#define ETCD_ID_FILE "store.etcd"
+#define ETCD_ID_SIZE 32u
+#define ETCD_OPEN_WITHIN (10 * NSEC_PER_SEC)
+#define ETCD_CLOSE_WITHIN (5 * NSEC_PER_SEC)
+
+static void etcd_on_tick(struct timer *timer)
+{
+    struct etcd *etcd = container_of(timer, struct etcd, tick);
+    nsec now = loop_now(etcd->loop);
+    timer_start(timer, etcd->loop, now + ETCD_TICK);
+    if (!etcd_write_on_tick(etcd, now))
+        etcd_break(etcd, "does not answer a transaction");
+    if (etcd->phase == ETCD_WAITING) {
+        if (now >= etcd->next_try)
+            etcd_link_start(etcd);
+        return;
+    }
+
+    if (etcd->watch.is_open && now >= etcd->asked_at + ETCD_ASK_EVERY)
+        etcd_ask_progress(etcd);
+    if (etcd->watch.is_open && now >= etcd->heard_at + ETCD_SILENCE_MAX)
+        etcd_break(etcd, "has fallen silent");
+    else if (etcd->phase != ETCD_LIVE && now >= etcd->phase_since + ETCD_ANSWER_WITHIN)
+        etcd_break(etcd, "does not answer in time");
+}
+
+/* The writer's name is the data directory's: it stays when the process goes, so what the one before
+ * wrote to its markers is overwritten and does not add up. */
+static int etcd_read_id(struct etcd *etcd, struct problem *problem)
+{
+    CLEANUP(buf_fini) struct buf text = { .limit = 64 };
+    int r = file_read(etcd->store->dir_fd, ETCD_ID_FILE, &text);
+    if (r == FILE_ABSENT) {
+        uint8_t random[ETCD_ID_SIZE / 2];
+        hash_random(random, sizeof(random));
+        hash_hex(random, sizeof(random), etcd->id);
+        r = file_write(etcd->store->dir_fd, ETCD_ID_FILE, span_of(etcd->id), 0640);
+        if (r)
+            problem_set(problem, ETCD_ID_FILE, "cannot be written: %s", strerror(-r));
+        return err_fold(r);
+    }
+    struct span id = span_trim(buf_span(&text));
+    if (r || id.size != ETCD_ID_SIZE || strspn(id.data, "0123456789abcdef") < ETCD_ID_SIZE) {
+        problem_set(problem, ETCD_ID_FILE, "is damaged; remove it, and a new one is made");
+        return STORE_CORRUPT;
+    }
+    memcpy(etcd->id, id.data, ETCD_ID_SIZE);
+    return 0;
+}
+
+static int etcd_read_endpoints(struct etcd *etcd, const struct store_etcd_settings *settings,
+                               struct problem *problem)
+{
+    etcd->n_endpoints = settings->n_endpoints;
+    etcd->endpoints = mem_new_array(struct address, settings->n_endpoints);
+    etcd->authorities = mem_zalloc(settings->n_endpoints, ADDRESS_TEXT_MAX);
+    for (unsigned i = 0; i < settings->n_endpoints; i++) {
+        int r = address_parse(span_of(settings->endpoints[i]), &etcd->endpoints[i]);
+        if (r) {
+            problem_set(problem, "store.endpoints",
+                        "has \"%s\"; addresses as 127.0.0.1:2379 are accepted",
+                        settings->endpoints[i]);
+            return err_origin(-EINVAL);
+        }
+        snprintf(etcd->authorities[i], ADDRESS_TEXT_MAX, "%s", settings->endpoints[i]);
+    }
+    return 0;
+}
+
+/* The first key behind all that start with the prefix, which does not end with 0xff. */
+static char *prefix_end(const char *prefix)
+{
+    char *end = mem_strdup(prefix);
+    end[strlen(end) - 1]++;
+    return end;
+}
+
+static struct etcd *etcd_new(struct store *store, const struct store_etcd_settings *settings)
+{
+    struct etcd *etcd = mem_new(struct etcd);
+    etcd->store = store;
+    etcd->loop = store->loop;
+    etcd->prefix = mem_strdup(settings->prefix);
+    etcd->prefix_end = prefix_end(settings->prefix);
+    if (settings->user) {
+        etcd->user = mem_strdup(settings->user);
+        etcd->password = mem_strdup(settings->password ? settings->password : "");
+    }
+    if (settings->tls)
+        etcd->tls = tls_client_ref(settings->tls);
+
+    uint8_t random[8];
+    hash_random(random, sizeof(random));
+    hash_hex(random, sizeof(random), etcd->nonce);
+    /* Not all processes at the same one. */
+    etcd->endpoint = random[0] % settings->n_endpoints;
+    etcd->must_load = true;
+    etcd->reset.on_run = etcd_link_on_reset;
+    list_init(&etcd->reset.link);
+    etcd->follow.on_run = etcd_follow_on_run;
+    list_init(&etcd->follow.link);
+    etcd->tick.on_due = etcd_on_tick;
+    etcd->down_since = loop_now(etcd->loop);
+    index_init(&etcd->fresh);
+    history_init(&etcd->history);
+    etcd_write_init(etcd);
+    return etcd;
+}
+
+int etcd_open(struct store *store, const struct store_etcd_settings *settings,
+              struct problem *problem)
+{
+    struct etcd *etcd = store->etcd = etcd_new(store, settings);
+    int r = etcd_read_id(etcd, problem);
+    if (!r)
+        r = etcd_read_endpoints(etcd, settings, problem);
+    if (r)
+        return r;
+
+    struct clock *clock = loop_clock(etcd->loop);
+    nsec within = settings->open_timeout ? settings->open_timeout : ETCD_OPEN_WITHIN;
+    nsec deadline = clock_now(clock) + within;
+    store->is_read_only = true;
+    store->history = &etcd->history;
+    etcd_link_start(etcd);
+    timer_start(&etcd->tick, etcd->loop, loop_now(etcd->loop) + ETCD_TICK);
+    while (etcd->phase != ETCD_LIVE) {
+        if (clock_now(clock) >= deadline) {
+            problem_set(problem, "store.endpoints", "gave nothing to start from within %u s; %s",
+                        (unsigned)(within / NSEC_PER_SEC),
+                        etcd->trouble[0] ? etcd->trouble : "none of them answers");
+            return err_origin(-ETIMEDOUT);
+        }
+        r = loop_turn(etcd->loop, ETCD_TICK);
+        if (r)
+            return err_trace(r);
+    }
+    return 0;
+}
+
+/* What was submitted is finished where etcd lets us. */
+static void etcd_finish(struct etcd *etcd)
+{
+    struct clock *clock = loop_clock(etcd->loop);
+    nsec deadline = clock_now(clock) + ETCD_CLOSE_WITHIN;
+    while (!list_is_empty(&etcd->queue) || !list_is_empty(&etcd->flying)) {
+        if (clock_now(clock) >= deadline || loop_turn(etcd->loop, ETCD_TICK))
+            break;
+    }
+}
+
+struct etcd *etcd_close(struct etcd *etcd)
+{
+    if (!etcd)
+        return NULL;
+
+    etcd_finish(etcd);
+    etcd->is_closing = true;
+    store_drop_watches(etcd->store);
+    etcd->store->history = NULL;
+    timer_stop(&etcd->tick);
+    task_cancel(&etcd->reset);
+    task_cancel(&etcd->follow);
+    grpc_call_cancel(&etcd->ask);
+    grpc_call_cancel(&etcd->watch);
+    etcd_write_fini(etcd);
+    http_pool_free(etcd->pool);
+    etcd_load_fini(etcd);
+    etcd_batch_clear(&etcd->batch);
+    history_clear(&etcd->history);
+    tls_client_unref(etcd->tls);
+    buf_fini(&etcd->token);
+    if (etcd->password)
+        explicit_bzero(etcd->password, strlen(etcd->password));
+    free(etcd->password);
+    free(etcd->user);
+    free(etcd->prefix);
+    free(etcd->prefix_end);
+    free(etcd->endpoints);
+    free(etcd->authorities);
+    free(etcd);
+    return NULL;
+}

@@ -1,0 +1,194 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The inside of the other engine: an etcd cluster, which several processes share.
+ *
+ *   engine_etcd.c         opening, closing, and the clock that watches over the rest
+ *   engine_etcd_link.c    the connection to one member: signing in, and the way to being live
+ *   engine_etcd_load.c    the whole content, page by page
+ *   engine_etcd_watch.c   the changes after it
+ *   engine_etcd_write.c   transactions
+ *
+ * Three kinds of keys lie below the prefix: k/<key> is what rooms write, e/<id> is this writer's
+ * epoch, and w/<id>/<slot> its markers. docs/protocols/store.md says what they are for.
+ *
+ * Owns:     the pool of connections, what waits to be written, the newest changes.
+ * Threads:  the control loop's.
+ */
+
+#include <google/protobuf-c/protobuf-c.h>
+
+#include "base/map.h"
+#include "store/etcd.pb-c.h"
+#include "store/grpc_call.h"
+#include "store/history.h"
+#include "store/state.h"
+
+#define ETCD_SLOTS 64u
+
+/* What etcd takes as it is configured by default, less the operation that marks the transaction and
+ * the level that compares the epoch. */
+#define ETCD_OPS_MAX 126u
+#define ETCD_COMPARES_MAX 127u
+
+#define ETCD_ANSWER_WITHIN (5 * NSEC_PER_SEC) /* of any request */
+#define ETCD_WRITE_WITHIN (5 * NSEC_PER_SEC)  /* what is not sent by then is refused */
+#define ETCD_ASK_EVERY (2 * NSEC_PER_SEC)     /* whether the watch is still there */
+#define ETCD_SILENCE_MAX (5 * NSEC_PER_SEC)   /* it is not */
+#define ETCD_TICK (250 * NSEC_PER_MSEC)
+
+enum etcd_phase {
+    ETCD_WAITING,     /* no connection; `next_try` */
+    ETCD_SIGNING_IN,  /* name and password for a token */
+    ETCD_CLAIMING,    /* a new epoch, so that what is read next is final about our writes */
+    ETCD_LOADING,     /* all keys as of one revision */
+    ETCD_FOLLOWING,   /* asks for the changes since */
+    ETCD_CATCHING_UP, /* another epoch: when it comes by the watch, all before it has come */
+    ETCD_LIVE,
+};
+
+/* One change as the watch tells it, with the whole key. */
+struct etcd_change {
+    bool is_delete;
+    struct span key, value;
+    int64_t create_revision, version;
+};
+
+/* The changes of one revision, which may come in parts. */
+struct etcd_batch {
+    struct arena arena;
+    struct etcd_change *changes;
+    size_t n_changes, capacity;
+    int64_t revision;
+};
+
+struct etcd {
+    struct store *store;
+    struct loop *loop;
+    struct address *endpoints;
+    char (*authorities)[ADDRESS_TEXT_MAX];
+    unsigned n_endpoints, endpoint;
+    char *prefix, *prefix_end; /* the second: the first key that is not below it */
+    char *user, *password;
+    const struct tls_client *tls;
+    char id[33];    /* of the data directory: the writer's */
+    char nonce[17]; /* of this process */
+
+    enum etcd_phase phase;
+    struct http_pool *pool; /* of this connection; the next has its own */
+    struct buf token;
+    struct grpc_call ask; /* one of the requests on the way to being live */
+    struct grpc_call watch;
+    struct timer tick;
+    struct task reset, follow;
+    nsec next_try, phase_since, down_since, heard_at, asked_at;
+    unsigned n_failed; /* endpoints, one after the other */
+    char trouble[256];
+    bool is_closing, must_load, is_loaded, is_filling;
+    uint64_t cluster_id;
+
+    char claim[64];   /* what this connection has written as its epoch */
+    int64_t epoch;    /* the revision of the newest one seen */
+    int64_t seen;     /* the newest revision that came by the watch; 0 after a load */
+    int64_t from;     /* where the watch starts */
+    bool must_repeat; /* the first change that comes must be of `from` */
+    struct etcd_batch batch;
+
+    /* A load under way. */
+    struct index fresh, *into; /* the second: the store's own when it has nothing yet */
+    int64_t load_revision, load_epoch;
+    int64_t page_limit;
+    struct buf cursor;
+    char verdicts[ETCD_SLOTS][48];
+
+    /* Writes: what waits, what was sent, and those that are done but for the end of their call. */
+    struct list queue, flying, spent;
+    struct map busy; /* keys of flying writes */
+    struct task pump;
+    struct etcd_write *slots[ETCD_SLOTS];
+    uint64_t n_writes; /* numbered by it, as are epochs */
+
+    struct history history;
+};
+
+/* --- engine_etcd.c --- */
+
+/* Blocks until the content is here, or the time is over: then -ETIMEDOUT and the problem. */
+int etcd_open(struct store *store, const struct store_etcd_settings *settings,
+              struct problem *problem) MUST_CHECK;
+struct etcd *etcd_close(struct etcd *etcd);
+
+/* --- engine_etcd_link.c --- */
+
+/* Whether there is a connection that may still come to something. */
+bool etcd_is_linked(const struct etcd *etcd);
+
+/* The connection is of no use; the next endpoint is tried. `text` says why. */
+void etcd_break(struct etcd *etcd, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* With a status that a call ended with. */
+void etcd_break_by(struct etcd *etcd, const char *what, enum grpc_status status, struct span text);
+
+void etcd_link_start(struct etcd *etcd);
+void etcd_link_on_reset(struct task *task);
+
+/* The next steps, each when the one before is done. */
+void etcd_claim(struct etcd *etcd, enum etcd_phase phase);
+void etcd_on_loaded(struct etcd *etcd);
+void etcd_on_created(struct etcd *etcd);
+
+struct grpc_target etcd_target(const struct etcd *etcd);
+void etcd_send(struct grpc_call *call, const ProtobufCMessage *message);
+
+/* The name of a key: the prefix, what kind it is, and the rest. */
+ProtobufCBinaryData etcd_key(const struct etcd *etcd, struct arena *arena, const char *kind,
+                             struct span rest);
+
+static inline ProtobufCBinaryData etcd_bytes(struct span span)
+{
+    return (ProtobufCBinaryData){ span.size, (uint8_t *)(uintptr_t)span.data };
+}
+
+static inline struct span etcd_span(ProtobufCBinaryData bytes)
+{
+    return (struct span){ (const char *)bytes.data, bytes.len };
+}
+
+/* --- engine_etcd_load.c --- */
+
+void etcd_load(struct etcd *etcd);
+void etcd_load_fini(struct etcd *etcd);
+
+/* --- engine_etcd_watch.c --- */
+
+void etcd_follow(struct etcd *etcd);
+void etcd_follow_on_run(struct task *task);
+void etcd_ask_progress(struct etcd *etcd);
+void etcd_batch_clear(struct etcd_batch *batch);
+
+/* --- engine_etcd_write.c --- */
+
+void etcd_write_init(struct etcd *etcd);
+
+/* Takes the transaction. An `answer` that is not 0 is told as it is, from the loop. */
+void etcd_submit(struct etcd *etcd, struct store_write *write, struct txn *txn, int answer);
+
+/* Whether the rest of a key below w/ is one of our slots. */
+bool etcd_slot_parse(const struct etcd *etcd, struct span rest, unsigned *ret_slot);
+
+/* What the watch, or a load, says about a slot. */
+void etcd_judge(struct etcd *etcd, unsigned slot, struct span verdict, int64_t revision);
+
+/* A newer epoch: what was sent under an older one and is not judged is not done, ever. */
+void etcd_set_epoch(struct etcd *etcd, int64_t epoch);
+
+/* The connection is gone, and their calls with it. */
+void etcd_write_on_reset(struct etcd *etcd);
+
+/* Refuses what waits for too long. Returns false when something that was sent does. */
+bool etcd_write_on_tick(struct etcd *etcd, nsec now);
+
+/* Tells all that is left: the store closes. */
+void etcd_write_fini(struct etcd *etcd);

@@ -1,0 +1,136 @@
+#pragma once
+
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A real etcd for tests: members of their own, on loopback ports of their own, in a directory that
+ * goes with them.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "store/fixture.h"
+
+#define ETCD_MEMBERS_MAX 3
+
+struct etcd_member {
+    pid_t pid;
+    int port, peer_port;
+};
+
+struct etcd_cluster {
+    char dir[64];
+    struct etcd_member members[ETCD_MEMBERS_MAX];
+    unsigned n_members;
+    const char *options; /* one more, or NULL */
+    char texts[ETCD_MEMBERS_MAX][32];
+    const char *endpoints[ETCD_MEMBERS_MAX];
+};
+
+static inline int etcd_free_port(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(fd, (struct sockaddr *)&address, size), 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static inline void etcd_run(struct etcd_cluster *cluster, unsigned i)
+{
+    const struct etcd_member *member = &cluster->members[i];
+    char name[8], dir[96], clients[40], peers[40], all[160] = "", log[96];
+    snprintf(name, sizeof(name), "m%u", i);
+    snprintf(dir, sizeof(dir), "%s/%s", cluster->dir, name);
+    snprintf(log, sizeof(log), "%s/%s.log", cluster->dir, name);
+    snprintf(clients, sizeof(clients), "http://127.0.0.1:%d", member->port);
+    snprintf(peers, sizeof(peers), "http://127.0.0.1:%d", member->peer_port);
+    for (unsigned j = 0; j < cluster->n_members; j++)
+        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%sm%u=http://127.0.0.1:%d",
+                 j ? "," : "", j, cluster->members[j].peer_port);
+
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    dup2(fd, 1);
+    dup2(fd, 2);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execlp("etcd", "etcd", "--name", name, "--data-dir", dir, "--listen-client-urls", clients,
+           "--advertise-client-urls", clients, "--listen-peer-urls", peers,
+           "--initial-advertise-peer-urls", peers, "--initial-cluster", all, "--heartbeat-interval",
+           "50", "--election-timeout", "500", cluster->options, NULL);
+    _exit(127);
+}
+
+static inline void etcd_start_member(struct etcd_cluster *cluster, unsigned i)
+{
+    fflush(stdout);
+    cluster->members[i].pid = fork();
+    if (cluster->members[i].pid == 0)
+        etcd_run(cluster, i);
+}
+
+static inline void etcd_signal(struct etcd_cluster *cluster, unsigned i, int number)
+{
+    struct etcd_member *member = &cluster->members[i];
+    kill(member->pid, number);
+    if (number == SIGSTOP || number == SIGCONT)
+        return;
+    waitpid(member->pid, NULL, 0);
+    member->pid = 0;
+}
+
+static inline void etcd_start(struct etcd_cluster *cluster, unsigned n_members)
+{
+    cluster->n_members = n_members;
+    snprintf(cluster->dir, sizeof(cluster->dir), "%s/sarsen-etcd-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    CHECK(mkdtemp(cluster->dir));
+    for (unsigned i = 0; i < n_members; i++) {
+        cluster->members[i].port = etcd_free_port();
+        cluster->members[i].peer_port = etcd_free_port();
+        snprintf(cluster->texts[i], sizeof(cluster->texts[i]), "127.0.0.1:%d",
+                 cluster->members[i].port);
+        cluster->endpoints[i] = cluster->texts[i];
+    }
+    for (unsigned i = 0; i < n_members; i++)
+        etcd_start_member(cluster, i);
+}
+
+static inline void etcd_stop(struct etcd_cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->n_members; i++) {
+        if (cluster->members[i].pid)
+            etcd_signal(cluster, i, SIGKILL);
+    }
+    nftw(cluster->dir, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Runs etcdctl with these arguments against the first member; true when it says that it is done. */
+static inline bool etcd_ctl(const struct etcd_cluster *cluster, const char *arguments)
+{
+    char command[512];
+    snprintf(command, sizeof(command),
+             "ETCDCTL_API=3 etcdctl --endpoints=http://%s --dial-timeout=2s "
+             "--command-timeout=4s %s >>%s/ctl.log 2>&1",
+             cluster->endpoints[0], arguments, cluster->dir);
+    return system(command) == 0;
+}
+
+/* --- a store on it --- */
+
+static inline void fixture_init_etcd(struct fixture *fixture, const struct etcd_cluster *cluster,
+                                     struct store_etcd_settings *settings, const char *prefix)
+{
+    fixture_init(fixture);
+    *settings = (struct store_etcd_settings){
+        .endpoints = cluster->endpoints,
+        .n_endpoints = cluster->n_members,
+        .prefix = prefix,
+    };
+    fixture->settings.etcd = settings;
+}
