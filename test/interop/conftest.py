@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One gateway between other projects' clients and servers, in plain text and over TLS.
+"""One gateway between other projects' clients and servers, in plain text and over TLS, on either side.
 
 Services are static upstreams on unix sockets. What a machine lacks the tools for is skipped, with
 the reason."""
@@ -19,8 +19,18 @@ sys.path.insert(0, str(ROOT / "test" / "system"))
 from support.daemon import Daemon  # noqa: E402 needs the path
 from support.service import Service  # noqa: E402
 
+SEALED = """\
+  - match: {{ host: 127.0.0.2, prefix: {prefix} }}
+    upstream: https://unix:{directory}/{socket}-sealed.sock
+    upstream_tls: {{ ca: {cert}, server_name: localhost }}
+    protocol: {protocol}
+"""
+SEALED_PREFIXES = {"/grpc.testing.TestService": "http2", "/grpc.testing.UnimplementedService": "http2",
+                   "/grpc.reflection.v1.ServerReflection": "http2",
+                   "/grpc.health.v1.Health": "http2", "/none.S": "http2", "/": "http1"}
 ROUTES = """\
 routes:
+{sealed}\
   - match: {{ prefix: /grpc.testing.TestService }}
     upstream: unix:{directory}/grpc.sock
     protocol: http2
@@ -54,6 +64,7 @@ EDGE = """\
     - 127.0.0.1:0
     - address: 127.0.0.1:0
       tls: {{ certificates: {{ certificate: {cert}, key: {key} }} }}
+    - 127.0.0.2:0
   access_log: {directory}/access.log
 """
 
@@ -125,17 +136,23 @@ def pair(place):
 
 
 @pytest.fixture(scope="session")
-def grpc_service(go, place):
+def grpc_service(go, place, pair):
     child = Child(go / "service", place / "grpc.sock")
+    sealed = Child(go / "service", "-certificate", pair.cert, "-key", pair.key,
+                   place / "grpc-sealed.sock")
     yield child
     child.stop()
+    sealed.stop()
 
 
 @pytest.fixture(scope="session")
-def ws_service(modules, place):
+def ws_service(modules, place, pair):
     child = Child("node", HERE / "ws_service.mjs", modules, place / "ws.sock")
+    sealed = Child("node", HERE / "ws_service.mjs", modules, place / "ws-sealed.sock", pair.cert,
+                   pair.key)
     yield child
     child.stop()
+    sealed.stop()
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +180,7 @@ class Gateway(Daemon):
         return self.edges[1].removeprefix("https://")
 
     def address(self, lane):
-        return self.secure if lane == "tls" else self.edge
+        return {"plain": self.edge, "tls": self.secure, "sealed": self.edges[2]}[lane]
 
     def logged(self):
         """The entries of its access log."""
@@ -181,7 +198,11 @@ def plain_service():
 @pytest.fixture(scope="session")
 def gateway(binary, place, pair, plain_service):
     """In front of all the services."""
-    config = ROUTES.format(directory=place, plain=plain_service.address)
+    sealed = "".join(
+        SEALED.format(prefix=prefix, protocol=protocol, directory=place, cert=pair.cert,
+                      socket="grpc" if protocol == "http2" else "ws")
+        for prefix, protocol in SEALED_PREFIXES.items())
+    config = ROUTES.format(directory=place, plain=plain_service.address, sealed=sealed)
     gateway = Gateway(binary, place / "gateway", pair, config=config)
     yield gateway
     gateway.stop()
@@ -191,4 +212,10 @@ def gateway(binary, place, pair, plain_service):
 @pytest.fixture(params=["plain", "tls"])
 def lane(request):
     """How the client speaks to the gateway."""
+    return request.param
+
+
+@pytest.fixture(params=["plain", "tls", "sealed"])
+def way(request):
+    """The same, and plain text to the gateway with TLS behind it."""
     return request.param

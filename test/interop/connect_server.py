@@ -28,6 +28,9 @@ routes:
     upstream: {service}
     protocol: http2
 """
+SEALED = """\
+    upstream_tls: {{ ca: {0}/cert.pem }}
+"""
 TLS = "  edge: {{ address: 127.0.0.1:0, tls: {{ certificates: {{ certificate: {0}/cert.pem, " \
       "key: {0}/key.pem }} }} }}\n"
 
@@ -86,11 +89,16 @@ def serve(request, server, binary, directory):
     wanted = {1: PROTOCOL_GRPC, 2: HTTP_VERSION_2}
     if 6 in request:
         wanted[6] = request[6]  # the largest message
+    if request.get(4):  # a client that speaks TLS has it behind the gateway too
+        wanted |= {4: 1, 7: request[7]}
     write_message(server.stdin, wanted)
     service = read_message(server.stdout)
 
     address = f"{service[1].decode()}:{service[2]}"
-    daemon = Daemon(binary, directory, ROUTES.format(service=address))
+    routes = ROUTES.format(service=address)
+    if request.get(4):
+        routes = ROUTES.format(service=f"https://{address}") + SEALED.format(directory)
+    daemon = Daemon(binary, directory, routes)
     credentials = decode(request.get(7, b""))
     if request.get(4):
         (daemon.directory / "cert.pem").write_bytes(credentials[1])

@@ -14,24 +14,24 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_interop(go, grpc_service, gateway, pair, lane, case):
-    host, _, port = gateway.address(lane).rpartition(":")
+def test_interop(go, grpc_service, gateway, pair, way, case):
+    host, _, port = gateway.address(way).rpartition(":")
     tls = ["-use_tls", "-use_test_ca", "-ca_file", pair.cert, "-server_host_override", "localhost"]
     done = subprocess.run(
         [go / "client", "-server_host", host, "-server_port", port, "-test_case", case,
-         *(tls if lane == "tls" else [])], capture_output=True, text=True, timeout=60, check=False)
+         *(tls if way == "tls" else [])], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
-def grpcurl(go, grpc_service, gateway, pair, lane):
+def grpcurl(go, grpc_service, gateway, pair, way):
     """Runs it; what it printed."""
-    mode = ["-cacert", pair.cert] if lane == "tls" else ["-plaintext"]
+    mode = ["-cacert", pair.cert] if way == "tls" else ["-plaintext"]
 
     def run(*arguments, data=None, status=0, options=()):
         given = ["-d", json.dumps(data)] if data is not None else []
         done = subprocess.run(
-            [go / "grpcurl", *mode, *options, *given, gateway.address(lane), *arguments],
+            [go / "grpcurl", *mode, *options, *given, gateway.address(way), *arguments],
             capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout if status == 0 else done.stderr
@@ -56,6 +56,19 @@ def test_grpcurl_calls(grpcurl):
     said = grpcurl("grpc.testing.TestService/StreamingOutputCall",
                    data={"response_parameters": [{"size": 3}, {"size": 6}]})
     assert said.count("payload") == 2
+
+
+def test_what_is_sealed_goes_over_tls(grpcurl, gateway, way):
+    """Each way leads where its name says."""
+    before = len(gateway.logged())
+    grpcurl("grpc.testing.TestService/EmptyCall", data={})
+
+    def calls():
+        return [entry for entry in gateway.logged()[before:] if entry["path"].endswith("EmptyCall")]
+
+    gateway.eventually(calls)
+    upstream = calls()[-1]["upstream"]
+    assert upstream.endswith("/grpc-sealed.sock" if way == "sealed" else "/grpc.sock")
 
 
 def test_grpcurl_is_told_of_an_error(grpcurl):

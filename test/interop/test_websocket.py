@@ -32,9 +32,9 @@ def ws_direct(modules, ws_service):
     return seen
 
 
-def test_ws(modules, gateway, ws_direct, lane, pair):
-    scheme, ca = ("https", [pair.cert]) if lane == "tls" else ("http", [])
-    assert_same(ws_client(modules, f"{scheme}://{gateway.address(lane)}", *ca), ws_direct)
+def test_ws(modules, gateway, ws_direct, way, pair):
+    scheme, ca = ("https", [pair.cert]) if way == "tls" else ("http", [])
+    assert_same(ws_client(modules, f"{scheme}://{gateway.address(way)}", *ca), ws_direct)
 
 
 def browse(modules, base):
@@ -46,11 +46,11 @@ def chromium_direct(chromium, modules, ws_service):
     return browse(modules, f"http://{ws_service.address}")["seen"]
 
 
-def test_chromium(modules, gateway, chromium_direct, lane):
+def test_chromium(modules, gateway, chromium_direct, way):
     """Over TLS it is HTTP/2 and extended CONNECT: the access log says so."""
-    scheme, protocol = ("https", "HTTP/2") if lane == "tls" else ("http", "HTTP/1.1")
+    scheme, protocol = ("https", "HTTP/2") if way == "tls" else ("http", "HTTP/1.1")
     before = len(gateway.logged())
-    answer = browse(modules, f"{scheme}://{gateway.address(lane)}")
+    answer = browse(modules, f"{scheme}://{gateway.address(way)}")
     assert answer["protocol"] == {"https": "h2", "http": "http/1.1"}[scheme]
     assert_same(answer["seen"], chromium_direct)
 

@@ -4,18 +4,20 @@
 // client, on a unix socket and on a loopback port, whose address it prints. It ends when its
 // standard input does.
 //
-//   node ws_service.mjs MODULES SOCKET
+//   node ws_service.mjs MODULES SOCKET [CERTIFICATE KEY]
 //
 // It echoes messages; one that begins with "!" tells in JSON what else to do. What it saw of a
 // conversation is at /seen?ID, where the client opened /echo?ID or /deflate?ID.
 
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import http from "node:http";
+import https from "node:https";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { digest } from "./ws_talk.mjs";
 
-const [modules, socketPath] = process.argv.slice(2);
+const [modules, socketPath, certificate, key] = process.argv.slice(2);
 const { WebSocketServer } = createRequire(join(modules, "x.js"))("ws");
 
 const conversations = new Map();
@@ -88,9 +90,14 @@ function upgrade(request, socket, head) {
   else socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
+const createServer = () =>
+  certificate
+    ? https.createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, answer)
+    : http.createServer(answer);
+
 const serve = (where) =>
   new Promise((resolve) => {
-    const server = createServer(answer).on("upgrade", upgrade);
+    const server = createServer().on("upgrade", upgrade);
     server.listen(where, () => resolve(server.address()));
   });
 
