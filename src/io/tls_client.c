@@ -218,7 +218,8 @@ struct tls_stream *tls_stream_connect(const struct tls_client *client, const cha
         SSL_set_connect_state(ssl);
         set_alpn(ssl, alpn);
     }
-    struct tls_stream *stream = tls_stream_new(ssl, fd, scratch);
+    struct tls_stream *stream = tls_stream_new(fd, scratch);
+    tls_stream_attach(stream, ssl);
     stream->client = tls_client_ref(client);
     stream->session_name = digest_of(name);
     SSL_SESSION *session = ssl ? take_session(client->state, stream->session_name) : NULL;

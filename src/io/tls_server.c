@@ -184,10 +184,17 @@ struct tls_stream *tls_stream_accept(struct tls_server *server, int fd, struct t
     pthread_mutex_lock(&server->lock);
     struct tls_contexts *contexts = tls_contexts_ref(server->current);
     pthread_mutex_unlock(&server->lock);
-    SSL *ssl = SSL_new(contexts->contexts[0]);
-    if (ssl)
-        SSL_set_accept_state(ssl);
-    struct tls_stream *stream = tls_stream_new(ssl, fd, scratch);
+    struct tls_stream *stream = tls_stream_new(fd, scratch);
+    stream->is_server = true;
     stream->contexts = contexts;
     return stream;
+}
+
+bool tls_server_begin(struct tls_stream *stream)
+{
+    SSL *ssl = SSL_new(stream->contexts->contexts[0]);
+    if (ssl)
+        SSL_set_accept_state(ssl);
+    tls_stream_attach(stream, ssl);
+    return !stream->is_broken;
 }

@@ -155,26 +155,29 @@ static void on_message(int is_sent, int version, int kind, const void *bytes, si
         stream->n_key_updates++;
 }
 
-struct tls_stream *tls_stream_new(SSL *ssl, int fd, struct tls_scratch *scratch)
+struct tls_stream *tls_stream_new(int fd, struct tls_scratch *scratch)
 {
     struct tls_stream *stream = mem_new(struct tls_stream);
-    stream->ssl = ssl;
     stream->fd = fd;
     stream->scratch = scratch;
+    return stream;
+}
+
+void tls_stream_attach(struct tls_stream *stream, SSL *ssl)
+{
     BIO *bio = ssl ? BIO_new(bio_method()) : NULL;
+    stream->ssl = ssl;
     if (!bio) {
         stream->is_broken = true;
         stream->failure = tls_library_reason();
-        return stream;
+        return;
     }
-    stream->is_server = SSL_is_server(ssl);
     SSL_set_app_data(ssl, stream);
     BIO_set_data(bio, stream);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
     SSL_set_msg_callback(ssl, on_message);
     SSL_set_msg_callback_arg(ssl, stream);
-    return stream;
 }
 
 struct tls_stream *tls_stream_free(struct tls_stream *stream)
@@ -259,7 +262,7 @@ enum tls_input tls_stream_open(struct tls_stream *stream, struct span records, c
         return TLS_INPUT_END;
     stream->input = records;
     if (unlikely(!stream->is_established))
-        answer = shake(stream);
+        answer = stream->ssl || tls_server_begin(stream) ? shake(stream) : TLS_INPUT_BROKEN;
     if (answer == TLS_INPUT_BYTES && likely(!stream->ssl))
         answer = tls_traffic_open(stream, stream->input, to, capacity, ret_size);
     else if (answer == TLS_INPUT_BYTES)

@@ -70,8 +70,14 @@ bool tls_session_has_expired(SSL_SESSION *session);
 /* Why the library refused, and what else it may have noted is forgotten. Static text. */
 const char *tls_library_reason(void);
 
-/* A stream over a library object, which it takes; NULL makes one that is broken. */
-struct tls_stream *tls_stream_new(SSL *ssl, int fd, struct tls_scratch *scratch);
+struct tls_stream *tls_stream_new(int fd, struct tls_scratch *scratch);
+
+/* Gives it a library object, which it takes; NULL breaks it. */
+void tls_stream_attach(struct tls_stream *stream, SSL *ssl);
+
+/* tls_server.c: the same for a server, whose clients have to say something first; a connection that
+ * is only opened costs no more than one in plain text. False where it broke. */
+bool tls_server_begin(struct tls_stream *stream);
 
 /* tls_tickets.c */
 void tls_tickets_serve(struct tls_tickets *tickets, SSL_CTX *context);
