@@ -19,6 +19,8 @@
 #include "io/tls_contexts.h"
 #include "io/tls_traffic.h"
 
+#define HELD_MAX 4096u /* of a ticket, and of what leaves together with it */
+
 struct tls_scratch *tls_scratch_new(void)
 {
     /* Not cleared: what is never written to costs nothing. */
@@ -57,6 +59,7 @@ static size_t send_some(struct tls_stream *stream, struct span bytes)
 
 bool tls_stream_flush(struct tls_stream *stream)
 {
+    stream->is_held = false;
     if (stream->unsent.size > 0 && !stream->is_gone) {
         buf_consume(&stream->unsent, send_some(stream, buf_span(&stream->unsent)));
         if (stream->unsent.size == 0)
@@ -72,15 +75,35 @@ void tls_stream_push(struct tls_stream *stream)
     scratch->size = 0;
     if (bytes.size == 0 || stream->is_gone)
         return;
+    if (unlikely(stream->is_held)) {
+        bool is_small = bytes.size <= HELD_MAX;
+        if (is_small)
+            buf_put(&stream->unsent, bytes);
+        tls_stream_flush(stream);
+        if (is_small)
+            return;
+    }
     if (stream->unsent.size == 0)
         bytes = span_from(bytes, send_some(stream, bytes));
     if (bytes.size > 0 && !stream->is_gone)
         buf_put(&stream->unsent, bytes);
 }
 
+/* A ticket has time. Where the request came with the end of the handshake it leaves with the answer,
+ * which saves a system call and a packet; nobody waits for it meanwhile. */
+static void hold_ticket(struct tls_stream *stream)
+{
+    struct tls_scratch *scratch = stream->scratch;
+    if (scratch->size == 0 || scratch->size > HELD_MAX || stream->unsent.size > 0)
+        return;
+    buf_put(&stream->unsent, (struct span){ scratch->bytes, scratch->size });
+    scratch->size = 0;
+    stream->is_held = true;
+}
+
 size_t tls_stream_unsent(const struct tls_stream *stream)
 {
-    return stream->unsent.size;
+    return stream->is_held ? 0 : stream->unsent.size;
 }
 
 /* --- the library's side --- */
@@ -255,19 +278,22 @@ enum tls_input tls_stream_open(struct tls_stream *stream, struct span records, c
                                size_t capacity, size_t *ret_size)
 {
     enum tls_input answer = TLS_INPUT_BYTES;
+    bool is_shaking = !stream->is_established;
     *ret_size = 0;
     if (stream->is_broken)
         return TLS_INPUT_BROKEN;
     if (stream->has_end)
         return TLS_INPUT_END;
     stream->input = records;
-    if (unlikely(!stream->is_established))
+    if (unlikely(is_shaking))
         answer = stream->ssl || tls_server_begin(stream) ? shake(stream) : TLS_INPUT_BROKEN;
     if (answer == TLS_INPUT_BYTES && likely(!stream->ssl))
         answer = tls_traffic_open(stream, stream->input, to, capacity, ret_size);
     else if (answer == TLS_INPUT_BYTES)
         answer = read_records(stream, to, capacity, ret_size);
     stream->input = SPAN_NULL;
+    if (unlikely(is_shaking) && *ret_size > 0 && stream->is_server)
+        hold_ticket(stream);
     tls_stream_push(stream);
     return answer == TLS_INPUT_NOTHING && *ret_size > 0 ? TLS_INPUT_BYTES : answer;
 }
