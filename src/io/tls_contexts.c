@@ -292,6 +292,7 @@ static int add_pair(struct tls_contexts *contexts, const char *name, const struc
     tls_context_harden(context, settings->min_version);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN); /* the chain is what is in the file */
     SSL_CTX_set_client_hello_cb(context, on_hello, contexts);
     SSL_CTX_set_alpn_select_cb(context, on_alpn, contexts);
     tls_tickets_serve(contexts->tickets, context);
