@@ -33,13 +33,14 @@ extern "C" {
 /* name, value, text */
 #define SARSEN_ERRORS(X)                                                                           \
     X(SARSEN_ENOMEM, -1, "out of memory")                                                          \
-    X(SARSEN_EADDRESS, -2, "the address is neither http://host:port nor unix:/path")               \
+    X(SARSEN_EADDRESS, -2, "the address is neither http(s)://host:port nor unix:/path")            \
     X(SARSEN_ECONNECT, -3, "nobody answers at the address")                                        \
     X(SARSEN_ETIMEOUT, -4, "no answer in time")                                                    \
     X(SARSEN_EBROKEN, -5, "the connection broke before the answer was complete")                   \
     X(SARSEN_EPROTOCOL, -6, "the answer is not what the API gives")                                \
     X(SARSEN_EREFUSED, -7, "the server refused; the problem says why")                             \
-    X(SARSEN_EINVALID, -8, "an argument is wrong")
+    X(SARSEN_EINVALID, -8, "an argument is wrong")                                                 \
+    X(SARSEN_ETLS, -9, "there is no TLS with the server; the problem says why")
 
 enum sarsen_error {
 #define SARSEN_ERROR_ENUM(name, value, text) name = value,
@@ -57,6 +58,9 @@ typedef struct sarsen_options {
     const char *address; /* NULL: $SARSEN_ADDRESS, else http://127.0.0.1:7000 */
     const char *token;   /* NULL: $SARSEN_TOKEN, else none */
     uint32_t timeout_ms; /* of each call; 0: 30,000 */
+    /* A file of certificates (PEM) that vouch for an https:// server; NULL: $SARSEN_CA, else the
+     * system's. Its certificate must be for the host of the address. */
+    const char *ca;
 } sarsen_options;
 
 /* Copies the options; connects with the first call. SARSEN_EADDRESS, SARSEN_EINVALID (a token
@@ -69,7 +73,7 @@ SARSEN_API void sarsen_client_free(sarsen_client *client);
 /* The HTTP status of the last answer; 0 when there was none. */
 SARSEN_API int sarsen_status(const sarsen_client *client);
 
-/* Why the last call was refused, as a sentence; "" otherwise. Valid until the next call. */
+/* Why the last call was refused, or the server not trusted, as a sentence; "" otherwise. Valid until the next call. */
 SARSEN_API const char *sarsen_problem(const sarsen_client *client);
 
 /* --- values: documents as the API gives them --- */

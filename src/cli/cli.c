@@ -114,10 +114,10 @@ static void print_help(FILE *out)
     print_form(out, "config", "check|reference|schema", "the config file");
     print_form(out, "help", "VERB", "what a verb takes");
     print_verbs(out, NULL);
-    fprintf(
-        out,
-        "\nAll take --json, --dry-run, --help, --address URL, --token TOKEN, --data DIR "
-        "\n(whose socket and token are used).\nExit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
+    fprintf(out,
+            "\nAll take --json, --dry-run, --help, --address URL, --token TOKEN, --data DIR\n"
+            "(whose socket and token are used), --ca FILE (who vouches for an https:// address).\n"
+            "Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n");
 }
 
 static const struct verb *find_in_table(const struct verb *table, const char *one, const char *two)
@@ -233,6 +233,7 @@ static int run(struct command *command)
         .size = sizeof(options),
         .address = address,
         .token = command->options.token ? command->options.token : token,
+        .ca = command->options.ca,
     };
     int r = sarsen_client_new(&options, &command->client);
     if (r) {

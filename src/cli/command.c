@@ -45,6 +45,7 @@ static const struct {
     { "address", offsetof(struct cli_options, address), false, true },
     { "token", offsetof(struct cli_options, token), false, true },
     { "data", offsetof(struct cli_options, data), false, true },
+    { "ca", offsetof(struct cli_options, ca), false, true },
     { "json", offsetof(struct cli_options, is_json), true, true },
     { "dry-run", offsetof(struct cli_options, is_dry_run), true, true },
     { "help", offsetof(struct cli_options, is_help), true, true },
@@ -208,10 +209,11 @@ int command_fail(const struct command *command, int error)
                 "sarsen: is it running? `sarsen dev` starts it; --address or "
                 "SARSEN_ADDRESS names another one\n");
     } else {
-        fprintf(stderr, "sarsen: %s\n",
-                error == SARSEN_EREFUSED ? sarsen_problem(command->client)
-                                         : sarsen_strerror(error));
+        const char *why = sarsen_problem(command->client);
+        fprintf(stderr, "sarsen: %s\n", why[0] ? why : sarsen_strerror(error));
     }
+    if (error == SARSEN_ETLS)
+        fprintf(stderr, "sarsen: --ca FILE or SARSEN_CA names the certificates to trust\n");
     if (error == SARSEN_EREFUSED && sarsen_status(command->client) == 401) {
         fprintf(stderr,
                 "sarsen: run it where the data directory is, or give --data, --token or "

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "client/tls.h"
+
 #define PATH_MAX_SIZE 2048u
 
 const char *sarsen_strerror(int error)
@@ -88,6 +90,9 @@ static int set_address(sarsen_client *client, const char *address)
         return set_unix(client, strncmp(address, "unix://", 7) == 0 ? address + 7 : address + 5);
     if (strncmp(address, "http://", 7) == 0)
         return set_tcp(client, address + 7);
+    client->is_tls = strncmp(address, "https://", 8) == 0;
+    if (client->is_tls)
+        return set_tcp(client, address + 8);
     return SARSEN_EADDRESS;
 }
 
@@ -109,12 +114,24 @@ static bool is_request_word(const char *text)
     return text;
 }
 
+/* NULL stays NULL. False without memory. */
+static bool keep(sarsen_client *client, const char *text, char **ret_text)
+{
+    *ret_text = text ? copy(client->memory, text, strlen(text)) : NULL;
+    return *ret_text || !text;
+}
+
+/* A caller that was built with an older header has shorter options. */
+#define OPTIONS_SIZE_MIN offsetof(sarsen_options, ca)
+
 int client_new(const struct client_memory *memory, const sarsen_options *options,
                sarsen_client **ret_client)
 {
-    if (!options || options->size < sizeof(*options) || !ret_client)
+    if (!options || options->size < OPTIONS_SIZE_MIN || !ret_client)
         return SARSEN_EINVALID;
     const char *token = or_environment(options->token, "SARSEN_TOKEN", NULL);
+    const char *ca =
+        or_environment(options->size < sizeof(*options) ? NULL : options->ca, "SARSEN_CA", NULL);
     if (token && !is_request_word(token))
         return SARSEN_EINVALID;
     sarsen_client *client = client_alloc(memory, sizeof(*client));
@@ -126,10 +143,8 @@ int client_new(const struct client_memory *memory, const sarsen_options *options
     client->timeout_ms = options->timeout_ms ? options->timeout_ms : CLIENT_TIMEOUT_MS;
     int r = set_address(
         client, or_environment(options->address, "SARSEN_ADDRESS", "http://127.0.0.1:7000"));
-    if (!r && token) {
-        client->token = copy(memory, token, strlen(token));
-        r = client->token ? 0 : SARSEN_ENOMEM;
-    }
+    if (!r && (!keep(client, token, &client->token) || !keep(client, ca, &client->ca)))
+        r = SARSEN_ENOMEM;
     if (r) {
         sarsen_client_free(client);
         return r;
@@ -149,11 +164,13 @@ void sarsen_client_free(sarsen_client *client)
         return;
     const struct client_memory *memory = client->memory;
     transport_close(client);
+    tls_free(client->tls);
     client_release(memory, client->authority);
     client_release(memory, client->host);
     client_release(memory, client->port);
     client_release(memory, client->socket_path);
     client_release(memory, client->token);
+    client_release(memory, client->ca);
     client_release(memory, client);
 }
 

@@ -15,6 +15,8 @@
 
 #include "base/span.h"
 
+struct tls;
+
 #define CLIENT_HEAD_MAX 65536u
 #define CLIENT_BODY_MAX ((size_t)256 * 1024 * 1024)
 #define CLIENT_TIMEOUT_MS 30000u
@@ -40,6 +42,9 @@ struct sarsen_client {
     char *host, *port;
     char *socket_path; /* of unix:/path */
     char *token;
+    char *ca; /* a file; NULL: the system's */
+    bool is_tls;
+    struct tls *tls; /* from the first connection on */
     uint32_t timeout_ms;
     int fd; /* -1: not connected */
     int status;

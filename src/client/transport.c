@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/tls.h"
 #include "codec/http1.h"
 
 #define READ_SIZE 65536u
@@ -52,6 +53,7 @@ void bytes_fini(struct bytes *bytes)
 
 void transport_close(struct sarsen_client *client)
 {
+    tls_close(client->tls);
     if (client->fd >= 0)
         close(client->fd);
     client->fd = -1;
@@ -128,8 +130,27 @@ static int connect_tcp(struct sarsen_client *client, int64_t deadline)
     return r;
 }
 
+/* A connection without TLS where it is wanted must not be left: a call would go out in plain. */
+static int connect_tls(struct sarsen_client *client, int64_t deadline)
+{
+    int r = connect_tcp(client, deadline);
+    if (r)
+        return r;
+    tls_events events;
+    while (!r) {
+        r = tls_shake(client, &events);
+        if (!r)
+            r = wait_for(client->fd, events, deadline);
+    }
+    if (r < 0)
+        transport_close(client);
+    return r < 0 ? r : 0;
+}
+
 static int transport_connect(struct sarsen_client *client, int64_t deadline)
 {
+    if (client->is_tls)
+        return connect_tls(client, deadline);
     if (!client->socket_path)
         return connect_tcp(client, deadline);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -139,21 +160,40 @@ static int transport_connect(struct sarsen_client *client, int64_t deadline)
 
 /* --- sending --- */
 
+/* As send(2) and recv(2) of a socket that does not wait; -1 with the events to wait for, or 0 when
+ * it is broken. */
+static ssize_t send_some(const struct sarsen_client *client, const void *data, size_t size,
+                         short *ret_events)
+{
+    if (client->is_tls)
+        return tls_send(client->tls, data, size, ret_events);
+    ssize_t n = send(client->fd, data, size, MSG_NOSIGNAL);
+    *ret_events = n < 0 && (errno == EAGAIN || errno == EINTR) ? POLLOUT : 0;
+    return n;
+}
+
+static ssize_t receive_some(const struct sarsen_client *client, void *memory, size_t size,
+                            short *ret_events)
+{
+    if (client->is_tls)
+        return tls_recv(client->tls, memory, size, ret_events);
+    ssize_t n = recv(client->fd, memory, size, 0);
+    *ret_events = n < 0 && (errno == EAGAIN || errno == EINTR) ? POLLIN : 0;
+    return n;
+}
+
 static int send_all(const struct sarsen_client *client, const char *data, size_t size,
                     int64_t deadline)
 {
     while (size) {
-        ssize_t n = send(client->fd, data, size, MSG_NOSIGNAL);
+        short events;
+        ssize_t n = send_some(client, data, size, &events);
         if (n >= 0) {
             data += n;
             size -= (size_t)n;
             continue;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return SARSEN_EBROKEN;
-        int r = wait_for(client->fd, POLLOUT, deadline);
+        int r = events ? wait_for(client->fd, events, deadline) : SARSEN_EBROKEN;
         if (r)
             return r;
     }
@@ -194,16 +234,13 @@ static int receive(const struct sarsen_client *client, char *memory, size_t size
                    size_t *ret_size)
 {
     for (;;) {
-        ssize_t n = recv(client->fd, memory, size, 0);
+        short events;
+        ssize_t n = receive_some(client, memory, size, &events);
         if (n >= 0) {
             *ret_size = (size_t)n;
             return 0;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return SARSEN_EBROKEN;
-        int r = wait_for(client->fd, POLLIN, deadline);
+        int r = events ? wait_for(client->fd, events, deadline) : SARSEN_EBROKEN;
         if (r)
             return r;
     }
@@ -364,6 +401,8 @@ static int exchange(struct sarsen_client *client, const struct request *request,
 static bool is_stale(const struct sarsen_client *client)
 {
     char byte;
+    if (client->fd >= 0 && client->is_tls)
+        return tls_is_stale(client->tls);
     return client->fd >= 0 && (recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
                                (errno != EAGAIN && errno != EINTR));
 }

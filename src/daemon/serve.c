@@ -165,7 +165,8 @@ static void set_environment(const struct server *server)
 {
     char text[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX + 8];
     control_api_text(server->control, text, sizeof(text));
-    snprintf(address, sizeof(address), "http://%s", text);
+    snprintf(address, sizeof(address), "%s://%s",
+             server->settings->api_tls.certificate ? "https" : "http", text);
     setenv("SARSEN_ADDRESS", address, 1);
     setenv("SARSEN_TOKEN", control_token(server->control), 1);
     set_data(server->settings->data);

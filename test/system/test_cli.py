@@ -265,7 +265,7 @@ def run_alone(binary, *arguments, **options):
     ("pin a b c --why", "--why needs a value"),
     ("services --json=yes", "--json takes no value"),
     ("customer set " + "a " * 40, "usage: sarsen customer set"),
-    ("services --address ftp://x", "neither http://host:port nor unix:/path"),
+    ("services --address ftp://x", "neither http(s)://host:port nor unix:/path"),
     ("server", "usage: sarsen server"),
     ("server -c a b", "usage: sarsen server"),
     ("dev --ephemeral --data x", "exclude each other"),
