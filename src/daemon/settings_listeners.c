@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/settings_keys.h"
 #include "daemon/settings_table.h"
 #include "daemon/settings_yaml.h"
 
@@ -20,15 +21,7 @@ enum listener_kind {
     LISTENER_PAIRS,
 };
 
-struct listener_setting {
-    const char *key;
-    enum listener_kind kind;
-    size_t at; /* offset in struct gateway_listener */
-    const char *accepts;
-    const char *help;
-};
-
-static const struct listener_setting table[] = {
+static const struct settings_key table[] = {
     { "address", LISTENER_ADDRESS, AT(address), "an address such as 127.0.0.1:8443",
       "where it listens; needed" },
     { "proxy_protocol", LISTENER_BOOL, AT(has_proxy_header), "true, false",
@@ -49,18 +42,29 @@ static const struct listener_setting table[] = {
 };
 #define N_KEYS (sizeof(table) / sizeof(table[0]))
 
-/* One reading of one listener. */
-struct reader {
-    struct settings *settings;
-    yaml_document_t *document;
-    struct gateway_listener *listener;
-    struct problem *problem;
-    size_t lines[N_KEYS]; /* of the keys that were given */
+static void write_value_type(struct json_out *out, const struct settings_key *row);
+
+static const struct settings_keys keys = {
+    .rows = table,
+    .n = N_KEYS,
+    .thing = "a listener",
+    .path = "a listener",
+    .accepts = "a section with address",
+    .write_type = write_value_type,
 };
 
-static const yaml_node_t *node_at(const struct reader *reader, int item)
+/* One reading of one listener. */
+struct reader {
+    struct key_reader keys;
+    struct settings *settings;
+    struct gateway_listener *listener;
+    struct problem *problem;
+    size_t lines[N_KEYS];
+};
+
+static const yaml_node_t *node_at(const struct reader *reader, yaml_node_item_t item)
 {
-    return yaml_document_get_node(reader->document, item);
+    return key_reader_node(&reader->keys, item);
 }
 
 static int refuse(const struct reader *reader, const char *key, const yaml_node_t *node,
@@ -135,14 +139,15 @@ static int choice_of(const char *choices, struct span word)
     return -1;
 }
 
-static int read_value(const struct reader *reader, const struct listener_setting *setting,
+static int read_value(struct key_reader *key_reader, const struct settings_key *setting,
                       const yaml_node_t *node)
 {
+    const struct reader *reader = container_of(key_reader, struct reader, keys);
     struct gateway_listener *listener = reader->listener;
     void *at = (char *)listener + setting->at;
     struct span text = yaml_text(node);
     int choice = 0;
-    switch (setting->kind) {
+    switch ((enum listener_kind)setting->kind) {
     case LISTENER_PAIRS: return read_pairs(reader, node);
     case LISTENER_FILE: return read_file_name(reader, setting->key, node, at);
     case LISTENER_ADDRESS:
@@ -167,51 +172,12 @@ static int read_value(const struct reader *reader, const struct listener_setting
     return 0;
 }
 
-static int read_map(struct reader *reader, const char *section, const yaml_node_t *map);
-
-static int read_member(struct reader *reader, const char *section, const yaml_node_t *key_node,
-                       const yaml_node_t *value)
-{
-    char key[SETTINGS_KEY_MAX];
-    snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(span_first(yaml_text(key_node), 64)));
-    for (size_t i = 0; i < N_KEYS; i++) {
-        if (strcmp(table[i].key, key) != 0)
-            continue;
-        if (reader->lines[i])
-            return settings_refuse_twice(reader->problem, yaml_line(key_node), key);
-        reader->lines[i] = yaml_line(key_node);
-        return read_value(reader, &table[i], value);
-    }
-    if (strcmp(key, "tls") == 0)
-        return read_map(reader, "tls.", value);
-    return settings_refuse_because(reader->problem, yaml_line(key_node), key,
-                                   "is not known in a listener; accepted are address, "
-                                   "proxy_protocol and tls with certificates, min_version, "
-                                   "client_auth, client_ca and http1_only");
-}
-
-static int read_map(struct reader *reader, const char *section, const yaml_node_t *map)
-{
-    if (map->type != YAML_MAPPING_NODE)
-        return refuse(reader, "tls", map, "a section of keys and values");
-    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start;
-         pair < map->data.mapping.pairs.top; pair++) {
-        int r =
-            read_member(reader, section, node_at(reader, pair->key), node_at(reader, pair->value));
-        if (r)
-            return r;
-    }
-    return 0;
-}
-
 /* What the values must be together. */
 static int check(const struct reader *reader, const yaml_node_t *node)
 {
     const struct gateway_listener *listener = reader->listener;
     const struct tls_server_settings *tls = &listener->tls;
-    bool has_tls = false;
-    for (size_t i = 0; i < N_KEYS; i++)
-        has_tls = has_tls || (reader->lines[i] && strncmp(table[i].key, "tls.", 4) == 0);
+    bool has_tls = settings_keys_given(&keys, reader->lines, "tls.");
     const char *key = NULL, *why = NULL;
     if (!listener->text) {
         key = "address";
@@ -233,8 +199,9 @@ int settings_read_listener(struct settings *settings, yaml_document_t *document,
                            const yaml_node_t *node, struct gateway_listener *listener,
                            struct problem *problem)
 {
-    struct reader reader = { settings, document, listener, problem, { 0 } };
-    int r = read_map(&reader, "", node);
+    struct reader reader = { .settings = settings, .listener = listener, .problem = problem };
+    reader.keys = (struct key_reader){ &keys, document, problem, reader.lines, read_value };
+    int r = settings_keys_read(&reader.keys, node);
     return r ? r : check(&reader, node);
 }
 
@@ -244,45 +211,14 @@ void settings_write_listeners_reference(struct buf *text)
 {
     buf_puts(text,
              "\nA listener that is a section of its own, in `gateway.edge` or "
-             "`gateway.internal`; see [tls.md](tls.md):\n\n"
-             "| key | accepts | meaning |\n|---|---|---|\n");
-    for (size_t i = 0; i < N_KEYS; i++)
-        buf_printf(text, "| `%s` | %s | %s |\n", table[i].key, table[i].accepts, table[i].help);
+             "`gateway.internal`; see [tls.md](tls.md):\n\n");
+    settings_keys_write_reference(&keys, text);
 }
 
-static void write_member(struct json_out *out, const struct listener_setting *setting)
+static void write_value_type(struct json_out *out, const struct settings_key *row)
 {
-    json_open(out, '{');
-    json_key(out, SPAN("description"));
-    json_text(out, span_of(setting->help));
-    if (setting->kind == LISTENER_BOOL) {
-        json_key(out, SPAN("type"));
-        json_text(out, SPAN("boolean"));
-    }
-    json_close(out, '}');
-}
-
-/* The keys that begin with the section, and without a section those that have none. */
-static void write_members(struct json_out *out, const char *section)
-{
-    size_t size = strlen(section);
-    for (size_t i = 0; i < N_KEYS; i++) {
-        const char *name = table[i].key + size;
-        if (strncmp(table[i].key, section, size) != 0 || strchr(name, '.'))
-            continue;
-        json_key(out, span_of(name));
-        write_member(out, &table[i]);
-    }
-}
-
-static void open_object(struct json_out *out)
-{
-    json_key(out, SPAN("type"));
-    json_text(out, SPAN("object"));
-    json_key(out, SPAN("additionalProperties"));
-    json_bool(out, false);
-    json_key(out, SPAN("properties"));
-    json_open(out, '{');
+    if (row->kind == LISTENER_BOOL)
+        settings_write_type(out, "boolean");
 }
 
 /* An address or a section; behind these, for a list, one of either again. */
@@ -293,15 +229,7 @@ static void write_one(struct json_out *out)
     json_text(out, SPAN("string"));
     json_close(out, '}');
     json_open(out, '{');
-    open_object(out);
-    write_members(out, "");
-    json_key(out, SPAN("tls"));
-    json_open(out, '{');
-    open_object(out);
-    write_members(out, "tls.");
-    json_close(out, '}');
-    json_close(out, '}');
-    json_close(out, '}');
+    settings_keys_write_schema(&keys, out);
     json_close(out, '}');
 }
 

@@ -32,26 +32,22 @@ struct check {
     struct problem *problem;
 };
 
-/* The row of a key, which exists. */
-static const struct route_setting *setting_of(const char *key)
+static size_t line_of(const struct check *check, const char *key)
 {
-    size_t i = 0;
-    while (strcmp(settings_route_table[i].key, key) != 0)
-        i++;
-    return &settings_route_table[i];
+    return settings_keys_line(&settings_route_keys, check->read->lines, key);
 }
 
 /* At the key's line, or at the route's when the key was not given. */
 static int refuse(const struct check *check, const char *key, struct span found,
                   const char *accepts)
 {
-    size_t line = route_line_of(check->read, key);
+    size_t line = line_of(check, key);
     return settings_refuse(check->problem, line ? line : check->read->line, key, found, accepts);
 }
 
 static int refuse_value(const struct check *check, const char *key, struct span found)
 {
-    return refuse(check, key, found, setting_of(key)->accepts);
+    return refuse(check, key, found, settings_keys_row(&settings_route_keys, key)->accepts);
 }
 
 static bool consists_of(struct span text, const char *bytes)
@@ -87,7 +83,7 @@ static int check_path(const struct check *check, const char *key, struct span fo
     char why[256];
     snprintf(why, sizeof(why), "is \"%.*s\"; requests are matched as \"%.*s\", write that",
              SPAN_ARG(span_first(found, 80)), SPAN_ARG(span_first(path, 80)));
-    return settings_refuse_because(check->problem, route_line_of(check->read, key), key, why);
+    return settings_refuse_because(check->problem, line_of(check, key), key, why);
 }
 
 /* Without a port, and in small letters, as it is compared. */
@@ -359,12 +355,7 @@ static int check_rules(const struct check *check, bool is_request)
 
 static bool was_given(const struct check *check, const char *section)
 {
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        if (check->read->lines[i] &&
-            strncmp(settings_route_table[i].key, section, strlen(section)) == 0)
-            return true;
-    }
-    return false;
+    return settings_keys_given(&settings_route_keys, check->read->lines, section);
 }
 
 /* A route without an end answers nobody, and of two ends one would be ignored. */
@@ -395,7 +386,7 @@ static int check_passed_on(const struct check *check)
         "origins", "request_headers.set", "request_headers.add", "request_headers.remove"
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (route_line_of(check->read, keys[i]))
+        if (line_of(check, keys[i]))
             return refuse(check, keys[i], SPAN("beside an answer or a redirect"),
                           "a place beside service or upstream");
     }
@@ -453,7 +444,7 @@ int settings_check_route(const struct route_read *read, struct problem *problem)
         r = check_redirect(&check);
     if (!r)
         r = check_upstream_tls(&check);
-    if (!r && !route->n_upstreams && route_line_of(read, "protocol"))
+    if (!r && !route->n_upstreams && line_of(&check, "protocol"))
         r = refuse(&check, "protocol", SPAN("without an upstream"), "a place beside upstream");
     if (!r)
         r = check_health(&check);

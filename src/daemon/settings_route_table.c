@@ -5,8 +5,6 @@
  * is that of the reference, and keys of one section stand together.
  */
 
-#include <string.h>
-
 #include "daemon/settings_routes.h"
 
 #define AT(member) offsetof(struct gateway_route, member)
@@ -15,7 +13,7 @@
 #define ACCEPTS_NAMES "a header, or a list of them"
 #define ACCEPTS_FIELDS "a section of headers and their values"
 
-const struct route_setting settings_route_table[] = {
+static const struct settings_key table[] = {
     { "match.host", ROUTE_TEXT, AT(host), "a host in small letters, without a port,",
       "the Host; \"*.example.com\" is any one label before it" },
     { "match.path", ROUTE_TEXT, AT(path), ACCEPTS_PATH, "the whole path" },
@@ -105,32 +103,17 @@ const struct route_setting settings_route_table[] = {
       "the same for the answer" },
 };
 
-_Static_assert(sizeof(settings_route_table) / sizeof(settings_route_table[0]) <= ROUTE_KEYS_MAX,
-               "raise the limit");
-const size_t settings_n_route_keys = sizeof(settings_route_table) / sizeof(settings_route_table[0]);
+_Static_assert(sizeof(table) / sizeof(table[0]) <= ROUTE_KEYS_MAX, "raise the limit");
 
 void settings_write_routes_reference(struct buf *text)
 {
     buf_puts(text,
              "\nA route, in the list `routes`; the first that matches wins. It has exactly one of "
-             "`service`, `upstream`, `answer` and `redirect`; see [proxy.md](proxy.md):\n\n"
-             "| key | accepts | meaning |\n|---|---|---|\n");
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        const struct route_setting *setting = &settings_route_table[i];
-        struct span accepts = span_of(setting->accepts);
-        if (span_ends_with(accepts, SPAN(",")))
-            accepts.size--;
-        buf_printf(text, "| `%s` | %.*s | %s |\n", setting->key, SPAN_ARG(accepts), setting->help);
-    }
+             "`service`, `upstream`, `answer` and `redirect`; see [proxy.md](proxy.md):\n\n");
+    settings_keys_write_reference(&settings_route_keys, text);
 }
 
 /* --- JSON Schema --- */
-
-static void write_type(struct json_out *out, const char *type)
-{
-    json_key(out, SPAN("type"));
-    json_text(out, span_of(type));
-}
 
 /* A text, or a list of at least one. */
 static void write_one_or_list(struct json_out *out)
@@ -138,31 +121,28 @@ static void write_one_or_list(struct json_out *out)
     json_key(out, SPAN("anyOf"));
     json_open(out, '[');
     json_open(out, '{');
-    write_type(out, "string");
+    settings_write_type(out, "string");
     json_close(out, '}');
     json_open(out, '{');
-    write_type(out, "array");
+    settings_write_type(out, "array");
     json_key(out, SPAN("minItems"));
     json_uint(out, 1);
     json_key(out, SPAN("items"));
     json_open(out, '{');
-    write_type(out, "string");
+    settings_write_type(out, "string");
     json_close(out, '}');
     json_close(out, '}');
     json_close(out, ']');
 }
 
-static void write_leaf(struct json_out *out, const struct route_setting *setting)
+static void write_value_type(struct json_out *out, const struct settings_key *row)
 {
-    json_open(out, '{');
-    json_key(out, SPAN("description"));
-    json_text(out, span_of(setting->help));
-    switch (setting->kind) {
+    switch ((enum route_kind_of_value)row->kind) {
     case ROUTE_TEXT:
-    case ROUTE_TEXT_OR_EMPTY: write_type(out, "string"); break;
-    case ROUTE_BOOL: write_type(out, "boolean"); break;
+    case ROUTE_TEXT_OR_EMPTY: settings_write_type(out, "string"); break;
+    case ROUTE_BOOL: settings_write_type(out, "boolean"); break;
     case ROUTE_PROTOCOL:
-        write_type(out, "string");
+        settings_write_type(out, "string");
         json_key(out, SPAN("enum"));
         json_open(out, '[');
         json_text(out, SPAN("http1"));
@@ -172,7 +152,7 @@ static void write_leaf(struct json_out *out, const struct route_setting *setting
         break;
     case ROUTE_HEALTH: break; /* texts, numbers and true, as people write them */
     case ROUTE_STATUS:
-        write_type(out, "integer");
+        settings_write_type(out, "integer");
         json_key(out, SPAN("minimum"));
         json_uint(out, 200);
         json_key(out, SPAN("maximum"));
@@ -181,45 +161,23 @@ static void write_leaf(struct json_out *out, const struct route_setting *setting
     case ROUTE_TEXTS:
     case ROUTE_ADDRESSES: write_one_or_list(out); break;
     case ROUTE_FIELDS:
-        write_type(out, "object");
+        settings_write_type(out, "object");
         json_key(out, SPAN("additionalProperties"));
         json_open(out, '{');
         write_one_or_list(out);
         json_close(out, '}');
         break;
     }
-    json_close(out, '}');
 }
 
-/* The schema's object for a section: its keys, and below it those with one dot more. */
-static void write_members(struct json_out *out, struct span section)
-{
-    struct span last = SPAN_NULL;
-    write_type(out, "object");
-    json_key(out, SPAN("additionalProperties"));
-    json_bool(out, false);
-    json_key(out, SPAN("properties"));
-    json_open(out, '{');
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        struct span key = span_of(settings_route_table[i].key), rest = key;
-        if (!span_starts_with(key, section))
-            continue;
-        rest = span_from(key, section.size);
-        struct span name = span_cut(&rest, '.');
-        if (span_equals(name, last))
-            continue;
-        last = name;
-        json_key(out, name);
-        if (!rest.data) {
-            write_leaf(out, &settings_route_table[i]);
-            continue;
-        }
-        json_open(out, '{');
-        write_members(out, span_first(key, section.size + name.size + 1));
-        json_close(out, '}');
-    }
-    json_close(out, '}');
-}
+const struct settings_keys settings_route_keys = {
+    .rows = table,
+    .n = sizeof(table) / sizeof(table[0]),
+    .thing = "a route",
+    .path = "routes",
+    .accepts = "a section with match and service, upstream, answer or redirect",
+    .write_type = write_value_type,
+};
 
 /* An alternative of which exactly one must hold. */
 static void write_required(struct json_out *out, struct span key)
@@ -237,12 +195,12 @@ void settings_write_routes_schema(struct json_out *out)
     static const struct span actions[] = { SPAN("service"), SPAN("upstream"), SPAN("answer"),
                                            SPAN("redirect") };
     json_open(out, '{');
-    write_type(out, "array");
+    settings_write_type(out, "array");
     json_key(out, SPAN("maxItems"));
     json_uint(out, GATEWAY_ROUTES_MAX);
     json_key(out, SPAN("items"));
     json_open(out, '{');
-    write_members(out, SPAN_NULL);
+    settings_keys_write_schema(&settings_route_keys, out);
     json_key(out, SPAN("oneOf"));
     json_open(out, '[');
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)

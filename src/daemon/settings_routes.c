@@ -18,16 +18,15 @@
 
 /* One reading of one route. */
 struct reader {
+    struct key_reader keys;
     struct arena *arena;
-    yaml_document_t *document;
     struct problem *problem;
     struct route_read *read;
 };
 
-/* Aliases are resolved by libyaml: the same node may stand in several places. */
-static yaml_node_t *node_at(const struct reader *reader, yaml_node_item_t item)
+static const yaml_node_t *node_at(const struct reader *reader, yaml_node_item_t item)
 {
-    return yaml_document_get_node(reader->document, item);
+    return key_reader_node(&reader->keys, item);
 }
 
 /* One node, or those of a list. */
@@ -36,7 +35,7 @@ struct items {
     size_t n;
 };
 
-static int items_of(const struct reader *reader, const struct route_setting *setting,
+static int items_of(const struct reader *reader, const struct settings_key *setting,
                     const yaml_node_t *node, struct items *ret_items)
 {
     *ret_items = (struct items){ node, 1 };
@@ -65,7 +64,7 @@ static const yaml_node_t *item_at(const struct reader *reader, const struct item
 /* --- kinds of values --- */
 
 /* The value of a header may be empty, its name may not; that is found out when it is judged. */
-static int read_text(const struct reader *reader, const struct route_setting *setting,
+static int read_text(const struct reader *reader, const struct settings_key *setting,
                      const yaml_node_t *node, const char **ret_text)
 {
     bool may_be_empty = setting->kind == ROUTE_TEXT_OR_EMPTY || setting->kind == ROUTE_FIELDS;
@@ -77,7 +76,7 @@ static int read_text(const struct reader *reader, const struct route_setting *se
     return 0;
 }
 
-static int read_texts(const struct reader *reader, const struct route_setting *setting,
+static int read_texts(const struct reader *reader, const struct settings_key *setting,
                       const yaml_node_t *node, struct gateway_texts *ret_texts)
 {
     struct items items;
@@ -102,7 +101,7 @@ static bool is_reachable(const struct address *address)
     return address->any.sa_family == AF_UNIX || !span_ends_with(span_of(text), SPAN(":0"));
 }
 
-static int read_addresses(const struct reader *reader, const struct route_setting *setting,
+static int read_addresses(const struct reader *reader, const struct settings_key *setting,
                           const yaml_node_t *node, struct gateway_route *route)
 {
     struct items items;
@@ -133,7 +132,7 @@ static int read_addresses(const struct reader *reader, const struct route_settin
     return 0;
 }
 
-static int read_bool(const struct reader *reader, const struct route_setting *setting,
+static int read_bool(const struct reader *reader, const struct settings_key *setting,
                      const yaml_node_t *node, bool *ret_value)
 {
     struct span text = yaml_text(node);
@@ -144,7 +143,7 @@ static int read_bool(const struct reader *reader, const struct route_setting *se
     return 0;
 }
 
-static int read_status(const struct reader *reader, const struct route_setting *setting,
+static int read_status(const struct reader *reader, const struct settings_key *setting,
                        const yaml_node_t *node, unsigned *ret_status)
 {
     uint64_t status;
@@ -155,7 +154,7 @@ static int read_status(const struct reader *reader, const struct route_setting *
     return 0;
 }
 
-static int read_protocol(const struct reader *reader, const struct route_setting *setting,
+static int read_protocol(const struct reader *reader, const struct settings_key *setting,
                          const yaml_node_t *node, enum http_protocol *ret_protocol)
 {
     struct span text = yaml_text(node);
@@ -186,7 +185,7 @@ static size_t count_lines(const struct reader *reader, const yaml_node_t *map)
 }
 
 /* "X-A: [b, c]" is two fields of one name: lines of a head, which some names need apart. */
-static int read_fields(const struct reader *reader, const struct route_setting *setting,
+static int read_fields(const struct reader *reader, const struct settings_key *setting,
                        const yaml_node_t *map, struct gateway_fields *ret_fields)
 {
     if (map->type != YAML_MAPPING_NODE)
@@ -216,7 +215,7 @@ static int read_fields(const struct reader *reader, const struct route_setting *
     return 0;
 }
 
-static int read_health(const struct reader *reader, const struct route_setting *setting,
+static int read_health(const struct reader *reader, const struct settings_key *setting,
                        const yaml_node_t *node)
 {
     struct health_check *health = &reader->read->route.health;
@@ -233,11 +232,12 @@ static int read_health(const struct reader *reader, const struct route_setting *
 }
 
 /* The row's offset points at a member of the kind that the row says. */
-static int read_value(const struct reader *reader, const struct route_setting *setting,
+static int read_value(struct key_reader *keys, const struct settings_key *setting,
                       const yaml_node_t *node)
 {
+    const struct reader *reader = container_of(keys, struct reader, keys);
     void *at = (char *)&reader->read->route + setting->at;
-    switch (setting->kind) {
+    switch ((enum route_kind_of_value)setting->kind) {
     case ROUTE_TEXT:
     case ROUTE_TEXT_OR_EMPTY: return read_text(reader, setting, node, at);
     case ROUTE_BOOL: return read_bool(reader, setting, node, at);
@@ -247,104 +247,6 @@ static int read_value(const struct reader *reader, const struct route_setting *s
     case ROUTE_HEALTH: return read_health(reader, setting, node);
     case ROUTE_PROTOCOL: return read_protocol(reader, setting, node, at);
     case ROUTE_FIELDS: return read_fields(reader, setting, node, at);
-    }
-    return 0;
-}
-
-/* --- sections --- */
-
-/* The keys and sections right below a section, as "a, b and c". */
-static void name_keys(struct span section, struct buf *text)
-{
-    struct span last = SPAN_NULL, before = SPAN_NULL;
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        struct span rest = span_of(settings_route_table[i].key);
-        if (!span_starts_with(rest, section))
-            continue;
-        rest = span_from(rest, section.size);
-        struct span name = span_cut(&rest, '.');
-        if (span_equals(name, last))
-            continue;
-        if (before.size)
-            buf_printf(text, "%s%.*s", text->size ? ", " : "", SPAN_ARG(before));
-        before = last = name;
-    }
-    buf_printf(text, "%s%.*s", text->size ? " and " : "", SPAN_ARG(before));
-}
-
-static int refuse_key(const struct reader *reader, size_t line, const char *section,
-                      const char *key)
-{
-    CLEANUP(buf_fini) struct buf known = { 0 };
-    name_keys(span_of(section), &known);
-    problem_set(reader->problem, key, "is not known in a route; accepted are %.*s",
-                SPAN_ARG(buf_span(&known)));
-    if (reader->problem)
-        reader->problem->line = (unsigned)line;
-    return SETTINGS_INVALID;
-}
-
-static int read_map(const struct reader *reader, const char *section, const yaml_node_t *map);
-
-/* Whether some key of the table begins with "match." or the like. */
-static bool is_section(const char *prefix)
-{
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        if (strncmp(settings_route_table[i].key, prefix, strlen(prefix)) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* A key may be written nested or with its dots, as everywhere in the file. */
-static int read_pair(const struct reader *reader, const char *section, const yaml_node_t *key_node,
-                     const yaml_node_t *value)
-{
-    char key[SETTINGS_KEY_MAX], below[SETTINGS_KEY_MAX];
-    int size = snprintf(key, sizeof(key), "%s%.*s", section, SPAN_ARG(yaml_text(key_node)));
-    if (size >= (int)sizeof(key) - 1)
-        return refuse_key(reader, yaml_line(key_node), section, "a key");
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        if (strcmp(settings_route_table[i].key, key) != 0)
-            continue;
-        if (reader->read->lines[i])
-            return settings_refuse_twice(reader->problem, yaml_line(key_node), key);
-        reader->read->lines[i] = yaml_line(key_node);
-        return read_value(reader, &settings_route_table[i], value);
-    }
-    snprintf(below, sizeof(below), "%.126s.", key);
-    if (key[0] && is_section(below))
-        return read_map(reader, below, value);
-    return refuse_key(reader, yaml_line(key_node), section, key);
-}
-
-static int read_map(const struct reader *reader, const char *section, const yaml_node_t *map)
-{
-    if (map->type != YAML_MAPPING_NODE) {
-        char name[SETTINGS_KEY_MAX];
-        struct span key = span_of(section);
-        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(span_first(key, key.size - (key.size > 0))));
-        return settings_refuse(reader->problem, yaml_line(map), section[0] ? name : "routes",
-                               yaml_found(map),
-                               section[0] ? "a section of keys and values"
-                                          : "a section with match and service, upstream, answer or "
-                                            "redirect");
-    }
-    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
-         pair++) {
-        int r =
-            read_pair(reader, section, node_at(reader, pair->key), node_at(reader, pair->value));
-        if (r)
-            return r;
-    }
-    return 0;
-}
-
-size_t route_line_of(const struct route_read *read, const char *key)
-{
-    for (size_t i = 0; i < settings_n_route_keys; i++) {
-        if (strcmp(settings_route_table[i].key, key) == 0)
-            return read->lines[i];
     }
     return 0;
 }
@@ -379,8 +281,13 @@ int settings_read_routes(struct settings *settings, yaml_document_t *document,
             yaml_document_get_node(document, node->data.sequence.items.start[i]);
         struct route_read read = { .line = yaml_line(item) };
         read.route.health = health_check_standard;
-        struct reader reader = { &settings->arena, document, problem, &read };
-        int r = read_map(&reader, "", item);
+        struct reader reader = {
+            .keys = { &settings_route_keys, document, problem, read.lines, read_value },
+            .arena = &settings->arena,
+            .problem = problem,
+            .read = &read,
+        };
+        int r = settings_keys_read(&reader.keys, item);
         if (r)
             return r;
         set_standards(&read);

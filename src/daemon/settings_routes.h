@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "codec/json.h"
 #include "daemon/settings.h"
+#include "daemon/settings_keys.h"
 
 #define ROUTE_KEYS_MAX 64u
 
@@ -33,16 +34,8 @@ enum route_kind_of_value {
     ROUTE_FIELDS,    /* names and values; a list of values is several lines */
 };
 
-struct route_setting {
-    const char *key;
-    enum route_kind_of_value kind;
-    size_t at; /* offset in struct gateway_route */
-    const char *accepts;
-    const char *help;
-};
-
-extern const struct route_setting settings_route_table[];
-extern const size_t settings_n_route_keys;
+/* Kinds are enum route_kind_of_value; offsets are in struct gateway_route. */
+extern const struct settings_keys settings_route_keys;
 
 /* A route as it was read, with the line of each key that was given; 0 of the others. */
 struct route_read {
@@ -57,9 +50,6 @@ int settings_read_routes(struct settings *settings, yaml_document_t *document,
 
 /* What single values cannot tell, and what they must be. Answers: SETTINGS_INVALID. */
 int settings_check_route(const struct route_read *read, struct problem *problem) MUST_CHECK;
-
-/* The line of a key that was given, or 0. */
-size_t route_line_of(const struct route_read *read, const char *key);
 
 void settings_write_routes_reference(struct buf *text);
 void settings_write_routes_schema(struct json_out *out);

@@ -98,6 +98,14 @@ def chromium():
     return path
 
 
+def node(script, *arguments):
+    """What one of our scripts prints."""
+    done = subprocess.run(["node", HERE / script, *arguments], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
 class Child:
     """A service of ours that runs as long as its standard input is open, and prints its address."""
 

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """npm's "grpc-web" in Chromium calls a gRPC service through the gateway, in both its formats."""
-import json
-import subprocess
-
 import pytest
-from conftest import HERE
+from conftest import node
 
 INITIAL = {"x-grpc-test-echo-initial": "test_initial_metadata_value"}
 TRAILING = {"x-grpc-test-echo-trailing-bin": "q6ur"}
@@ -14,11 +11,8 @@ SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 @pytest.fixture(scope="module", params=["plain", "tls"])
 def seen(request, chromium, modules, ws_service, grpc_service, gateway):
     scheme = "https" if request.param == "tls" else "http"
-    done = subprocess.run(
-        ["node", HERE / "browser.mjs", modules, f"{scheme}://{gateway.address(request.param)}",
-         "grpc-web"], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)["seen"]
+    base = f"{scheme}://{gateway.address(request.param)}"
+    return node("browser.mjs", modules, base, "grpc-web")["seen"]
 
 
 @pytest.mark.parametrize("format", ["binary", "text"])

@@ -1,22 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """npm's "ws", and Chromium, have the same conversations with a service through the gateway as
 directly."""
-import json
-import subprocess
-
 import pytest
-from conftest import HERE
-
-
-def run(script, *arguments):
-    done = subprocess.run(["node", HERE / script, *arguments], capture_output=True, text=True,
-                          timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+from conftest import node
 
 
 def ws_client(modules, base, *ca):
-    return run("ws_client.mjs", modules, base, *ca)
+    return node("ws_client.mjs", modules, base, *ca)
 
 
 def assert_same(seen, direct):
@@ -38,7 +28,7 @@ def test_ws(modules, gateway, ws_direct, way, pair):
 
 
 def browse(modules, base):
-    return run("browser.mjs", modules, base, "websocket")
+    return node("browser.mjs", modules, base, "websocket")
 
 
 @pytest.fixture(scope="module")
