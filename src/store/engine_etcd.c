@@ -11,6 +11,7 @@
 
 #define ETCD_ID_FILE "store.etcd"
 #define ETCD_ID_SIZE 32u
+#define ETCD_PATIENCE (5 * NSEC_PER_SEC)
 #define ETCD_OPEN_WITHIN (10 * NSEC_PER_SEC)
 #define ETCD_CLOSE_WITHIN (5 * NSEC_PER_SEC)
 
@@ -27,11 +28,11 @@ static void etcd_on_tick(struct timer *timer)
         return;
     }
 
-    if (etcd->watch.is_open && now >= etcd->asked_at + ETCD_ASK_EVERY)
+    if (etcd->watch.is_open && now >= etcd->asked_at + etcd->patience / 3)
         etcd_ask_progress(etcd);
-    if (etcd->watch.is_open && now >= etcd->heard_at + ETCD_SILENCE_MAX)
+    if (etcd->watch.is_open && now >= etcd->heard_at + etcd->patience)
         etcd_break(etcd, "has fallen silent");
-    else if (etcd->phase != ETCD_LIVE && now >= etcd->phase_since + ETCD_ANSWER_WITHIN)
+    else if (etcd->phase != ETCD_LIVE && now >= etcd->phase_since + etcd->patience)
         etcd_break(etcd, "does not answer in time");
 }
 
@@ -97,6 +98,7 @@ static struct etcd *etcd_new(struct store *store, const struct store_etcd_settin
         etcd->user = mem_strdup(settings->user);
         etcd->password = mem_strdup(settings->password ? settings->password : "");
     }
+    etcd->patience = settings->patience ? settings->patience : ETCD_PATIENCE;
     if (settings->tls)
         etcd->tls = tls_client_ref(settings->tls);
 

@@ -28,15 +28,11 @@
 
 #define ETCD_SLOTS 64u
 
-/* What etcd takes as it is configured by default, less the operation that marks the transaction and
- * the level that compares the epoch. */
+/* What etcd takes as it is configured by default, less the marker, the epoch's compare, and one for
+ * the transaction inside that marks a conflict. */
 #define ETCD_OPS_MAX 126u
-#define ETCD_COMPARES_MAX 127u
+#define ETCD_COMPARES_MAX 126u
 
-#define ETCD_ANSWER_WITHIN (5 * NSEC_PER_SEC) /* of any request */
-#define ETCD_WRITE_WITHIN (5 * NSEC_PER_SEC)  /* what is not sent by then is refused */
-#define ETCD_ASK_EVERY (2 * NSEC_PER_SEC)     /* whether the watch is still there */
-#define ETCD_SILENCE_MAX (5 * NSEC_PER_SEC)   /* it is not */
 #define ETCD_TICK (250 * NSEC_PER_MSEC)
 
 enum etcd_phase {
@@ -83,6 +79,7 @@ struct etcd {
     struct grpc_call watch;
     struct timer tick;
     struct task reset, follow;
+    nsec patience;
     nsec next_try, phase_since, down_since, heard_at, asked_at;
     unsigned n_failed; /* endpoints, one after the other */
     char trouble[256];

@@ -76,6 +76,7 @@ static void etcd_drop(struct etcd *etcd)
     grpc_call_cancel(&etcd->ask);
     grpc_call_cancel(&etcd->watch);
     task_cancel(&etcd->follow);
+    buf_clear(&etcd->token); /* it may be why: a member that was started anew knows none */
 
     etcd->endpoint = (etcd->endpoint + 1) % etcd->n_endpoints;
     etcd->next_try = now;
@@ -104,9 +105,6 @@ void etcd_break(struct etcd *etcd, const char *format, ...)
 
 void etcd_break_by(struct etcd *etcd, const char *what, enum grpc_status status, struct span text)
 {
-    /* A token that is no longer taken is renewed on the way back. */
-    if (status == GRPC_UNAUTHENTICATED)
-        buf_clear(&etcd->token);
     etcd_break(etcd, "%s: %.*s (status %u)", what, SPAN_ARG(text), (unsigned)status);
 }
 
@@ -162,7 +160,7 @@ static void etcd_sign_in(struct etcd *etcd)
     etcd_set_phase(etcd, ETCD_SIGNING_IN);
     etcd->ask.ops = &ops;
     struct grpc_target target = etcd_target(etcd);
-    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.Auth/Authenticate", ETCD_ANSWER_WITHIN,
+    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.Auth/Authenticate", etcd->patience,
                     etcd->loop);
     Etcd__AuthenticateRequest request;
     etcd__authenticate_request__init(&request);
@@ -239,7 +237,7 @@ void etcd_claim(struct etcd *etcd, enum etcd_phase phase)
     etcd_set_phase(etcd, phase);
     etcd->ask.ops = &ops;
     struct grpc_target target = etcd_target(etcd);
-    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/Put", ETCD_ANSWER_WITHIN, etcd->loop);
+    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/Put", etcd->patience, etcd->loop);
 
     CLEANUP(arena_fini) struct arena arena = { 0 };
     snprintf(etcd->claim, sizeof(etcd->claim), "%s.%llu", etcd->nonce,

@@ -198,7 +198,7 @@ static void load_page(struct etcd *etcd)
     etcd->ask.ops = &ops;
     etcd->phase_since = loop_now(etcd->loop); /* each page has its time */
     struct grpc_target target = etcd_target(etcd);
-    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/Range", ETCD_ANSWER_WITHIN, etcd->loop);
+    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/Range", etcd->patience, etcd->loop);
     Etcd__RangeRequest request = ETCD__RANGE_REQUEST__INIT;
     request.key = etcd_bytes(etcd->cursor.size ? buf_span(&etcd->cursor) : span_of(etcd->prefix));
     request.range_end = etcd_bytes(span_of(etcd->prefix_end));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A transaction is one of etcd's inside another. The outer one compares our epoch, so that nothing
- * that was sent is done once there is a newer epoch. The inner one is what the room wants; whether
- * its compares hold or not, it writes a marker: the number of the transaction and the verdict.
+ * A transaction is one of etcd's that also compares our epoch, so that nothing that was sent is
+ * done once there is a newer epoch, and that also writes a marker: its number and the verdict, be
+ * it that all compares held, or that one of the room's did not.
  *
  * The answer is the marker that comes by the watch. Then all changes up to it are here, those of a
  * conflict too, so whoever decides again has seen what he lost to. And an answer that was lost is
@@ -31,7 +31,7 @@ struct etcd_write {
     uint64_t number;
     int64_t epoch; /* that it was sent under, 0 before */
     int answer;    /* not 0: to be told when its turn comes */
-    bool is_flying, is_heard, is_done;
+    bool is_flying, is_done;
     unsigned slot;
     nsec give_up_at, sent_at;
     struct etcd_key_node *keys;
@@ -217,50 +217,52 @@ static Etcd__Op *marker_new(const struct etcd_write *write, struct arena *arena,
     return put_new(arena, etcd_key(write->etcd, arena, "w/", slot), span_of(value));
 }
 
-static Etcd__TxnRequest *inner_new(const struct etcd_write *write, struct arena *arena)
+static Etcd__Compare *compare_epoch(const struct etcd_write *write, struct arena *arena)
 {
-    const struct txn *txn = &write->txn;
-    Etcd__TxnRequest *inner = arena_new(arena, Etcd__TxnRequest);
-    etcd__txn_request__init(inner);
-    inner->compare = arena_new_array(arena, Etcd__Compare *, txn->n_compares + 1);
-    for (size_t i = 0; i < txn->n_compares; i++)
-        inner->compare[inner->n_compare++] =
-            compare_new(arena, etcd_key(write->etcd, arena, "k/", txn->compares[i].key),
-                        txn->compares[i].mod_revision);
-    inner->success = arena_new_array(arena, Etcd__Op *, txn->n_ops + 1);
-    for (size_t i = 0; i < txn->n_ops; i++)
-        inner->success[inner->n_success++] = op_new(write->etcd, arena, &txn->ops[i]);
-    inner->success[inner->n_success++] = marker_new(write, arena, "ok");
-    inner->failure = arena_new_array(arena, Etcd__Op *, 1);
-    inner->failure[inner->n_failure++] = marker_new(write, arena, "no");
-    return inner;
+    const struct etcd *etcd = write->etcd;
+    return compare_new(arena, etcd_key(etcd, arena, "e/", span_of(etcd->id)), write->epoch);
+}
+
+/* What is done when a compare does not hold: the marker says so, unless it was the epoch. */
+static Etcd__Op *conflict_new(const struct etcd_write *write, struct arena *arena)
+{
+    Etcd__Op *op = arena_new(arena, Etcd__Op);
+    etcd__op__init(op);
+    op->txn = arena_new(arena, Etcd__TxnRequest);
+    etcd__txn_request__init(op->txn);
+    op->txn->compare = arena_new(arena, Etcd__Compare *);
+    op->txn->compare[op->txn->n_compare++] = compare_epoch(write, arena);
+    op->txn->success = arena_new(arena, Etcd__Op *);
+    op->txn->success[op->txn->n_success++] = marker_new(write, arena, "no");
+    return op;
 }
 
 static void write_send_txn(struct etcd_write *write)
 {
-    struct etcd *etcd = write->etcd;
+    const struct txn *txn = &write->txn;
     CLEANUP(arena_fini) struct arena arena = { 0 };
-    Etcd__Op op = ETCD__OP__INIT;
-    op.txn = inner_new(write, &arena);
-    Etcd__Op *ops = &op;
-    Etcd__Compare *compare =
-        compare_new(&arena, etcd_key(etcd, &arena, "e/", span_of(etcd->id)), etcd->epoch);
-    Etcd__TxnRequest outer = ETCD__TXN_REQUEST__INIT;
-    outer.compare = &compare;
-    outer.success = &ops;
-    outer.n_compare = outer.n_success = 1;
-    etcd_send(&write->call, &outer.base);
+    Etcd__TxnRequest request = ETCD__TXN_REQUEST__INIT;
+    request.compare = arena_new_array(&arena, Etcd__Compare *, txn->n_compares + 1);
+    request.compare[request.n_compare++] = compare_epoch(write, &arena);
+    for (size_t i = 0; i < txn->n_compares; i++)
+        request.compare[request.n_compare++] =
+            compare_new(&arena, etcd_key(write->etcd, &arena, "k/", txn->compares[i].key),
+                        txn->compares[i].mod_revision);
+    request.success = arena_new_array(&arena, Etcd__Op *, txn->n_ops + 1);
+    for (size_t i = 0; i < txn->n_ops; i++)
+        request.success[request.n_success++] = op_new(write->etcd, &arena, &txn->ops[i]);
+    request.success[request.n_success++] = marker_new(write, &arena, "ok");
+    Etcd__Op *conflict = conflict_new(write, &arena);
+    request.failure = &conflict;
+    request.n_failure = 1;
+    etcd_send(&write->call, &request.base);
     grpc_call_finish(&write->call);
 }
 
+/* The answer says nothing that the watch does not. */
 static void txn_on_message(struct grpc_call *call, struct span message)
 {
-    struct etcd_write *write = container_of(call, struct etcd_write, call);
-    Etcd__TxnResponse *response =
-        etcd__txn_response__unpack(NULL, message.size, (const uint8_t *)message.data);
-    write->is_heard = response != NULL;
-    write->is_done = response && response->succeeded;
-    etcd__txn_response__free_unpacked(response, NULL);
+    (void)call, (void)message;
 }
 
 static bool text_has(struct span text, const char *part)
@@ -299,10 +301,6 @@ static void txn_on_end(struct grpc_call *call, enum grpc_status status, struct s
     }
     if (status != GRPC_OK)
         write_on_refused(write, status, text);
-    else if (!write->is_heard)
-        etcd_break(write->etcd, "sent an answer that cannot be read");
-    else if (!write->is_done)
-        write_send_again(write); /* when the newer epoch has come */
 }
 
 static void write_send(struct etcd_write *write, unsigned slot)
@@ -315,13 +313,13 @@ static void write_send(struct etcd_write *write, unsigned slot)
     etcd->slots[slot] = write;
     write->epoch = etcd->epoch;
     write->is_flying = true;
-    write->is_heard = write->is_done = false;
+    write->is_done = false;
     write->sent_at = loop_now(etcd->loop);
     write_hold_keys(write);
 
     write->call.ops = &ops;
     struct grpc_target target = etcd_target(etcd);
-    grpc_call_start(&write->call, &target, "/etcdserverpb.KV/Txn", ETCD_ANSWER_WITHIN, etcd->loop);
+    grpc_call_start(&write->call, &target, "/etcdserverpb.KV/Txn", etcd->patience, etcd->loop);
     write_send_txn(write);
 }
 
@@ -368,8 +366,7 @@ static void write_check(struct etcd_write *write)
     struct span slot = span_of(arena_format(&arena, "%s/%u", etcd->id, write->slot));
     write->call.ops = &ops;
     struct grpc_target target = etcd_target(etcd);
-    grpc_call_start(&write->call, &target, "/etcdserverpb.KV/Range", ETCD_ANSWER_WITHIN,
-                    etcd->loop);
+    grpc_call_start(&write->call, &target, "/etcdserverpb.KV/Range", etcd->patience, etcd->loop);
     Etcd__RangeRequest request = ETCD__RANGE_REQUEST__INIT;
     request.key = etcd_key(etcd, &arena, "w/", slot);
     etcd_send(&write->call, &request.base);
@@ -425,7 +422,7 @@ static void pump_on_run(struct task *task)
     struct etcd_write *write;
     unsigned slot;
     while (etcd->phase == ETCD_LIVE && (write = queue_first(etcd)) && find_slot(etcd, &slot)) {
-        if (write->epoch == etcd->epoch || write_must_wait(write))
+        if (write_must_wait(write))
             return;
         write_send(write, slot);
     }
@@ -442,8 +439,8 @@ void etcd_submit(struct etcd *etcd, struct store_write *told, struct txn *txn, i
     write->number = ++etcd->n_writes;
     write->answer = answer;
     /* Who asks while it has been away for that long is told at once. */
-    bool is_down = etcd->phase != ETCD_LIVE && now >= etcd->down_since + ETCD_WRITE_WITHIN;
-    write->give_up_at = is_down ? now : now + ETCD_WRITE_WITHIN;
+    bool is_down = etcd->phase != ETCD_LIVE && now >= etcd->down_since + etcd->patience;
+    write->give_up_at = is_down ? now : now + etcd->patience;
     list_add_last(&etcd->queue, &write->link);
     task_defer(&etcd->pump, etcd->loop);
 }
@@ -464,7 +461,7 @@ bool etcd_write_on_tick(struct etcd *etcd, nsec now)
     if (etcd->phase != ETCD_LIVE || list_is_empty(&etcd->flying))
         return true;
     const struct etcd_write *first = container_of(etcd->flying.next, struct etcd_write, link);
-    return now < first->sent_at + ETCD_ANSWER_WITHIN;
+    return now < first->sent_at + etcd->patience;
 }
 
 /* What was not sent is not done. What was sent and not heard of again may be. */

@@ -114,6 +114,7 @@ struct store_etcd_settings {
     const struct tls_client *tls; /* NULL: plain text */
     const char *user, *password;  /* NULL: none */
     nsec open_timeout;            /* 10 s */
+    nsec patience; /* 5 s: for an answer, or for a sign of life, before another member is asked */
 };
 
 struct store_settings {

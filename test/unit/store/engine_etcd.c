@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The etcd engine when etcd dies, stops, forgets, is full, asks for a password, or is shared. Each
+ * case has an etcd of its own, of one member or three.
+ */
+
+#include "store/etcd.h"
+
+static struct etcd_cluster cluster;
+static struct store_etcd_settings settings;
+
+static void up(struct fixture *f, unsigned n_members)
+{
+    alarm(60); /* what is killed and paused takes its time to come back */
+    etcd_start(&cluster, n_members);
+    fixture_init_etcd(f, &cluster, &settings, "/test/");
+    settings.patience = 2 * NSEC_PER_SEC;
+    settings.open_timeout = 15 * NSEC_PER_SEC; /* elections take their time on a busy machine */
+    fixture_open(f);
+}
+
+static void down(struct fixture *f)
+{
+    fixture_fini(f);
+    etcd_stop(&cluster);
+}
+
+/* A second store on the same cluster. */
+static void open_other(struct fixture *f)
+{
+    fixture_init(f);
+    f->settings.etcd = &settings;
+    fixture_open(f);
+}
+
+static void wait_writable(struct fixture *f, bool is_writable)
+{
+    while (store_is_read_only(f->store) == is_writable)
+        fixture_turn(f);
+}
+
+static void wait_value(struct fixture *f, const char *key, const char *value)
+{
+    while (strcmp(fixture_get(f, key), value) != 0)
+        fixture_turn(f);
+}
+
+/* --- writers that go on whatever happens, and count --- */
+
+/* Each write makes a key that must be absent: one that was done twice would be told a conflict, and
+ * one that was told done, or not done, is looked for at the end. */
+struct maker {
+    struct fixture *f;
+    struct maker_write {
+        struct store_write write;
+        struct maker *maker;
+        int number, answer;
+    } writes[400];
+    int n_started, n_done, n_refused, n_open;
+};
+
+static void maker_on_done(struct store_write *write, int answer, int64_t revision)
+{
+    (void)revision;
+    struct maker_write *self = container_of(write, struct maker_write, write);
+    CHECK(answer == 0 || answer == STORE_READ_ONLY);
+    self->answer = answer;
+    self->maker->n_open--;
+    if (answer)
+        self->maker->n_refused++;
+    else
+        self->maker->n_done++;
+}
+
+static void maker_start_one(struct maker *maker)
+{
+    CHECK(maker->n_started < 400);
+    struct maker_write *write = &maker->writes[maker->n_started];
+    write->write.on_done = maker_on_done;
+    write->maker = maker;
+    write->number = maker->n_started++;
+    write->answer = -1;
+    char key[16];
+    snprintf(key, sizeof(key), "m%03d", write->number);
+    struct txn txn = { 0 };
+    txn_expect(&txn, span_of(key), 0);
+    txn_put(&txn, span_of(key), SPAN("made"));
+    maker->n_open++;
+    store_submit(maker->f->store, &write->write, &txn);
+}
+
+/* Keeps a few under way until `n` more are done. */
+static void maker_run(struct maker *maker, int n)
+{
+    int until = maker->n_done + n;
+    while (maker->n_done < until) {
+        while (maker->n_open < 8)
+            maker_start_one(maker);
+        fixture_turn(maker->f);
+    }
+}
+
+static void maker_check(struct maker *maker)
+{
+    while (maker->n_open)
+        fixture_turn(maker->f);
+    for (int i = 0; i < maker->n_started; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "m%03d", i);
+        bool is_there = store_find(maker->f->store, span_of(key)) != NULL;
+        CHECK(is_there == (maker->writes[i].answer == 0));
+    }
+}
+
+/* --- one member --- */
+
+TEST(a_member_that_is_killed_loses_nothing_and_does_nothing_twice)
+{
+    struct fixture f;
+    up(&f, 1);
+    static struct maker maker = { 0 };
+    maker.f = &f;
+    maker_run(&maker, 20);
+    for (int i = 0; i < 3; i++) {
+        while (maker.n_open < 20)
+            maker_start_one(&maker);
+        fixture_turn(&f); /* they are on their way */
+        etcd_signal(&cluster, 0, SIGKILL);
+        etcd_start_member(&cluster, 0);
+        maker_run(&maker, 30);
+    }
+    maker_check(&maker);
+    down(&f);
+}
+
+TEST(while_etcd_is_paused_nothing_is_taken_and_it_comes_back_by_itself)
+{
+    struct fixture f;
+    up(&f, 1);
+    CHECK_INT(fixture_put(&f, "a", "1"), 0);
+    etcd_signal(&cluster, 0, SIGSTOP);
+    static struct fixture_write sent, unsent;
+    struct txn txn = { 0 };
+    txn_put(&txn, SPAN("sent"), SPAN("1"));
+    fixture_submit(&f, &sent, &txn);
+    wait_writable(&f, false);
+    CHECK(store_trouble(f.store)[0]);
+    CHECK_STR(fixture_get(&f, "a"), "1"); /* what is known is served */
+    txn_put(&txn, SPAN("unsent"), SPAN("1"));
+    fixture_submit(&f, &unsent, &txn);
+    CHECK_INT(fixture_wait(&f, &unsent), STORE_READ_ONLY);
+    CHECK_INT(sent.answer, -1); /* nobody knows yet */
+
+    etcd_signal(&cluster, 0, SIGCONT);
+    bool is_done = fixture_wait(&f, &sent) == 0; /* it lay there; whether it was read is etcd's */
+    CHECK(is_done || sent.answer == STORE_READ_ONLY);
+    wait_writable(&f, true);
+    CHECK_STR(fixture_get(&f, "sent"), is_done ? "1" : "(absent)");
+    CHECK_STR(fixture_get(&f, "unsent"), "(absent)");
+    CHECK_STR(store_trouble(f.store), "");
+    down(&f);
+}
+
+TEST(without_an_etcd_it_does_not_open_and_says_why)
+{
+    struct fixture f;
+    cluster.n_members = 1;
+    snprintf(cluster.texts[0], sizeof(cluster.texts[0]), "127.0.0.1:%d", etcd_free_port());
+    cluster.endpoints[0] = cluster.texts[0];
+    fixture_init_etcd(&f, &cluster, &settings, "/test/");
+    settings.open_timeout = NSEC_PER_SEC;
+    CHECK(fixture_try_open(&f) < 0);
+    CHECK_STR(f.problem.path, "store.endpoints");
+    CHECK(strstr(f.problem.text, "connection refused"));
+    CHECK(strstr(f.problem.text, cluster.endpoints[0]));
+    fixture_fini(&f);
+}
+
+/* --- several processes --- */
+
+struct counter {
+    struct store_command command;
+    struct fixture *f;
+    int left;
+};
+
+static int counter_build(struct store_command *command, struct txn *txn)
+{
+    struct counter *self = container_of(command, struct counter, command);
+    const struct store_entry *entry = store_find(self->f->store, SPAN("count"));
+    char value[16];
+    int now = 0;
+    if (entry)
+        CHECK_INT(sscanf(fixture_get(self->f, "count"), "%d", &now), 1);
+    snprintf(value, sizeof(value), "%d", now + 1);
+    txn_expect(txn, SPAN("count"), entry ? entry->mod_revision : 0);
+    txn_put(txn, SPAN("count"), span_of(value));
+    return 0;
+}
+
+static void counter_on_done(struct store_command *command, int answer, bool is_store_answer,
+                            int64_t revision)
+{
+    (void)is_store_answer, (void)revision;
+    struct counter *self = container_of(command, struct counter, command);
+    CHECK_INT(answer, 0);
+    if (--self->left > 0)
+        store_run(self->f->store, command);
+}
+
+TEST(two_stores_that_count_one_key_lose_no_step)
+{
+    struct fixture a, b;
+    up(&a, 1);
+    open_other(&b);
+    struct counter counters[2] = { { .f = &a, .left = 100 }, { .f = &b, .left = 100 } };
+    for (int i = 0; i < 2; i++) {
+        counters[i].command.build = counter_build;
+        counters[i].command.on_done = counter_on_done;
+        store_run(counters[i].f->store, &counters[i].command);
+    }
+    while (counters[0].left > 0 || counters[1].left > 0) {
+        CHECK_INT(loop_turn(a.loop, NSEC_PER_MSEC), 0);
+        CHECK_INT(loop_turn(b.loop, NSEC_PER_MSEC), 0);
+    }
+    wait_value(&a, "count", "200");
+    wait_value(&b, "count", "200");
+    fixture_fini(&b);
+    down(&a);
+}
+
+/* --- what etcd has forgotten --- */
+
+struct follower {
+    struct store_watch watch;
+    int64_t last;
+    int n_puts, n_deletes, n_calls;
+};
+
+static void follower_on_events(struct store_watch *watch, const struct store_event *events,
+                               size_t n_events, int64_t revision)
+{
+    struct follower *self = container_of(watch, struct follower, watch);
+    CHECK(revision > self->last);
+    self->last = revision;
+    self->n_calls++;
+    for (size_t i = 0; i < n_events; i++) {
+        self->n_puts += events[i].kind == TXN_PUT;
+        self->n_deletes += events[i].kind == TXN_DELETE;
+    }
+}
+
+static void follower_start(struct fixture *f, struct follower *follower)
+{
+    *follower =
+        (struct follower){ .watch = { .prefix = SPAN("k"), .on_events = follower_on_events } };
+    CHECK_INT(store_watch_start(f->store, &follower->watch, 0), 0);
+}
+
+static void compact(int64_t revision)
+{
+    char command[64];
+    snprintf(command, sizeof(command), "compaction %lld", (long long)revision);
+    CHECK(etcd_ctl(&cluster, command));
+}
+
+/* While `a` sleeps and its connection breaks, `b` changes things and etcd forgets them. */
+TEST(what_was_compacted_meanwhile_is_told_as_what_differs)
+{
+    struct fixture a, b;
+    up(&a, 1);
+    open_other(&b);
+    CHECK_INT(fixture_put(&b, "k/gone", "1"), 0);
+    CHECK_INT(fixture_put(&b, "k/same", "1"), 0);
+    CHECK_INT(fixture_put(&b, "k/changed", "1"), 0);
+    wait_value(&a, "k/changed", "1");
+    struct follower follower;
+    follower_start(&a, &follower);
+
+    etcd_signal(&cluster, 0, SIGKILL);
+    etcd_start_member(&cluster, 0);
+    wait_writable(&b, false);
+    wait_writable(&b, true);
+    CHECK_INT(fixture_delete(&b, "k/gone"), 0);
+    CHECK_INT(fixture_put(&b, "k/changed", "2"), 0);
+    CHECK_INT(fixture_put(&b, "k/new", "1"), 0);
+    CHECK_INT(fixture_put(&b, "k/brief", "1"), 0);
+    CHECK_INT(fixture_delete(&b, "k/brief"), 0);
+    compact(store_revision(b.store));
+
+    wait_value(&a, "k/new", "1");
+    CHECK_STR(fixture_get(&a, "k/gone"), "(absent)");
+    CHECK_STR(fixture_get(&a, "k/same"), "1");
+    CHECK_STR(fixture_get(&a, "k/changed"), "2");
+    CHECK_INT(follower.n_calls, 1);
+    CHECK_INT(follower.n_puts, 2);
+    CHECK_INT(follower.n_deletes, 1);
+    struct store_watch late = { .prefix = SPAN("k"), .on_events = follower_on_events };
+    CHECK_INT(store_watch_start(a.store, &late, follower.last - 1), STORE_COMPACTED);
+
+    /* And it goes on from there. */
+    wait_writable(&a, true);
+    CHECK_INT(fixture_put(&b, "k/next", "1"), 0);
+    wait_value(&a, "k/next", "1");
+    CHECK_INT(follower.n_calls, 2);
+    store_watch_stop(&follower.watch);
+    fixture_fini(&b);
+    down(&a);
+}
+
+/* etcd leaves out a delete of the revision that was compacted. */
+TEST(a_delete_of_the_compacted_revision_is_not_missed)
+{
+    struct fixture a, b;
+    up(&a, 1);
+    open_other(&b);
+    CHECK_INT(fixture_put(&b, "k/gone", "1"), 0);
+    wait_value(&a, "k/gone", "1");
+    struct follower follower;
+    follower_start(&a, &follower);
+    etcd_signal(&cluster, 0, SIGKILL);
+    etcd_start_member(&cluster, 0);
+    wait_writable(&b, false);
+    wait_writable(&b, true);
+    CHECK_INT(fixture_delete(&b, "k/gone"), 0);
+    compact(store_revision(b.store));
+    wait_value(&a, "k/gone", "(absent)");
+    CHECK_INT(follower.n_deletes, 1);
+    store_watch_stop(&follower.watch);
+    fixture_fini(&b);
+    down(&a);
+}
+
+/* A member that lost its disk and got an old copy back: what was acknowledged is missing there. */
+TEST(a_revision_that_goes_back_is_noticed_and_nothing_is_taken)
+{
+    struct fixture f;
+    up(&f, 1);
+    CHECK_INT(fixture_put(&f, "a", "1"), 0);
+    char command[256];
+    etcd_signal(&cluster, 0, SIGKILL);
+    snprintf(command, sizeof(command), "cp -r %s/m0 %s/old", cluster.dir, cluster.dir);
+    CHECK_INT(system(command), 0);
+    etcd_start_member(&cluster, 0);
+    wait_writable(&f, false);
+    wait_writable(&f, true);
+    for (int i = 0; i < 50; i++)
+        CHECK_INT(fixture_put(&f, "a", "2"), 0);
+    int64_t revision = store_revision(f.store);
+
+    etcd_signal(&cluster, 0, SIGKILL);
+    snprintf(command, sizeof(command), "rm -r %s/m0; mv %s/old %s/m0", cluster.dir, cluster.dir,
+             cluster.dir);
+    CHECK_INT(system(command), 0);
+    etcd_start_member(&cluster, 0);
+    while (!strstr(store_trouble(f.store), "put back to an older state"))
+        fixture_turn(&f);
+    CHECK(store_is_read_only(f.store));
+    CHECK_INT(store_revision(f.store), revision);
+    CHECK_STR(fixture_get(&f, "a"), "2");
+    down(&f);
+}
+
+/* --- an etcd that is full --- */
+
+TEST(a_full_etcd_means_read_only_until_there_is_room)
+{
+    struct fixture f;
+    cluster.options = "--quota-backend-bytes=4000000";
+    up(&f, 1);
+    static char big[700000];
+    int answer = 0;
+    for (int i = 0; i < 200 && !answer; i++) { /* it looks ten times a second */
+        char key[16];
+        snprintf(key, sizeof(key), "big/%d", i);
+        struct txn txn = { 0 };
+        txn_put(&txn, span_of(key), (struct span){ big, sizeof(big) });
+        answer = fixture_commit(&f, &txn);
+        CHECK(answer == 0 || answer == STORE_READ_ONLY);
+        CHECK((store_find(f.store, span_of(key)) != NULL) == (answer == 0));
+    }
+    wait_writable(&f, false);
+    CHECK(strstr(store_trouble(f.store), "space"));
+
+    /* Somebody makes room. */
+    CHECK(etcd_ctl(&cluster, "del --prefix /test/k/big"));
+    compact(store_revision(f.store) + 1);
+    CHECK(etcd_ctl(&cluster, "defrag"));
+    CHECK(etcd_ctl(&cluster, "alarm disarm"));
+    wait_writable(&f, true);
+    CHECK_INT(fixture_put(&f, "a", "1"), 0);
+    CHECK_STR(fixture_get(&f, "big/0"), "(absent)");
+    down(&f);
+}
+
+/* --- users --- */
+
+TEST(a_user_and_a_password_let_us_in_and_a_wrong_one_does_not)
+{
+    struct fixture f;
+    up(&f, 1);
+    CHECK_INT(fixture_put(&f, "a", "1"), 0);
+    fixture_close(&f);
+    CHECK(etcd_ctl(&cluster, "user add root:secret"));
+    CHECK(etcd_ctl(&cluster, "user grant-role root root"));
+    CHECK(etcd_ctl(&cluster, "auth enable"));
+
+    settings.open_timeout = NSEC_PER_SEC;
+    CHECK(fixture_try_open(&f) < 0);
+    settings.user = "root";
+    settings.password = "wrong";
+    CHECK(fixture_try_open(&f) < 0);
+    CHECK(strstr(f.problem.text, "does not let us in"));
+    CHECK(!strstr(f.problem.text, "wrong"));
+
+    settings.open_timeout = 10 * NSEC_PER_SEC;
+    settings.password = "secret";
+    fixture_open(&f);
+    CHECK_STR(fixture_get(&f, "a"), "1");
+    CHECK_INT(fixture_put(&f, "a", "2"), 0);
+
+    /* A member forgets the tokens it gave when it is started anew. */
+    etcd_signal(&cluster, 0, SIGKILL);
+    etcd_start_member(&cluster, 0);
+    wait_writable(&f, false);
+    wait_writable(&f, true);
+    CHECK_INT(fixture_put(&f, "a", "3"), 0);
+    down(&f);
+}
+
+/* --- three members --- */
+
+/* The member that leads, by what etcdctl says of each. */
+static unsigned leader(void)
+{
+    for (unsigned tries = 0; tries < 50; tries++) {
+        for (unsigned i = 0; i < cluster.n_members; i++) {
+            char command[256];
+            snprintf(command, sizeof(command),
+                     "ETCDCTL_API=3 etcdctl --endpoints=http://%s --command-timeout=2s endpoint "
+                     "status 2>/dev/null | grep -q ', true, '",
+                     cluster.endpoints[i]);
+            if (cluster.members[i].pid && system(command) == 0)
+                return i;
+        }
+    }
+    CHECK(!"a leader");
+    return 0;
+}
+
+TEST(a_leader_that_is_killed_is_followed_by_another)
+{
+    struct fixture f;
+    up(&f, 3);
+    static struct maker maker = { 0 };
+    maker.f = &f;
+    maker_run(&maker, 20);
+    unsigned was = leader();
+    etcd_signal(&cluster, was, SIGKILL);
+    maker_run(&maker, 40);
+    etcd_start_member(&cluster, was);
+    maker_run(&maker, 20);
+    etcd_signal(&cluster, (was + 1) % 3, SIGKILL); /* a follower, or the new leader */
+    maker_run(&maker, 20);
+    etcd_start_member(&cluster, (was + 1) % 3);
+    maker_run(&maker, 20);
+    maker_check(&maker);
+    down(&f);
+}
+
+TEST(a_leader_that_is_paused_is_followed_by_another)
+{
+    struct fixture f;
+    up(&f, 3);
+    static struct maker maker = { 0 };
+    maker.f = &f;
+    maker_run(&maker, 20);
+    unsigned was = leader();
+    while (maker.n_open < 8)
+        maker_start_one(&maker);
+    fixture_turn(&f);
+    etcd_signal(&cluster, was, SIGSTOP);
+    maker_run(&maker, 40);
+    etcd_signal(&cluster, was, SIGCONT); /* what it still held must not be done now */
+    maker_run(&maker, 40);
+    maker_check(&maker);
+    down(&f);
+}
