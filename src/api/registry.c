@@ -461,12 +461,17 @@ static int check_address(struct span text, struct address *ret_address, struct p
     return 400;
 }
 
+static struct span host_of(const struct address *address, char memory[INET6_ADDRSTRLEN])
+{
+    const char *end = address_put_host(memory, address);
+    return (struct span){ memory, (size_t)(end - memory) };
+}
+
 static bool is_same_host(const struct address *a, const struct address *b)
 {
     char one[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
-    struct span host = { one, (size_t)(address_put_host(one, a) - one) };
-    return host.size &&
-           span_equals(host, (struct span){ other, (size_t)(address_put_host(other, b) - other) });
+    struct span host = host_of(a, one);
+    return host.size && span_equals(host, host_of(b, other));
 }
 
 /* Whoever may register could have us ask anybody, also who listens to this machine alone. */

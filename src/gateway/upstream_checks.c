@@ -101,12 +101,13 @@ static void turn(struct upstream_check *check, const char *why)
     struct upstream_checks *checks = check->checks;
     char address[ADDRESS_TEXT_MAX];
     address_format(&check->checker.address, address);
-    if (why)
+    if (why) {
         log_warn("gateway", "upstream fails its checks", "address", address, "route", check->route,
                  "reason", why);
-    else if (check->is_failing)
+    } else if (check->is_failing) {
         log_info("gateway", "upstream passes its checks", "address", address, "route",
                  check->route);
+    }
     bool has_changed = check->is_failing != (why != NULL);
     check->is_failing = why;
     check->since = loop_wall(checks->loop);
@@ -256,11 +257,12 @@ static void set_panic(struct upstream_checks *checks, unsigned upstream, unsigne
     checks->panics[upstream] = has_panic;
     char route[128];
     snprintf(route, sizeof(route), "%.*s", SPAN_ARG(span_first(action->name, 120)));
-    if (has_panic)
+    if (has_panic) {
         log_warn("gateway", "too few of an upstream's addresses pass their checks; all are used",
                  "route", route);
-    else
+    } else {
         log_info("gateway", "enough of an upstream's addresses pass their checks", "route", route);
+    }
 }
 
 bool *upstream_checks_out(struct upstream_checks *checks)
