@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One gateway between other projects' clients and servers, in plain text and over TLS, on either side.
+"""One gateway between other projects' clients and servers, in plain text and over TLS on either
+side.
 
 Services are static upstreams on unix sockets. What a machine lacks the tools for is skipped, with
 the reason."""
@@ -25,7 +26,8 @@ SEALED = """\
     upstream_tls: {{ ca: {cert}, server_name: localhost }}
     protocol: {protocol}
 """
-SEALED_PREFIXES = {"/grpc.testing.TestService": "http2", "/grpc.testing.UnimplementedService": "http2",
+SEALED_PREFIXES = {"/grpc.testing.TestService": "http2",
+                   "/grpc.testing.UnimplementedService": "http2",
                    "/grpc.reflection.v1.ServerReflection": "http2",
                    "/grpc.health.v1.Health": "http2", "/none.S": "http2", "/": "http1"}
 ROUTES = """\
