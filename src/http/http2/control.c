@@ -50,13 +50,13 @@ static uint32_t set_initial_window(struct http2_session *session, uint32_t size)
     session->peer.window = (int32_t)size;
     for (uint32_t i = 0; i <= session->streams.mask; i++) {
         struct http2_stream *stream = session->streams.table[i];
-        if (!stream)
-            continue;
-        int64_t window = stream->send_window + change;
-        if (window > HTTP2_WINDOW_MAX || window < -(int64_t)HTTP2_WINDOW_MAX)
-            return HTTP2_FLOW_CONTROL_ERROR;
-        stream->send_window = (int32_t)window;
-        unstarve(session, stream);
+        for (; stream; stream = stream->next) {
+            int64_t window = stream->send_window + change;
+            if (window > HTTP2_WINDOW_MAX || window < -(int64_t)HTTP2_WINDOW_MAX)
+                return HTTP2_FLOW_CONTROL_ERROR;
+            stream->send_window = (int32_t)window;
+            unstarve(session, stream);
+        }
     }
     return HTTP2_NO_ERROR;
 }
@@ -130,11 +130,13 @@ static void receive_goaway(struct http2_session *session, const char *payload)
     session->has_heard_goaway = true;
     for (uint32_t i = 0; is_client && i <= session->streams.mask; i++) {
         struct http2_stream *stream = session->streams.table[i];
-        if (!stream || stream->id <= last_id)
-            continue;
-        stream->error = HTTP2_REFUSED_STREAM;
-        http2_stream_close(session, stream, false);
-        i--; /* another may have moved here */
+        for (struct http2_stream *next; stream; stream = next) {
+            next = stream->next;
+            if (stream->id <= last_id)
+                continue;
+            stream->error = HTTP2_REFUSED_STREAM;
+            http2_stream_close(session, stream, false);
+        }
     }
     session->side->ops->on_control(session, HTTP2_GOAWAY);
 }

@@ -261,54 +261,90 @@ static void add_host(struct http2_in *in, struct spares *spares, struct span val
         add_line(in, spares, SPAN("host"), value);
 }
 
-static void add_regular(struct http2_in *in, struct spares *spares, struct span name,
-                        struct span value)
+/* What a field that is no pseudo-field may be to a request. */
+enum field_part {
+    PART_UNKNOWN, /* nobody has looked; what hpack_know() begins with */
+    PART_LINE,
+    PART_HOST,
+    PART_COOKIE,
+    PART_PSEUDO,
+    PART_ILLEGAL,
+};
+
+static enum field_part part_of(struct span name, struct span value)
 {
-    if (!in->has_head)
-        put_start(in, spares);
+    if (name.size > 0 && name.data[0] == ':')
+        return PART_PSEUDO;
     if (!http_is_small_token(name) || !http_is_field_value(value) ||
-        field_kind_of(name, value) == FIELD_FOR_ONE_HOP) {
-        refuse(in, HTTP2_IN_MALFORMED);
+        field_kind_of(name, value) == FIELD_FOR_ONE_HOP)
+        return PART_ILLEGAL;
+    if (span_equals(name, SPAN("host")))
+        return PART_HOST;
+    return span_equals(name, SPAN("cookie")) ? PART_COOKIE : PART_LINE;
+}
+
+static void add_cookie(struct http2_in *in, struct spares *spares, struct span name,
+                       struct span value)
+{
+    if (in->cookie_at) {
+        join_cookie(in, spares, value);
         return;
     }
-    bool is_request = in->section == HTTP2_REQUEST;
-    if (is_request && span_equals(name, SPAN("host"))) {
-        add_host(in, spares, value);
-    } else if (is_request && span_equals(name, SPAN("cookie"))) {
-        if (in->cookie_at) {
-            join_cookie(in, spares, value);
-        } else {
-            add_line(in, spares, name, value);
-            in->cookie_at = in->text.end - 2;
-        }
-    } else {
-        add_line(in, spares, name, value);
+    add_line(in, spares, name, value);
+    in->cookie_at = in->text.end - 2;
+}
+
+static void add_part(struct http2_in *in, struct spares *spares, const struct hpack_field *field,
+                     enum field_part part)
+{
+    struct span name = field->name, value = field->value;
+    if (part == PART_PSEUDO) {
+        add_pseudo(in, spares, name, value);
+        return;
     }
+    if (unlikely(!in->has_head))
+        put_start(in, spares);
+    if (unlikely(part == PART_ILLEGAL))
+        refuse(in, HTTP2_IN_MALFORMED);
+    else if (part == PART_HOST && in->section == HTTP2_REQUEST)
+        add_host(in, spares, value);
+    else if (part == PART_COOKIE && in->section == HTTP2_REQUEST)
+        add_cookie(in, spares, name, value);
+    else
+        add_line(in, spares, name, value);
+}
+
+/* False when it is too much, or something before it was. */
+static bool count_field(struct http2_in *in, const struct http2_in_limits *limits,
+                        const struct hpack_field *field, enum field_part part)
+{
+    in->size += field->name.size + field->value.size + FIELD_OVERHEAD;
+    in->n_fields += part != PART_PSEUDO;
+    if (unlikely(in->size > limits->size || in->n_fields > limits->fields))
+        refuse(in, HTTP2_IN_TOO_LARGE);
+    return likely(!in->answer);
 }
 
 void http2_in_add(struct http2_in *in, struct spares *spares, const struct http2_in_limits *limits,
                   struct span name, struct span value)
 {
-    bool is_pseudo = name.size > 0 && name.data[0] == ':';
-    in->size += name.size + value.size + FIELD_OVERHEAD;
-    if (!is_pseudo)
-        in->n_fields++;
-    if (in->size > limits->size || in->n_fields > limits->fields)
-        refuse(in, HTTP2_IN_TOO_LARGE);
-    if (in->answer)
-        return;
-    if (is_pseudo)
-        add_pseudo(in, spares, name, value);
-    else
-        add_regular(in, spares, name, value);
+    struct hpack_field field = { .name = name, .value = value };
+    enum field_part part = part_of(name, value);
+    if (count_field(in, limits, &field, part))
+        add_part(in, spares, &field, part);
 }
 
 void http2_in_field(struct http2_in *in, struct spares *spares,
                     const struct http2_in_limits *limits, struct hpack_decoder *decoder,
                     const struct hpack_field *field)
 {
-    (void)decoder;
-    http2_in_add(in, spares, limits, field->name, field->value);
+    enum field_part part = (enum field_part)field->known;
+    if (part == PART_UNKNOWN) {
+        part = part_of(field->name, field->value);
+        hpack_know(decoder, (uint8_t)part);
+    }
+    if (count_field(in, limits, field, part))
+        add_part(in, spares, field, part);
 }
 
 int http2_in_end(struct http2_in *in, struct spares *spares, struct span *ret_text)

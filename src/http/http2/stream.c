@@ -17,23 +17,29 @@ void http2_streams_fini(struct http2_streams *streams)
     streams->table = streams->first;
 }
 
+static struct http2_stream **place_of(struct http2_streams *streams, uint32_t id)
+{
+    return &streams->table[(id >> 1) & streams->mask];
+}
+
 static void put(struct http2_streams *streams, struct http2_stream *stream)
 {
-    uint32_t i = stream->id >> 1;
-    while (streams->table[i & streams->mask])
-        i++;
-    streams->table[i & streams->mask] = stream;
+    struct http2_stream **place = place_of(streams, stream->id);
+    stream->next = *place;
+    *place = stream;
 }
 
 static void grow(struct http2_streams *streams)
 {
     struct http2_stream **old = streams->table;
     uint32_t capacity = streams->mask + 1;
-    streams->table = mem_new_array(struct http2_stream *, (size_t)capacity * 2);
-    streams->mask = capacity * 2 - 1;
+    streams->table = mem_new_array(struct http2_stream *, (size_t)capacity * 4);
+    streams->mask = capacity * 4 - 1;
     for (uint32_t i = 0; i < capacity; i++) {
-        if (old[i])
-            put(streams, old[i]);
+        for (struct http2_stream *stream = old[i], *next; stream; stream = next) {
+            next = stream->next;
+            put(streams, stream);
+        }
     }
     if (old != streams->first)
         free(old);
@@ -41,28 +47,18 @@ static void grow(struct http2_streams *streams)
 
 void http2_streams_add(struct http2_streams *streams, struct http2_stream *stream)
 {
-    if (unlikely((streams->n + 1) * 2 > streams->mask))
+    if (unlikely(++streams->n > streams->mask))
         grow(streams);
-    streams->n++;
     put(streams, stream);
 }
 
-/* Those behind move into the hole until one of them is where it wants to be. */
 void http2_streams_remove(struct http2_streams *streams, struct http2_stream *stream)
 {
-    struct http2_stream **table = streams->table;
-    uint32_t mask = streams->mask, hole = (stream->id >> 1) & mask;
-    while (table[hole] != stream)
-        hole = (hole + 1) & mask;
+    struct http2_stream **place = place_of(streams, stream->id);
+    while (*place != stream)
+        place = &(*place)->next;
+    *place = stream->next;
     streams->n--;
-    for (uint32_t i = (hole + 1) & mask; table[i]; i = (i + 1) & mask) {
-        uint32_t home = (table[i]->id >> 1) & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            table[hole] = table[i];
-            hole = i;
-        }
-    }
-    table[hole] = NULL;
 }
 
 /* Ids of clients are odd, so twice an id leaves room for one bit more. */

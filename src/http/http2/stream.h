@@ -7,7 +7,7 @@
  *
  *   open ──END_STREAM both ways, RST_STREAM either way──► closed, `is_over` until that is told
  *
- * Ids only grow, so they are hardly ever in each other's way in a table of their lowest bits. Of
+ * Ids only grow, so few share a place in a table of their lowest bits, and those form a chain. Of
  * those that are closed the last few are remembered: who ended a stream says what may still come
  * on it (RFC 9113 section 5.1).
  *
@@ -24,6 +24,7 @@
 
 struct http2_stream {
     struct list link;       /* among those that want to send, or that are over */
+    struct http2_stream *next; /* that has the same place in the table */
     uint32_t id;            /* 0 before it is opened */
     uint32_t error;         /* that it ended with */
     int32_t send_window;    /* below 0 when the peer made all smaller */
@@ -61,12 +62,10 @@ void http2_streams_remove(struct http2_streams *streams, struct http2_stream *st
 static inline struct http2_stream *http2_streams_find(const struct http2_streams *streams,
                                                       uint32_t id)
 {
-    struct http2_stream *stream;
-    for (uint32_t i = id >> 1; (stream = streams->table[i & streams->mask]); i++) {
-        if (likely(stream->id == id))
-            return stream;
-    }
-    return NULL;
+    struct http2_stream *stream = streams->table[(id >> 1) & streams->mask];
+    while (stream && unlikely(stream->id != id))
+        stream = stream->next;
+    return stream;
 }
 
 /* A stream is closed, by an error of ours or otherwise. */
