@@ -187,27 +187,10 @@ void http2_call_on_stream_closed(struct http2_session *session, struct http2_str
 
 /* --- the request --- */
 
-static void put_data(struct http2_call *self, size_t size)
-{
-    struct http2_session *session = session_of(self);
-    size_t n_kept = fifo_size(&self->out) < size ? fifo_size(&self->out) : size;
-    if (n_kept > 0) {
-        http2_session_put(session, span_first(fifo_span(&self->out), n_kept));
-        fifo_consume(&self->out, spares_of(self), n_kept);
-        if (fifo_size(&self->out) == 0 && self->sending.size == 0 && !self->is_request_done) {
-            self->is_drained = true;
-            wake(self);
-        }
-    }
-    http2_session_put(session, span_first(self->sending, size - n_kept));
-    self->sending = span_from(self->sending, size - n_kept);
-    self->sent_at = now_of(self);
-}
-
 bool http2_call_on_send(struct http2_session *session, struct http2_stream *stream, size_t max)
 {
     struct http2_call *self = call_on(stream);
-    size_t size = fifo_size(&self->out) + self->sending.size;
+    size_t size = fifo_size(&self->out);
     size_t n = size < max ? size : max;
     bool is_end = n == size && self->is_request_done;
     if (size == 0 && !(is_end && (self->call || self->is_whole)))
@@ -215,10 +198,17 @@ bool http2_call_on_send(struct http2_session *session, struct http2_stream *stre
     if (n == 0 && size > 0)
         return true;
     http2_put_data(session, stream, n, is_end);
-    if (n > 0)
-        put_data(self, n);
-    if (is_end)
+    if (n > 0) {
+        http2_session_put(session, span_first(fifo_span(&self->out), n));
+        fifo_consume(&self->out, spares_of(self), n);
+        self->sent_at = now_of(self);
+    }
+    if (is_end) {
         http2_end_data(session, stream);
+    } else if (n == size && !self->is_request_done) {
+        self->is_drained = true;
+        wake(self);
+    }
     return n < size;
 }
 
@@ -269,7 +259,7 @@ static void submit(struct http2_call *self, const struct http_message *request)
     fifo_append(&self->held, spares_of(self), request->upgrade);
     connection->n_streams++;
     http2_send_head(session, &self->stream, out, !has_body);
-    if (has_body)
+    if (fifo_size(&self->out) > 0)
         resume_sending(self);
     self->head_end = session->n_sent + outlet_unsent(&session->out);
     self->sent_at = self->received_at = now_of(self);
@@ -611,18 +601,6 @@ void http2_call_tell(struct http2_call *self)
 
 /* --- what the owner does --- */
 
-/* Much goes into the socket's outlet from where it lies; little waits for what follows it. */
-static struct span send_at_once(struct http2_call *self, struct span bytes)
-{
-    if (bytes.size < OUTLET_LARGE || fifo_size(&self->out) > 0)
-        return bytes;
-    self->sending = bytes;
-    http2_stream_write(session_of(self), &self->stream);
-    bytes = self->sending;
-    self->sending = SPAN_NULL;
-    return bytes;
-}
-
 static void wire_send(struct http_call *call, struct span bytes)
 {
     struct http2_call *self = call_of(call);
@@ -637,9 +615,14 @@ static void wire_send(struct http_call *call, struct span bytes)
         self->is_request_done = self->left_out == 0;
     }
     self->is_expecting = false;
-    if (fifo_size(&self->out) == 0)
+    if (fifo_size(&self->out) == 0) {
         self->sent_at = now_of(self);
-    fifo_append(&self->out, spares_of(self), send_at_once(self, bytes));
+        bytes = span_from(
+            bytes, http2_stream_put(session_of(self), &self->stream, bytes, self->is_request_done));
+    }
+    if (likely(bytes.size == 0))
+        return;
+    fifo_append(&self->out, spares_of(self), bytes);
     resume_sending(self);
 }
 
@@ -653,7 +636,10 @@ static void wire_finish(struct http_call *call)
         return;
     }
     self->is_request_done = true;
-    resume_sending(self);
+    if (fifo_size(&self->out) > 0)
+        resume_sending(self);
+    else
+        http2_stream_put_end(session_of(self), &self->stream);
 }
 
 static size_t wire_unsent(const struct http_call *call)

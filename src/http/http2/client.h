@@ -85,7 +85,6 @@ struct http2_call {
     struct fifo held;     /* the request; when it has left, the protocol that it asks for */
     struct fifo out, in;  /* bodies: what could not be sent, what the owner did not take */
     struct fifo trailers; /* field lines */
-    struct span sending;  /* behind `out`, during http_call_send() */
     nsec deadline, answer_timeout, received_at, sent_at;
     uint64_t head_end;          /* of what the connection has sent, when the head has left */
     uint64_t left_out, left_in; /* of bodies with a length */

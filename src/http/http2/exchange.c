@@ -298,6 +298,14 @@ static void interim(struct http_exchange *exchange, unsigned status, struct span
 
 /* --- bodies --- */
 
+/* Returns what has to wait. */
+static struct span put_at_once(struct http2_exchange *self, struct span bytes)
+{
+    size_t n = http2_stream_put(session_of(self), &self->stream, bytes, false);
+    self->n_left += n;
+    return span_from(bytes, n);
+}
+
 static void send_bytes(struct http_exchange *exchange, struct span bytes)
 {
     struct http2_exchange *self = http2_exchange_of(exchange);
@@ -309,11 +317,14 @@ static void send_bytes(struct http_exchange *exchange, struct span bytes)
         assert(bytes.size <= left);
         bytes = span_first(bytes, left < bytes.size ? (size_t)left : bytes.size);
     }
+    self->sent += bytes.size;
     if (http2_exchange_unsent(self) == 0) {
         self->sent_at = now_of(self); /* from here on it is the client who keeps it waiting */
+        bytes = put_at_once(self, bytes);
         self->n_left_at = self->n_left;
     }
-    self->sent += bytes.size;
+    if (likely(bytes.size == 0))
+        return;
     self->was_unsent = true;
     self->connection->n_kept += bytes.size;
     fifo_append(&self->out, spares_of(self), bytes);
@@ -386,7 +397,12 @@ static void finish(struct http_exchange *exchange)
     }
     if (self->waits_for_end)
         send_kept_head(self);
-    want(self);
+    else if (http2_exchange_unsent(self) > 0)
+        want(self);
+    else if (self->has_trailers)
+        send_trailers(self);
+    else
+        http2_stream_put_end(session_of(self), &self->stream);
 }
 
 /* --- the request's body --- */

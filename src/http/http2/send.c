@@ -21,6 +21,7 @@ void http2_send_frame(struct http2_session *session, struct http2_frame frame, c
     if (unlikely(session->is_mute))
         return;
     struct fifo *kept = &session->out.kept;
+    session->tail = NULL;
     char *at = fifo_reserve(kept, spares_of(session), HTTP2_FRAME_HEAD + frame.size);
     at = http2_frame_encode(at, frame);
     if (frame.size)
@@ -237,6 +238,7 @@ void http2_send_head(struct http2_session *session, struct http2_stream *stream,
     if (unlikely(session->is_mute) || !stream->is_open)
         return;
     struct fifo *kept = &session->out.kept;
+    session->tail = NULL;
     size_t bound = HPACK_BEGIN_BOUND + http2_out_bound(fields);
     size_t n_heads = 1 + bound / HTTP2_FRAME_MAX;
     char *at = fifo_reserve(kept, spares_of(session), bound + n_heads * HTTP2_FRAME_HEAD);
@@ -266,6 +268,7 @@ void http2_put_data(struct http2_session *session, struct http2_stream *stream, 
                     bool is_end)
 {
     struct fifo *kept = &session->out.kept;
+    session->tail = NULL;
     /* With room for what follows. */
     char *at = fifo_reserve(kept, spares_of(session), HTTP2_FRAME_HEAD + size);
     http2_frame_encode(at, (struct http2_frame){ (uint32_t)size, stream->id, HTTP2_DATA,
@@ -346,13 +349,46 @@ void http2_send_bodies(struct http2_session *session)
     session->is_inside = false;
 }
 
-bool http2_stream_write(struct http2_session *session, struct http2_stream *stream)
+static bool can_put(const struct http2_session *session, const struct http2_stream *stream)
 {
-    if (session->is_mute || session->is_ending || session->out.is_blocked || !stream->is_open)
-        return false;
-    http2_stream_want(session, stream);
-    while (stream->is_sending && !stream->is_starved && session->send_window > 0 &&
-           outlet_unsent(&session->out) < HTTP2_FLUSH_SIZE)
-        send_one(session, stream);
-    return true;
+    return stream->is_open && !stream->is_sending && !session->is_mute && !session->is_ending &&
+           !session->out.is_blocked && list_is_empty(&session->sending) &&
+           outlet_unsent(&session->out) < HTTP2_FLUSH_SIZE;
+}
+
+size_t http2_stream_put(struct http2_session *session, struct http2_stream *stream,
+                        struct span bytes, bool is_end)
+{
+    struct span left = bytes;
+    while (left.size > 0 && can_put(session, stream)) {
+        size_t room = room_of(session, stream);
+        struct span part = span_first(left, room);
+        if (room == 0)
+            break;
+        left = span_from(left, part.size);
+        http2_put_data(session, stream, part.size, is_end && left.size == 0);
+        http2_session_put(session, part);
+        session->tail = stream;
+        session->tail_size = (uint32_t)part.size;
+    }
+    if (is_end && left.size == 0)
+        end_sent(session, stream);
+    if (left.size < bytes.size)
+        http2_session_wake(session);
+    return bytes.size - left.size;
+}
+
+void http2_stream_put_end(struct http2_session *session, struct http2_stream *stream)
+{
+    if (!stream->is_open || stream->has_sent_end || session->is_mute)
+        return;
+    if (likely(session->tail == stream)) {
+        struct fifo *kept = &session->out.kept;
+        kept->data[kept->end - session->tail_size - HTTP2_FRAME_HEAD + 4] = HTTP2_END_STREAM;
+        session->tail = NULL;
+    } else {
+        http2_put_data(session, stream, 0, true);
+    }
+    end_sent(session, stream);
+    http2_session_wake(session);
 }

@@ -90,6 +90,7 @@ static void flush_outlet(struct http2_session *session)
     size_t before = outlet_unsent(&session->out);
     if (before == 0 || session->out.is_blocked)
         return;
+    session->tail = NULL;
     if (outlet_flush(&session->out, session->watch.fd, session->side->spares))
         lose(session);
     size_t after = outlet_unsent(&session->out);

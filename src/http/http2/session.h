@@ -7,6 +7,7 @@
  *
  *   watch ─► receive.c ─► ops, server.c or client.c         as bytes come in
  *   heads, resets, acknowledgements ─► outlet               at once
+ *   bodies, while nobody's waits ─► outlet
  *   http2_stream_want() ─end of the turn─► ops->on_send ─► outlet ─► one send
  *
  * What comes in is used where it was received; only a frame that is not whole is kept, and DATA is
@@ -118,6 +119,8 @@ struct http2_session {
     struct list sending, over;
     struct http2_abuse abuse;
     struct http2_peer peer;
+    const struct http2_stream *tail; /* whose DATA is the last frame in the outlet */
+    uint32_t tail_size;              /* of it, without its head */
     int32_t send_window, receive_window, n_taken;
     int32_t stream_window, connection_window; /* that we gave */
     uint32_t max_streams;                     /* likewise, as a server */
@@ -215,8 +218,12 @@ static inline void http2_session_put(struct http2_session *session, struct span 
     outlet_put(&session->out, session->side->spares, bytes);
 }
 
-/* Has the stream send what it can now, out of turn; false when that is not possible. */
-bool http2_stream_write(struct http2_session *session, struct http2_stream *stream);
+/* Out of on_send, when nothing of the stream waits: puts what it can of these bytes, from where they
+ * lie; with the last of them goes the end. Returns how many were put. None are while others wait. */
+size_t http2_stream_put(struct http2_session *session, struct http2_stream *stream,
+                        struct span bytes, bool is_end);
+/* And its end, with the frame in front when that is still there. */
+void http2_stream_put_end(struct http2_session *session, struct http2_stream *stream);
 
 void http2_send_ping(struct http2_session *session);
 /* GOAWAY with the last stream that was begun, or for none in particular. */

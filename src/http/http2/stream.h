@@ -23,14 +23,14 @@
 #include "http/http2/frame.h"
 
 struct http2_stream {
-    struct list link;       /* among those that want to send, or that are over */
+    struct list link;          /* among those that want to send, or that are over */
     struct http2_stream *next; /* that has the same place in the table */
-    uint32_t id;            /* 0 before it is opened */
-    uint32_t error;         /* that it ended with */
-    int32_t send_window;    /* below 0 when the peer made all smaller */
-    int32_t receive_window; /* what the peer may send yet, and */
-    int32_t n_taken;        /* how much of what it sent was taken and not given back */
-    bool is_open;           /* it is in the table */
+    uint32_t id;               /* 0 before it is opened */
+    uint32_t error;            /* that it ended with */
+    int32_t send_window;       /* below 0 when the peer made all smaller */
+    int32_t receive_window;    /* what the peer may send yet, and */
+    int32_t n_taken;           /* how much of what it sent was taken and not given back */
+    bool is_open;              /* it is in the table */
     bool has_sent_end, has_received_end;
     bool is_last;        /* the DATA with its END_STREAM has begun to come */
     bool has_peer_reset; /* and `error` is the peer's */
