@@ -318,6 +318,7 @@ static void call_endpoint(struct request *request)
                             .answer_timeout = request->epoch->view->limits.answer_timeout,
                             .protocol = endpoint->protocol,
                             .tls = endpoint->tls,
+                            .n_kept = request->exchange->n_kept,
                             .is_fresh = request->was_repeated };
     if (unlikely(context.is_grpc)) /* a stream need not begin with anything */
         request->call.answer_timeout = request->epoch->view->limits.tunnel_idle_timeout;

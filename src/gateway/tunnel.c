@@ -25,6 +25,7 @@ struct tunnel {
     nsec heard_at;  /* when anything last came from the client */
     nsec closed_at; /* when closing began */
     bool is_websocket, is_open, is_closing;
+    bool has_own_key;            /* `key` is ours, for a client that did not have to say one */
     bool wants_ping, was_pinged; /* since the client was heard last */
     char key[WEBSOCKET_KEY_SIZE + 1];
 };
@@ -335,16 +336,18 @@ bool tunnel_prepare(struct request *request)
     const struct http_head *head = request->exchange->head;
     bool is_websocket = span_equals_nocase(head->upgrade, SPAN("websocket"));
     struct span key = request_field(request, SPAN("sec-websocket-key"));
-    if (is_websocket && !head->is_http2 && !websocket_key_is_valid(key))
+    bool needs_key = is_websocket && (key.data || !head->is_http2);
+    if (needs_key && !websocket_key_is_valid(key))
         return false;
     struct tunnel *tunnel = mem_new(struct tunnel);
     tunnel->request = request;
     tunnel->is_websocket = is_websocket;
     tunnel->timer.on_due = on_due;
-    if (is_websocket && head->is_http2)
+    tunnel->has_own_key = is_websocket && !needs_key;
+    if (tunnel->has_own_key)
         hash_base64(worker_random(request->worker, 16), 16, tunnel->key);
     else if (is_websocket)
-        memcpy(tunnel->key, key.data, key.size);
+        memcpy(tunnel->key, key.data, key.size); /* of HTTP/2 it is not asked, and goes on */
     request->tunnel = tunnel;
     return true;
 }
@@ -353,7 +356,7 @@ void tunnel_ask(struct request *request, struct http1_out *out, struct http_mess
 {
     struct tunnel *tunnel = request->tunnel;
     message->upgrade = request->exchange->head->upgrade;
-    if (tunnel->is_websocket && request->exchange->head->is_http2)
+    if (tunnel->has_own_key)
         http1_put_field(out, SPAN("Sec-WebSocket-Key"), span_of(tunnel->key));
     message->lines = (struct span){ out->data, out->size };
 }

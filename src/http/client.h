@@ -92,7 +92,9 @@ struct http_call {
     /* How to speak to it, set like the timeout. Connections are kept by address and by these. */
     enum http_protocol protocol;
     const struct tls_client *tls; /* NULL: in plain text */
-    bool is_fresh;                /* on a new connection only */
+    /* Of the one who takes the answer, see there, or NULL: where much is kept little is received. */
+    const uint64_t *n_kept;
+    bool is_fresh; /* on a new connection only */
     bool is_head_request;
     bool is_reused;      /* the connection stood before: it may have been closed meanwhile */
     uint32_t reset_code; /* an enum http_reset_code that the upstream ended it with, or 0 */

@@ -34,18 +34,9 @@ static nsec body_deadline(const struct exchange *exchange, const struct http_set
 {
     if (body_is_held(exchange) || exchange->is_tunnel)
         return NSEC_NEVER;
-    if (unlikely(exchange->public.patience != 0)) {
-        nsec last =
-            exchange->received_at > exchange->sent_at ? exchange->received_at : exchange->sent_at;
-        return after(last, exchange->public.patience);
-    }
-    nsec at = exchange->received_at + settings->stall_timeout;
-    if (settings->body_min_rate == 0)
-        return at;
-    nsec allowed = exchange->received / settings->body_min_rate * NSEC_PER_SEC;
-    if (allowed < settings->body_grace)
-        allowed = settings->body_grace;
-    return earlier(at, exchange->body_since + allowed);
+    const struct body_progress progress = { exchange->body_since, exchange->received_at,
+                                            exchange->sent_at, exchange->received };
+    return body_due(&progress, exchange->public.patience, settings);
 }
 
 /* Whether it is the client who keeps the answer waiting. */

@@ -196,6 +196,30 @@ void http_server_close_listeners(struct http_server *server);
  * draining is over. */
 void http_server_end_listeners(struct http_server *server, bool is_shared);
 
+/* How a request's body comes: since when it could, the last bytes of it and of the answer, and how
+ * many there were. */
+struct body_progress {
+    nsec since, received_at, sent_at;
+    uint64_t received;
+};
+
+/* When the next bytes must have come. `patience` is that of a handler, 0 for none. */
+static inline nsec body_due(const struct body_progress *progress, nsec patience,
+                            const struct http_settings *settings)
+{
+    if (unlikely(patience != 0)) {
+        bool is_answered = progress->sent_at > progress->received_at;
+        return after(is_answered ? progress->sent_at : progress->received_at, patience);
+    }
+    nsec at = progress->received_at + settings->stall_timeout;
+    if (settings->body_min_rate == 0)
+        return at;
+    nsec allowed = progress->received / settings->body_min_rate * NSEC_PER_SEC;
+    if (allowed < settings->body_grace)
+        allowed = settings->body_grace;
+    return earlier(at, progress->since + allowed);
+}
+
 /* connection.c */
 void http_connection_open(struct connection *connection);
 void http_connection_run(struct connection *connection);

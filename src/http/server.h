@@ -123,6 +123,7 @@ struct http_exchange {
      * number tells; it is never 0. */
     uint64_t fields_number;
     void *memo;
+    const uint64_t *n_kept;       /* bytes that answers on its connection keep; NULL in HTTP/1 */
     struct http_call *relay_from; /* whose body this answer's is, see relay_copy.h */
 };
 

@@ -19,6 +19,8 @@
 #define MAX_INTERIM 16u
 /* Holds most answers whole; of longer ones the rest is asked for when it is clear who takes it. */
 #define FIRST_RECEIVE 32768u
+#define MUCH 131072u /* where so much is kept for a taker's connection, a page has to do */
+#define SMALL_RECEIVE 4096u
 
 static void stream_run(struct http_stream *stream);
 
@@ -473,8 +475,11 @@ static bool stream_advance(struct http_stream *stream, unsigned *n_reads)
         task_defer(&stream->task, stream->pool->loop);
         return false;
     }
-    if (!stream->relay_to)
-        return stream_receive(stream, FIRST_RECEIVE);
+    if (!stream->relay_to) {
+        const uint64_t *n_kept = stream->call ? stream->call->n_kept : NULL;
+        bool is_much = unlikely(n_kept) && *n_kept > MUCH;
+        return stream_receive(stream, is_much ? SMALL_RECEIVE : FIRST_RECEIVE);
+    }
     size_t room = http_relay_room(stream);
     if (room == 0)
         return false;

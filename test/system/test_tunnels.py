@@ -146,6 +146,21 @@ def test_from_http_2_nothing_is_sent_before_the_agreement(shared, name, upstream
         assert answer.status == 200
 
 
+def test_a_key_that_http_2_does_not_ask_for_is_the_only_one(shared, name, upstream):
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    with H2Client(shared.edge) as client:
+        client.until(lambda: client.h2.remote_settings.enable_connect_protocol)
+        stream = client.ask(f"/api/{name}/", "CONNECT", ends=False, protocol="websocket",
+                            extra=[("sec-websocket-version", "13"), ("sec-websocket-key", key)])
+        service, head = upstream.request()
+        assert head.all("sec-websocket-key") == [key]
+        agree(service, head)
+        assert client.until(lambda: client.answers[stream].status == 200)
+        bad = client.ask(f"/api/{name}/", "CONNECT", ends=False, protocol="websocket",
+                         extra=[("sec-websocket-key", "short")])
+        assert client.answer(bad).status == 400
+
+
 # --- whose pages may ---
 
 def asked(address, target, *fields):

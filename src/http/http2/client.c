@@ -215,13 +215,6 @@ static void on_connecting_due(struct timer *timer)
 
 /* --- what happens on it --- */
 
-static void connection_tell(struct http2_client *connection, struct list *link)
-{
-    (void)connection;
-    struct http2_call *call = container_of(link, struct http2_call, ready);
-    http2_call_tell(call);
-}
-
 /* What a call is told may make it, or another, have more to be told: in the next turn. */
 static void on_task(struct task *task)
 {
@@ -231,7 +224,7 @@ static void on_task(struct task *task)
     connection->n_calls++; /* it stays as long as this takes */
     list_move_all(&now, &connection->ready);
     for (struct list *link; (link = list_take_first(&now));)
-        connection_tell(connection, link);
+        http2_call_tell(container_of(link, struct http2_call, ready));
     connection->n_calls--;
     http2_client_release(connection);
 }

@@ -91,6 +91,7 @@ static struct http2_exchange *exchange_new(struct http2_connection *connection,
     exchange->public.listener = connection->listener;
     exchange->public.tls = connection->tls;
     exchange->public.memo = exchange->request.memo;
+    exchange->public.n_kept = &connection->n_kept;
     exchange->connection = connection;
     http2_stream_init(&exchange->stream);
     http2_stream_open(&connection->session, &exchange->stream, head);
