@@ -461,19 +461,6 @@ static int check_address(struct span text, struct address *ret_address, struct p
     return 400;
 }
 
-static struct span host_of(const struct address *address, char memory[INET6_ADDRSTRLEN])
-{
-    const char *end = address_put_host(memory, address);
-    return (struct span){ memory, (size_t)(end - memory) };
-}
-
-static bool is_same_host(const struct address *a, const struct address *b)
-{
-    char one[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
-    struct span host = host_of(a, one);
-    return host.size && span_equals(host, host_of(b, other));
-}
-
 /* Whoever may register could have us ask anybody, also who listens to this machine alone. */
 static int check_health_address(const struct api_call *call, const struct address *address,
                                 struct problem *problem)
@@ -481,8 +468,8 @@ static int check_health_address(const struct api_call *call, const struct addres
     if (!call->exchange)
         return 0; /* decided once more after the client left: it was found good before */
     const struct address *peer = call->exchange->peer;
-    bool is_own =
-        is_same_host(peer, address) || (address_is_loopback(peer) && address_is_here(address));
+    bool is_own = address_is_same_host(peer, address) ||
+                  (address_is_loopback(peer) && address_is_here(address));
     if (is_own || networks_have(span_of(call->rooms->health_networks), address))
         return 0;
     problem_set(

@@ -90,3 +90,16 @@ bool address_is_here(const struct address *address)
     int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return fd >= 0 && bind(fd, &any_port.any, any_port.size) == 0;
 }
+
+static struct span host_of(const struct address *address, char memory[INET6_ADDRSTRLEN])
+{
+    const char *end = address_put_host(memory, address);
+    return (struct span){ memory, (size_t)(end - memory) };
+}
+
+bool address_is_same_host(const struct address *a, const struct address *b)
+{
+    char one[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
+    struct span host = host_of(a, one);
+    return host.size && span_equals(host, host_of(b, other));
+}

@@ -22,3 +22,6 @@ bool networks_have(struct span list, const struct address *address);
 
 /* Whether this machine has the address: loopback, a unix socket, or one of its interfaces. */
 bool address_is_here(const struct address *address);
+
+/* Whatever their ports; false of unix sockets, which are on none. */
+bool address_is_same_host(const struct address *a, const struct address *b);
