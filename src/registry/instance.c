@@ -184,7 +184,7 @@ static bool is_failing_now(const struct instance *before, const struct instance_
                            const Registry__InstanceRecord *record)
 {
     if (spec->health.kind == HEALTH_NONE)
-        return false;
+        return spec->is_failing;
     bool is_known = before && strcmp(before->build->version, record->build) == 0 &&
                     strcmp(before->address, record->address) == 0 &&
                     health_check_equals(&before->health, &spec->health);

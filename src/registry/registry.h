@@ -176,6 +176,7 @@ struct instance_spec {
     const struct instance_meta *meta;
     unsigned n_meta;
     struct health_check health;
+    bool is_failing; /* by checks of those who register it; counts where `health` is none */
 };
 
 /* Registers, or replaces the instance of that id. One that drains goes on draining when it

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a service says of itself: that it is there, that it works, that it goes.
+ */
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "faces/consul/check.h"
+#include "faces/consul/render.h"
+#include "io/socket.h"
+
+#define MAINTENANCE_ID "_service_maintenance:"
+#define OUTPUT_MAX 4096u
+
+static void reply_empty(struct consul_call *call)
+{
+    consul_reply(call, 200, NULL, SPAN_NULL);
+}
+
+/* Answers of the registry, as what Consul answers with. */
+static int status_of(struct consul_call *call, int r, const struct problem *problem)
+{
+    if (r <= 0)
+        return r;
+    return consul_deny(call, r == REGISTRY_FULL ? 500 : 400, "%s %s", problem->path, problem->text);
+}
+
+/* --- registering --- */
+
+/* The same check of the registration before goes on as it was. */
+static void keep_statuses(struct consul_call *call, Consul__ServiceRecord *record)
+{
+    for (size_t i = 0; i < record->n_checks; i++) {
+        const struct consul_check *before =
+            consul_check_find(call->consul, span_of(record->checks[i]->id));
+        if (before)
+            record->checks[i]->status = before->status;
+    }
+}
+
+/* A service in maintenance stays in it when it registers again. */
+static void keep_maintenance(const struct consul_service *before, Consul__ServiceRecord *record)
+{
+    for (size_t i = 0; before && i < before->record->n_checks; i++) {
+        if (before->record->checks[i]->kind == CHECK_MAINTENANCE)
+            record->checks[record->n_checks++] = before->record->checks[i];
+    }
+}
+
+static int check_ids(struct consul_call *call, const Consul__ServiceRecord *record)
+{
+    for (size_t i = 0; i < record->n_checks; i++) {
+        const char *id = record->checks[i]->id;
+        const struct consul_check *other = consul_check_find(call->consul, span_of(id));
+        if (other && !span_is(call->tail, other->service->id))
+            return consul_deny(call, 400, "check \"%.80s\" is one of service \"%.80s\"", id,
+                               other->service->id);
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(record->checks[k]->id, id) == 0)
+                return consul_deny(call, 400, "check \"%.80s\" is there twice", id);
+        }
+    }
+    return 0;
+}
+
+/* Names that are different here must not be one service in the registry. */
+static int check_name(struct consul_call *call, const Consul__ServiceRecord *record)
+{
+    map_each (node, &call->consul->services) {
+        const Consul__ServiceRecord *other =
+            container_of(node, struct consul_service, node)->record;
+        if (strcmp(other->service, record->service) == 0 &&
+            strcasecmp(other->name, record->name) != 0)
+            return consul_deny(call, 400, "\"%.80s\" and \"%.80s\" would be the same service: %s",
+                               record->name, other->name, record->service);
+    }
+    return 0;
+}
+
+static int build_register(struct consul_call *call, struct txn *txn)
+{
+    Consul__ServiceRecord *read = call->registration;
+    Consul__ServiceRecord record = *read; /* maintenance is added to a copy, at each try */
+    struct problem problem;
+    int r = check_name(call, &record);
+    if (!r)
+        r = check_ids(call, &record);
+    if (r)
+        return r;
+    keep_statuses(call, &record);
+    keep_maintenance(consul_service_find(call->consul, call->tail), &record);
+    return status_of(call, consul_service_put(call->consul, call->tail, &record, txn, &problem),
+                     &problem);
+}
+
+/* A registration counts as a sign of life. */
+static void registered(struct consul_call *call)
+{
+    struct consul_service *service = consul_service_find(call->consul, call->tail);
+    if (service) {
+        list_each (link, &service->checks) {
+            struct consul_check *check = container_of(link, struct consul_check, link);
+            if (check->status != CHECK_CRITICAL)
+                consul_check_renew(call->consul, check);
+        }
+    }
+    reply_empty(call);
+}
+
+/* Where it says nothing of where it is, it is where it calls from. */
+static void fill_address(struct consul_call *call, Consul__ServiceRecord *record)
+{
+    char host[INET6_ADDRSTRLEN + 1];
+    if (record->address[0] || call->exchange->peer->any.sa_family == AF_UNIX)
+        return;
+    *address_put_host(host, call->exchange->peer) = '\0';
+    record->address = arena_strdup(&call->arena, host);
+}
+
+static int prepare(struct consul_call *call, json_t *body)
+{
+    Consul__ServiceRecord *record;
+    int r = consul_read_registration(call, body, &record);
+    if (r)
+        return r;
+    char *service = arena_alloc(&call->arena, SERVICE_NAME_MAX + 1, 1);
+    if (!consul_service_name(span_of(record->name), service))
+        return consul_deny(call, 400,
+                           "Name is \"%.80s\"; up to %u letters, digits, \"-\", \".\" and \"_\", a "
+                           "letter first, are accepted",
+                           record->name, SERVICE_NAME_MAX);
+    record->service = service;
+    record->instance = consul_instance_id(&call->arena, call->tail);
+    if (strlen(record->instance) > INSTANCE_ID_MAX)
+        return consul_deny(call, 400, "ID has more than %u bytes", INSTANCE_ID_MAX);
+    for (size_t i = 0; i < record->n_checks && !r; i++)
+        r = consul_check_judge(call, record->checks[i]);
+    fill_address(call, record);
+    call->registration = record;
+    return r;
+}
+
+static json_t *read_body(struct consul_call *call)
+{
+    return json_loadb(call->body.data ? call->body.data : "", call->body.size, 0, NULL);
+}
+
+void consul_agent_register(struct consul_call *call)
+{
+    json_t *body = read_body(call);
+    int r = prepare(call, body);
+    json_decref(body);
+    if (r) {
+        consul_reply(call, (unsigned)r, "text/plain; charset=utf-8", span_of(call->refusal));
+        return;
+    }
+    call->waits_for_workers = true;
+    consul_write(call, build_register, registered);
+}
+
+static int build_deregister(struct consul_call *call, struct txn *txn)
+{
+    struct consul_service *service = consul_service_find(call->consul, call->tail);
+    if (!service)
+        return consul_deny(call, 404,
+                           "Unknown service ID \"%.*s\". Ensure that the service ID is "
+                           "passed, not the service name.",
+                           SPAN_ARG(span_first(call->tail, 200)));
+    consul_service_delete(call->consul, service, txn);
+    return 0;
+}
+
+void consul_agent_deregister(struct consul_call *call)
+{
+    call->waits_for_workers = true;
+    consul_write(call, build_deregister, reply_empty);
+}
+
+/* --- checks --- */
+
+static int no_check(struct consul_call *call)
+{
+    return consul_deny(call, 404,
+                       "Unknown check ID \"%.*s\". Ensure that the check ID is passed, "
+                       "not the check name.",
+                       SPAN_ARG(span_first(call->tail, 200)));
+}
+
+struct told {
+    enum check_status status;
+    char *output;
+};
+
+static int build_told(struct consul_call *call, struct txn *txn)
+{
+    const struct told *told = call->registration;
+    struct consul_check *check = consul_check_find(call->consul, call->tail);
+    struct problem problem;
+    if (!check)
+        return no_check(call);
+    if (check->record->kind != CHECK_TTL)
+        return consul_deny(call, 500, "CheckID \"%.80s\" does not have associated TTL", check->id);
+    consul_check_say(check, told->output);
+    if (check->status == told->status) {
+        if (told->status != CHECK_CRITICAL)
+            consul_check_renew(call->consul, check);
+        return 0;
+    }
+    check->record->status = told->status;
+    int r = consul_service_put(call->consul, span_of(check->service->id), check->service->record,
+                               txn, &problem);
+    check->record->status = check->status;
+    return status_of(call, r, &problem);
+}
+
+static void tell(struct consul_call *call, enum check_status status, struct span output)
+{
+    struct told *told = arena_new(&call->arena, struct told);
+    told->status = status;
+    told->output = arena_format(&call->arena, "%.*s", SPAN_ARG(span_first(output, OUTPUT_MAX)));
+    call->registration = told;
+    call->waits_for_workers = true;
+    consul_write(call, build_told, reply_empty);
+}
+
+static void tell_note(struct consul_call *call, enum check_status status)
+{
+    struct span note = SPAN_NULL;
+    consul_param(call, "note", &note);
+    tell(call, status, note);
+}
+
+void consul_check_pass(struct consul_call *call)
+{
+    tell_note(call, CHECK_PASSING);
+}
+
+void consul_check_warn(struct consul_call *call)
+{
+    tell_note(call, CHECK_WARNING);
+}
+
+void consul_check_fail(struct consul_call *call)
+{
+    tell_note(call, CHECK_CRITICAL);
+}
+
+void consul_check_update(struct consul_call *call)
+{
+    json_t *body = read_body(call);
+    const char *word = json_string_value(consul_member(body, "Status"));
+    const char *output = json_string_value(consul_member(body, "Output"));
+    unsigned status = CHECK_CRITICAL;
+    while (word && status <= CHECK_PASSING && strcmp(word, check_status_word(status)) != 0)
+        status++;
+    if (!word || status > CHECK_PASSING)
+        consul_refuse(call, 400,
+                      "Invalid check status: \"%.40s\"; passing, warning and critical "
+                      "are",
+                      word ? word : "");
+    else
+        tell(call, status, span_of(output ? output : ""));
+    json_decref(body);
+}
+
+/* A registration with one check more, or another in place of one. */
+static int build_add_check(struct consul_call *call, struct txn *txn)
+{
+    Consul__CheckRecord *check = call->registration;
+    struct consul_service *service = consul_service_find(call->consul, call->tail);
+    struct problem problem;
+    if (!service)
+        return consul_deny(call, 404, "ServiceID \"%.*s\" does not exist",
+                           SPAN_ARG(span_first(call->tail, 200)));
+    const struct consul_check *before = consul_check_find(call->consul, span_of(check->id));
+    if (before && before->service != service)
+        return consul_deny(call, 400, "check \"%.80s\" is one of service \"%.80s\"", check->id,
+                           before->service->id);
+    if (before)
+        check->status = before->status;
+    Consul__ServiceRecord record = *service->record;
+    record.checks =
+        arena_new_array(&txn->arena, Consul__CheckRecord *, service->record->n_checks + 1);
+    record.n_checks = 0;
+    for (size_t i = 0; i < service->record->n_checks; i++) {
+        if (strcmp(service->record->checks[i]->id, check->id) != 0)
+            record.checks[record.n_checks++] = service->record->checks[i];
+    }
+    if (check->name[0]) /* else it is taken away */
+        record.checks[record.n_checks++] = check;
+    return status_of(call,
+                     consul_service_put(call->consul, span_of(service->id), &record, txn, &problem),
+                     &problem);
+}
+
+void consul_check_register(struct consul_call *call)
+{
+    json_t *body = read_body(call);
+    Consul__CheckRecord *check = NULL;
+    int r = consul_read_check(call, body, &check);
+    const char *service = json_string_value(consul_member(body, "ServiceID"));
+    if (!r && (!service || !service[0]))
+        r = consul_deny(call, 400, "ServiceID is missing: checks of the node are not kept here");
+    if (!r && !check->name[0])
+        r = consul_deny(call, 400, "Missing check name");
+    if (!r && !check->id[0])
+        check->id = check->name;
+    if (!r)
+        r = consul_check_judge(call, check);
+    if (!r)
+        call->tail = span_of(arena_strdup(&call->arena, service));
+    json_decref(body);
+    if (r) {
+        consul_reply(call, (unsigned)r, "text/plain; charset=utf-8", span_of(call->refusal));
+        return;
+    }
+    call->registration = check;
+    call->waits_for_workers = true;
+    consul_write(call, build_add_check, reply_empty);
+}
+
+/* One without a name stands for none. */
+static void remove_check(struct consul_call *call, const struct consul_check *check)
+{
+    Consul__CheckRecord *none = arena_new(&call->arena, Consul__CheckRecord);
+    consul__check_record__init(none);
+    none->id = arena_strdup(&call->arena, check->id);
+    call->tail = span_of(arena_strdup(&call->arena, check->service->id));
+    call->registration = none;
+    call->waits_for_workers = true;
+    consul_write(call, build_add_check, reply_empty);
+}
+
+void consul_check_deregister(struct consul_call *call)
+{
+    const struct consul_check *check = consul_check_find(call->consul, call->tail);
+    if (check)
+        remove_check(call, check);
+    else
+        consul_reply(call, (unsigned)no_check(call), "text/plain; charset=utf-8",
+                     span_of(call->refusal));
+}
+
+void consul_agent_maintenance(struct consul_call *call)
+{
+    struct span enable, reason = SPAN_NULL;
+    if (!consul_param(call, "enable", &enable) ||
+        (!span_is(enable, "true") && !span_is(enable, "false"))) {
+        consul_refuse(call, 400, "Missing value for enable: true and false are accepted");
+        return;
+    }
+    char *id = arena_format(&call->arena, MAINTENANCE_ID "%.*s", SPAN_ARG(call->tail));
+    const struct consul_check *check = consul_check_find(call->consul, span_of(id));
+    if (!consul_service_find(call->consul, call->tail)) {
+        consul_refuse(call, 404, "Unknown service ID \"%.*s\"",
+                      SPAN_ARG(span_first(call->tail, 200)));
+        return;
+    }
+    if (span_is(enable, "false")) {
+        if (check)
+            remove_check(call, check);
+        else
+            reply_empty(call);
+        return;
+    }
+    consul_param(call, "reason", &reason);
+    Consul__CheckRecord *record = arena_new(&call->arena, Consul__CheckRecord);
+    consul__check_record__init(record);
+    record->id = id;
+    record->name = arena_strdup(&call->arena, "Service Maintenance Mode");
+    record->kind = CHECK_MAINTENANCE;
+    record->notes = reason.size
+                        ? arena_format(&call->arena, "%.*s", SPAN_ARG(reason))
+                        : arena_strdup(&call->arena,
+                                       "Maintenance mode is enabled for this service, but "
+                                       "no reason was provided. This is a default message.");
+    call->registration = record;
+    call->waits_for_workers = true;
+    consul_write(call, build_add_check, reply_empty);
+}
+
+/* --- reading back --- */
+
+void consul_agent_services(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    json_open(&out, '{');
+    map_each (node, &call->consul->services) {
+        const struct consul_service *service = container_of(node, struct consul_service, node);
+        json_key(&out, span_of(service->id));
+        consul_render_agent_service(&out, call->consul, service);
+    }
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}
+
+void consul_agent_service(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    const struct consul_service *service = consul_service_find(call->consul, call->tail);
+    if (!service) {
+        consul_refuse(call, 404, "unknown service ID: %.*s", SPAN_ARG(span_first(call->tail, 200)));
+        return;
+    }
+    consul_render_agent_service(&out, call->consul, service);
+    consul_reply_json(call, &text);
+}
+
+void consul_agent_checks(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    json_open(&out, '{');
+    map_each (node, &call->consul->checks) {
+        const struct consul_check *check = container_of(node, struct consul_check, node);
+        json_key(&out, span_of(check->id));
+        consul_render_check(&out, call->consul, check);
+    }
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A call's answer: parameters, waiting, and the way of a write through the store.
+ */
+
+#include "faces/consul/call.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "codec/timefmt.h"
+#include "codec/uri.h"
+
+#define WAIT_DEFAULT (300 * NSEC_PER_SEC)
+#define WAIT_MAX (600 * NSEC_PER_SEC)
+#define WAIT_JITTER 16u /* one part of so many is added at random, at most */
+
+/* --- what was asked --- */
+
+/* Spaces come as "+" in the queries of Go and Java. */
+struct span consul_decode(struct consul_call *call, struct span raw)
+{
+    struct span text = arena_span_dup(&call->arena, raw), decoded;
+    char *memory = arena_alloc(&call->arena, raw.size + 1, 1);
+    char *plain = arena_alloc(&call->arena, raw.size + 1, 1);
+    for (size_t i = 0; i < text.size; i++)
+        plain[i] = text.data[i] == '+' ? ' ' : text.data[i];
+    if (uri_decode((struct span){ plain, text.size }, memory, &decoded))
+        return text;
+    return arena_span_dup(&call->arena, decoded);
+}
+
+bool consul_param(struct consul_call *call, const char *name, struct span *ret_value)
+{
+    struct span rest = call->query;
+    while (rest.data) {
+        struct span value = span_cut(&rest, '&');
+        if (!span_is(span_cut(&value, '='), name))
+            continue;
+        *ret_value = value.size ? consul_decode(call, value) : SPAN("");
+        return true;
+    }
+    return false;
+}
+
+bool consul_has_param(struct consul_call *call, const char *name)
+{
+    struct span value;
+    return consul_param(call, name, &value);
+}
+
+/* --- answers --- */
+
+void consul_call_end(struct consul_call *call)
+{
+    if (call->wait.topic)
+        topic_leave(&call->consul->topics, &call->wait);
+    list_remove(&call->wait.link);
+    list_remove(&call->link);
+    timer_stop(&call->timer);
+    buf_fini(&call->body);
+    arena_fini(&call->arena);
+    free(call);
+}
+
+/* Those whom one change wakes have mostly asked the same: what the first of them is told is kept
+ * for the others. */
+static void share(struct consul_call *call, unsigned status, const char *type, struct span text)
+{
+    struct consul_shared *shared = &call->consul->shared;
+    if (!shared->is_kept || call->question.size == 0)
+        return;
+    buf_clear(&shared->question);
+    buf_clear(&shared->text);
+    buf_put(&shared->question, call->question);
+    buf_put(&shared->text, text);
+    shared->route = call->route;
+    shared->status = status;
+    shared->type = type;
+    shared->index = call->index;
+}
+
+/* What was asked, without what says how to wait for it. */
+static struct span question_of(struct consul_call *call)
+{
+    static const char *const ignored[] = { "index", "wait", "token", "stale", "consistent" };
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    buf_put(&text, call->tail);
+    struct span rest = call->query;
+    while (rest.data) {
+        struct span param = span_cut(&rest, '&');
+        struct span name = span_first(param, span_find(param, '='));
+        bool is_ignored = false;
+        for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+            is_ignored |= span_is(name, ignored[i]);
+        if (is_ignored)
+            continue;
+        buf_puts(&text, "&");
+        buf_put(&text, param);
+    }
+    return arena_span_dup(&call->arena, buf_span(&text));
+}
+
+void consul_wake(struct consul_call *call)
+{
+    const struct consul_shared *shared = &call->consul->shared;
+    call->question = question_of(call);
+    bool is_same = shared->route == call->route &&
+                   span_equals(buf_span(&shared->question), call->question) &&
+                   shared->index > consul_known_index(call);
+    if (!is_same) {
+        call->route->serve(call);
+        return;
+    }
+    call->index = shared->index;
+    call->question = SPAN_NULL;
+    consul_reply(call, shared->status, shared->type, buf_span(&shared->text));
+}
+
+/* LastContact has to be there, or clients do not read the rest. */
+void consul_reply(struct consul_call *call, unsigned status, const char *type, struct span text)
+{
+    struct http_out_field fields[6];
+    unsigned n = 0;
+    char index[32];
+    share(call, status, type, text);
+    if (type)
+        fields[n++] = (struct http_out_field){ SPAN("Content-Type"), span_of(type) };
+    if (call->index) {
+        snprintf(index, sizeof(index), "%" PRId64, call->index);
+        fields[n++] = (struct http_out_field){ SPAN("X-Consul-Index"), span_of(index) };
+        fields[n++] = (struct http_out_field){ SPAN("X-Consul-KnownLeader"), SPAN("true") };
+        fields[n++] = (struct http_out_field){ SPAN("X-Consul-LastContact"), SPAN("0") };
+        fields[n++] = (struct http_out_field){ SPAN("X-Consul-Default-ACL-Policy"), SPAN("allow") };
+    }
+    if (type && strcmp(type, "text/plain") == 0)
+        fields[n++] = (struct http_out_field){ SPAN("X-Content-Type-Options"), SPAN("nosniff") };
+    if (call->exchange)
+        http_reply(call->exchange, status, fields, n, text);
+    consul_call_end(call);
+}
+
+void consul_reply_json(struct consul_call *call, const struct buf *json)
+{
+    consul_reply(call, 200, "application/json", buf_span(json));
+}
+
+void consul_reply_bool(struct consul_call *call, bool value)
+{
+    consul_reply(call, 200, "application/json", value ? SPAN("true") : SPAN("false"));
+}
+
+void consul_refuse(struct consul_call *call, unsigned status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(call->refusal, sizeof(call->refusal), format, args);
+    va_end(args);
+    consul_reply(call, status, "text/plain; charset=utf-8", span_of(call->refusal));
+}
+
+int consul_deny(struct consul_call *call, int status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(call->refusal, sizeof(call->refusal), format, args);
+    va_end(args);
+    return status;
+}
+
+/* --- waiting --- */
+
+/* Some clients begin with -1; what is no number is as good as nothing. */
+int64_t consul_known_index(struct consul_call *call)
+{
+    struct span text;
+    uint64_t index;
+    if (!consul_param(call, "index", &text) || !span_to_uint(text, INT64_MAX, &index))
+        return 0;
+    return (int64_t)index;
+}
+
+static nsec wait_of(struct consul_call *call)
+{
+    struct span text;
+    nsec wait = 0;
+    if (!consul_param(call, "wait", &text) || duration_parse(text, &wait) || wait == 0)
+        wait = WAIT_DEFAULT;
+    if (wait > WAIT_MAX)
+        wait = WAIT_MAX;
+    return wait + random_next(&call->consul->random) % (wait / WAIT_JITTER + 1);
+}
+
+static void on_wait_over(struct timer *timer)
+{
+    struct consul_call *call = container_of(timer, struct consul_call, timer);
+    call->is_wait_over = true;
+    topic_leave(&call->consul->topics, &call->wait);
+    call->route->serve(call);
+}
+
+bool consul_is_due(struct consul_call *call, int64_t index, enum topic_kind kind, struct span name)
+{
+    struct loop *loop = call->consul->loop;
+    int64_t known = consul_known_index(call);
+    call->index = index > 0 ? index : 1; /* 0 would have clients ask again at once, for ever */
+    if (known == 0 || call->index > known || call->is_wait_over || call->consul->is_draining)
+        return true;
+    if (!timer_is_running(&call->timer)) {
+        call->timer.on_due = on_wait_over;
+        timer_start(&call->timer, loop, loop_now(loop) + wait_of(call));
+    }
+    topic_wait(&call->consul->topics, &call->wait, kind, name);
+    return false;
+}
+
+/* --- writing --- */
+
+static int on_build(struct store_command *command, struct txn *txn)
+{
+    struct consul_call *call = container_of(command, struct consul_call, command);
+    return call->build(call, txn);
+}
+
+static void on_done(struct store_command *command, int answer, bool is_store_answer,
+                    int64_t revision)
+{
+    struct consul_call *call = container_of(command, struct consul_call, command);
+    (void)revision;
+    call->is_busy = false;
+    if (!call->exchange)
+        consul_call_end(call);
+    else if (is_store_answer && answer == STORE_READ_ONLY)
+        consul_refuse(call, 500, "No cluster leader: the store takes no writes now");
+    else if (is_store_answer && answer == STORE_TOO_LARGE)
+        consul_refuse(call, 413, "the change is too large");
+    else if (answer == CONSUL_FALSE && !is_store_answer)
+        consul_reply_bool(call, false);
+    else if (answer >= 400 && !is_store_answer)
+        consul_reply(call, (unsigned)answer, "text/plain; charset=utf-8", span_of(call->refusal));
+    else if (answer)
+        consul_refuse(call, 500, "the write failed; try again");
+    else if (call->waits_for_workers && !*call->consul->settings.is_settled)
+        call->is_settling = true;
+    else
+        call->done(call);
+}
+
+void consul_write(struct consul_call *call, int (*build)(struct consul_call *call, struct txn *txn),
+                  void (*done)(struct consul_call *call))
+{
+    call->build = build;
+    call->done = done;
+    call->is_busy = true;
+    call->command.build = on_build;
+    call->command.on_done = on_done;
+    store_run(call->consul->store, &call->command);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Finding services: what is registered, wherever it registered, as Consul's clients ask for it. The
+ * index of a service is that of the last change of it, its instances and their checks; of one that
+ * is not there, that of the last that went.
+ */
+
+#include "faces/consul/filter.h"
+#include "faces/consul/render.h"
+
+#define TAGS_MAX 16u
+
+/* The registry's name, which topics have; empty when nothing can have this name. */
+static struct span registry_name(struct consul_call *call, struct span name)
+{
+    char *text = arena_alloc(&call->arena, SERVICE_NAME_MAX + 1, 1);
+    return consul_service_name(name, text) ? span_of(text) : SPAN_NULL;
+}
+
+static bool is_due(struct consul_call *call)
+{
+    struct span name = registry_name(call, call->tail);
+    const struct consul *consul = call->consul;
+    const struct service *service = service_find(consul->registry, name);
+    int64_t index = consul->gone_revision;
+    if (service && service->changed_revision > 0)
+        index = service->changed_revision;
+    map_each (node, &consul->services) {
+        const struct consul_service *here = container_of(node, struct consul_service, node);
+        if (here->mod_revision > index && span_is(name, here->record->service))
+            index = here->mod_revision;
+    }
+    return consul_is_due(call, index, TOPIC_SERVICE, name);
+}
+
+/* --- one service --- */
+
+struct selection {
+    struct consul_call *call;
+    struct json_out out;
+    struct consul_filter *filter; /* NULL: none */
+    struct span tags[TAGS_MAX];
+    unsigned n_tags;
+    bool only_passing;
+    void (*render)(struct json_out *out, const struct consul *consul,
+                   const struct consul_entry *entry);
+};
+
+static void on_entry(void *owner, const struct consul_entry *entry)
+{
+    struct selection *selection = owner;
+    for (unsigned i = 0; i < selection->n_tags; i++) {
+        if (!consul_entry_has_tag(entry, selection->tags[i]))
+            return;
+    }
+    if (selection->only_passing && consul_entry_status(entry) != CHECK_PASSING)
+        return;
+    if (selection->filter &&
+        !consul_filter_matches(selection->filter, selection->call->consul, entry))
+        return;
+    selection->render(&selection->out, selection->call->consul, entry);
+}
+
+/* A tag may be there several times, and all must fit. */
+static void read_tags(struct selection *selection)
+{
+    struct span rest = selection->call->query;
+    while (rest.data && selection->n_tags < TAGS_MAX) {
+        struct span value = span_cut(&rest, '&');
+        if (!span_is(span_cut(&value, '='), "tag") || !value.size)
+            continue;
+        selection->tags[selection->n_tags++] = consul_decode(selection->call, value);
+    }
+}
+
+/* Present and empty is true, as Consul's own client has it. */
+static bool wants_passing(struct consul_call *call)
+{
+    struct span value;
+    return consul_param(call, "passing", &value) &&
+           !(span_is(value, "false") || span_is(value, "0") || span_is(value, "f") ||
+             span_is(value, "F") || span_is(value, "FALSE") || span_is(value, "False"));
+}
+
+static void reply_entries(struct consul_call *call,
+                          void (*render)(struct json_out *out, const struct consul *consul,
+                                         const struct consul_entry *entry))
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct selection selection = { .call = call, .out = { .buf = &text }, .render = render };
+    struct span filter;
+    struct problem problem;
+    if (consul_param(call, "filter", &filter) &&
+        consul_filter_parse(&call->arena, filter, &selection.filter, &problem)) {
+        consul_refuse(call, 400, "Failed to create boolean expression evaluator: %s", problem.text);
+        return;
+    }
+    if (!is_due(call))
+        return;
+    read_tags(&selection);
+    selection.only_passing = render == consul_render_entry && wants_passing(call);
+    json_open(&selection.out, '[');
+    consul_each_entry(call, call->tail, on_entry, &selection);
+    json_close(&selection.out, ']');
+    consul_reply_json(call, &text);
+}
+
+void consul_health_service(struct consul_call *call)
+{
+    reply_entries(call, consul_render_entry);
+}
+
+void consul_health_checks(struct consul_call *call)
+{
+    reply_entries(call, consul_render_checks);
+}
+
+void consul_catalog_service(struct consul_call *call)
+{
+    reply_entries(call, consul_render_flat);
+}
+
+/* Nobody is part of a mesh. */
+void consul_health_connect(struct consul_call *call)
+{
+    call->index = call->consul->catalog_revision > 0 ? call->consul->catalog_revision : 1;
+    consul_reply(call, 200, "application/json", SPAN("[]"));
+}
+
+/* --- all of them --- */
+
+static bool is_catalog_due(struct consul_call *call)
+{
+    return consul_is_due(call, call->consul->catalog_revision, TOPIC_CATALOG, SPAN_NULL);
+}
+
+static bool has_earlier(const struct consul *consul, const struct service *service,
+                        const struct consul_entry *entry, struct span tag, size_t before)
+{
+    map_each (node, &service->instances) {
+        struct consul_entry other = { .instance = container_of(node, struct instance, node) };
+        other.service = consul_service_of(consul, other.instance);
+        if (other.instance == entry->instance)
+            break;
+        for (size_t i = 0; i < consul_entry_n_tags(&other); i++) {
+            if (span_is(tag, other.service->record->tags[i]))
+                return true;
+        }
+    }
+    for (size_t i = 0; i < before; i++) {
+        if (span_is(tag, entry->service->record->tags[i]))
+            return true;
+    }
+    return false;
+}
+
+static void put_service_tags(struct json_out *out, const struct consul *consul,
+                             const struct service *service)
+{
+    json_open(out, '[');
+    map_each (node, &service->instances) {
+        struct consul_entry entry = { .instance = container_of(node, struct instance, node) };
+        entry.service = consul_service_of(consul, entry.instance);
+        for (size_t i = 0; i < consul_entry_n_tags(&entry); i++) {
+            struct span tag = span_of(entry.service->record->tags[i]);
+            if (!has_earlier(consul, service, &entry, tag, i))
+                json_text(out, tag);
+        }
+    }
+    json_close(out, ']');
+}
+
+/* "consul" is always there: it is who answers. */
+void consul_catalog_services(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    if (!is_catalog_due(call))
+        return;
+    json_open(&out, '{');
+    json_key(&out, SPAN("consul"));
+    json_open(&out, '[');
+    json_close(&out, ']');
+    map_each (node, registry_services(call->consul->registry)) {
+        const struct service *service = container_of(node, struct service, node);
+        if (service->instances.n_nodes == 0 || span_is(SPAN("consul"), service->name))
+            continue;
+        struct consul_entry first = {
+            .instance = container_of(service->instances.nodes.next, struct instance, node.link),
+        };
+        first.service = consul_service_of(call->consul, first.instance);
+        json_key(&out, consul_entry_name(&first));
+        put_service_tags(&out, call->consul, service);
+    }
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}
+
+struct state_list {
+    struct json_out out;
+    struct span status; /* "any", or one */
+};
+
+static void each_check(struct consul_call *call, struct state_list *list)
+{
+    const struct consul *consul = call->consul;
+    if (span_is(list->status, "any") || span_is(list->status, "passing"))
+        consul_render_node_check(&list->out, consul);
+    map_each (node, &consul->checks) {
+        const struct consul_check *check = container_of(node, struct consul_check, node);
+        if (span_is(list->status, "any") || span_is(list->status, check_status_word(check->status)))
+            consul_render_check(&list->out, consul, check);
+    }
+}
+
+static void reply_checks(struct consul_call *call, struct span status)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct state_list list = { .out = { .buf = &text }, .status = status };
+    if (!is_catalog_due(call))
+        return;
+    json_open(&list.out, '[');
+    each_check(call, &list);
+    json_close(&list.out, ']');
+    consul_reply_json(call, &text);
+}
+
+void consul_health_state(struct consul_call *call)
+{
+    static const char *const words[] = { "any", "passing", "warning", "critical" };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (span_is(call->tail, words[i])) {
+            reply_checks(call, call->tail);
+            return;
+        }
+    }
+    consul_refuse(call, 400, "no such state: any, passing, warning and critical are");
+}
+
+static bool is_our_node(const struct consul_call *call)
+{
+    return span_equals_nocase(call->tail, span_of(call->consul->settings.node));
+}
+
+void consul_health_node(struct consul_call *call)
+{
+    if (is_our_node(call)) {
+        reply_checks(call, SPAN("any"));
+    } else if (is_catalog_due(call)) {
+        consul_reply(call, 200, "application/json", SPAN("[]"));
+    }
+}
+
+void consul_catalog_nodes(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    call->index = 1;
+    json_open(&out, '[');
+    consul_render_node(&out, call->consul);
+    json_close(&out, ']');
+    consul_reply_json(call, &text);
+}
+
+void consul_catalog_node(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    if (!is_catalog_due(call))
+        return;
+    if (!is_our_node(call)) {
+        consul_reply(call, 200, "application/json", SPAN("null"));
+        return;
+    }
+    json_open(&out, '{');
+    json_key(&out, SPAN("Node"));
+    consul_render_node(&out, call->consul);
+    json_key(&out, SPAN("Services"));
+    json_open(&out, '{');
+    map_each (node, &call->consul->services) {
+        const struct consul_service *service = container_of(node, struct consul_service, node);
+        json_key(&out, span_of(service->id));
+        consul_render_agent_service(&out, call->consul, service);
+    }
+    json_close(&out, '}');
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "faces/consul/check.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "http/checker.h"
+#include "io/network.h"
+#include "io/socket.h"
+
+#define HOST_MAX 255u
+
+/* Asks for one check, and is made anew when that is another. */
+struct prober {
+    struct http_checker checker;
+    struct consul *consul;
+    struct consul_check *check;
+    struct health_tally tally;
+    char *target; /* as it was registered */
+    char *path;
+    nsec interval, timeout;
+    bool is_tls; /* of gRPC */
+};
+
+/* --- targets --- */
+
+/* "http://10.0.0.7:8080/health", "10.0.0.7:8080", "10.0.0.7:9000/shop.Orders". */
+static bool parse_target(const Consul__CheckRecord *record, struct address *ret_address,
+                         struct health_check *ret_check)
+{
+    struct span text = span_of(record->target), scheme = SPAN_NULL;
+    struct health_check check = health_check_standard;
+    const char *mark = strstr(record->target, "://");
+    if (mark) {
+        scheme = span_first(text, (size_t)(mark - record->target));
+        text = span_from(text, scheme.size + 3);
+    }
+    bool is_https = span_equals_nocase(scheme, SPAN("https"));
+    bool is_http = is_https || span_equals_nocase(scheme, SPAN("http"));
+    if ((record->kind == CHECK_HTTP) != is_http)
+        return false;
+    check.kind = record->kind == CHECK_TCP    ? HEALTH_TCP
+                 : record->kind == CHECK_GRPC ? HEALTH_GRPC
+                 : is_https                   ? HEALTH_HTTPS
+                                              : HEALTH_HTTP;
+    struct span host = span_first(text, span_find(text, '/'));
+    struct span rest = span_from(text, host.size);
+    if (record->kind == CHECK_TCP && rest.size)
+        return false;
+    check.target = record->kind == CHECK_GRPC ? span_from(rest, 1) : rest.size ? rest : SPAN("/");
+
+    char name[HOST_MAX + 8], own[HOST_MAX + 1] = "";
+    size_t colon = host.size;
+    while (colon > 0 && host.data[colon - 1] != ':' && host.data[colon - 1] != ']')
+        colon--;
+    bool has_port = colon > 0 && host.data[colon - 1] == ':';
+    struct span bare = has_port ? span_first(host, colon - 1) : host;
+    struct span port = has_port ? span_from(host, colon) : is_https ? SPAN("443") : SPAN("80");
+    gethostname(own, HOST_MAX);
+    if (span_equals_nocase(bare, SPAN("localhost")) || span_equals_nocase(bare, span_of(own)))
+        bare = SPAN("127.0.0.1");
+    if (bare.size > HOST_MAX || port.size > 5)
+        return false;
+    snprintf(name, sizeof(name), "%.*s:%.*s", SPAN_ARG(bare), SPAN_ARG(port));
+    check.interval = record->interval;
+    check.timeout = record->timeout;
+    check.failures = record->failures;
+    check.passes = record->passes;
+    *ret_check = check;
+    return !address_parse(span_of(name), ret_address) && ret_address->any.sa_family != AF_UNIX;
+}
+
+int consul_check_judge(struct consul_call *call, const Consul__CheckRecord *record)
+{
+    const struct address *peer = call->exchange->peer;
+    struct address address;
+    struct health_check check;
+    struct problem problem;
+    if (record->kind == CHECK_TTL || record->kind == CHECK_MAINTENANCE)
+        return 0;
+    if (!parse_target(record, &address, &check))
+        return consul_deny(call, 400,
+                           "Invalid check: \"%.200s\" cannot be asked; http://IP:PORT/PATH, "
+                           "https://…, IP:PORT and, of gRPC, IP:PORT/SERVICE are accepted",
+                           record->target);
+    if (health_check_judge(&check, &problem))
+        return consul_deny(call, 400, "Invalid check: %s %s", problem.path, problem.text);
+    if (address_is_same_host(peer, &address) ||
+        (address_is_loopback(peer) && address_is_here(&address)) ||
+        networks_have(span_of(*call->consul->settings.health_networks), &address))
+        return 0;
+    return consul_deny(call, 400,
+                       "Invalid check: \"%.200s\" is another host than the one that registers",
+                       record->target);
+}
+
+/* --- asking --- */
+
+static void on_checked(struct http_checker *checker, const char *why)
+{
+    struct prober *prober = container_of(checker, struct prober, checker);
+    struct consul_check *check = prober->check;
+    bool is_failing = check->status == CHECK_CRITICAL;
+    bool has_turned = health_turns(&prober->tally, &checker->check, is_failing, why == NULL);
+    enum check_status status = check->status;
+    if (has_turned)
+        status = why ? CHECK_CRITICAL : CHECK_PASSING;
+    consul_check_told(prober->consul, check, status, why ? why : "it works");
+}
+
+/* Which authorities are believed may have changed since the last time. */
+static void on_due(struct http_checker *checker)
+{
+    const struct prober *prober = container_of(checker, struct prober, checker);
+    const struct consul_settings *settings = &prober->consul->settings;
+    if (checker->check.kind == HEALTH_HTTPS || prober->is_tls)
+        checker->tls = settings->upstream_tls(settings->owner);
+}
+
+static bool is_same(const struct prober *prober, const Consul__CheckRecord *record)
+{
+    return strcmp(prober->target, record->target) == 0 && prober->interval == record->interval &&
+           prober->timeout == record->timeout;
+}
+
+void consul_check_start(struct consul *consul, struct consul_check *check)
+{
+    const Consul__CheckRecord *record = check->record;
+    struct address address;
+    struct health_check spec;
+    if (check->prober && is_same(check->prober, record))
+        return;
+    consul_check_stop(check);
+    if (record->kind == CHECK_TTL || record->kind == CHECK_MAINTENANCE ||
+        !parse_target(record, &address, &spec))
+        return;
+    struct prober *prober = mem_new(struct prober);
+    prober->consul = consul;
+    prober->check = check;
+    prober->target = mem_strdup(record->target);
+    prober->path = mem_span_dup(spec.target);
+    prober->interval = record->interval;
+    prober->timeout = record->timeout;
+    prober->is_tls = record->is_tls;
+    prober->checker.check = spec;
+    prober->checker.check.target = (struct span){ prober->path, spec.target.size };
+    prober->checker.address = address;
+    prober->checker.protocol = record->kind == CHECK_GRPC ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
+    prober->checker.on_due = on_due;
+    prober->checker.on_checked = on_checked;
+    check->prober = prober;
+    http_checker_start(consul->checkers, &prober->checker);
+}
+
+void consul_check_stop(struct consul_check *check)
+{
+    struct prober *prober = check->prober;
+    if (!prober)
+        return;
+    check->prober = NULL;
+    http_checker_stop(&prober->checker);
+    free(prober->target);
+    free(prober->path);
+    free(prober);
+}

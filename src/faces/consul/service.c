@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "faces/consul/service.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "faces/consul/check.h"
+#include "faces/consul/version.h"
+#include "http/checker.h"
+
+#define PREFIX CONSUL_PREFIX "service/"
+#define ID_MAX 255u
+#define GRACE NSEC_PER_SEC /* for a transaction that writes what has become due */
+#define DUE_AT_ONCE 256u   /* services in one transaction */
+
+struct consul_service *consul_service_find(const struct consul *consul, struct span id)
+{
+    return map_find_as(&consul->services, id, struct consul_service, node);
+}
+
+struct consul_service *consul_service_of(const struct consul *consul,
+                                         const struct instance *instance)
+{
+    char key[SERVICE_NAME_MAX + INSTANCE_ID_MAX + 2];
+    snprintf(key, sizeof(key), "%s/%s", instance->service->name, instance->id);
+    return map_find_as(&consul->service_instances, span_of(key), struct consul_service,
+                       instance_node);
+}
+
+const char *check_status_word(enum check_status status)
+{
+    switch (status) {
+    case CHECK_PASSING: return "passing";
+    case CHECK_WARNING: return "warning";
+    case CHECK_CRITICAL: break;
+    }
+    return "critical";
+}
+
+static enum check_status worst_of(const Consul__ServiceRecord *record)
+{
+    enum check_status worst = CHECK_PASSING;
+    for (size_t i = 0; i < record->n_checks; i++) {
+        if (record->checks[i]->status < worst)
+            worst = (enum check_status)record->checks[i]->status;
+    }
+    return worst;
+}
+
+enum check_status consul_service_status(const struct consul_service *service)
+{
+    return worst_of(service->record);
+}
+
+/* --- the fold --- */
+
+struct consul_check *consul_check_find(const struct consul *consul, struct span id)
+{
+    return map_find_as(&consul->checks, id, struct consul_check, node);
+}
+
+static void plan(struct consul *consul)
+{
+    const struct heap_node *first = heap_first(&consul->due);
+    if (!first || consul->is_checking)
+        timer_stop(&consul->check_timer);
+    else
+        timer_start(&consul->check_timer, consul->loop, first->at);
+}
+
+void consul_check_renew(struct consul *consul, struct consul_check *check)
+{
+    const Consul__CheckRecord *record = check->record;
+    nsec time = record->status == CHECK_CRITICAL ? record->deregister_after : record->ttl;
+    if (time == 0 || (record->kind != CHECK_TTL && record->status != CHECK_CRITICAL))
+        heap_remove(&consul->due, &check->due);
+    else
+        heap_set(&consul->due, &check->due, loop_now(consul->loop) + time);
+    plan(consul);
+}
+
+static void check_free(struct consul *consul, struct consul_check *check)
+{
+    consul_check_stop(check);
+    heap_remove(&consul->due, &check->due);
+    list_remove(&check->link);
+    map_remove(&consul->checks, &check->node);
+    free(check->id);
+    free(check->output);
+    free(check);
+}
+
+/* The same again goes on as it was; with another status its time begins anew. */
+static void check_take(struct consul *consul, struct consul_service *service,
+                       Consul__CheckRecord *record)
+{
+    struct consul_check *check = consul_check_find(consul, span_of(record->id));
+    if (check && check->service != service)
+        return; /* it was refused when it was written; a store of another version may have it */
+    bool is_new = !check;
+    if (is_new) {
+        check = mem_new(struct consul_check);
+        check->id = mem_strdup(record->id);
+        check->service = service;
+        map_add(&consul->checks, &check->node, span_of(check->id));
+        list_init(&check->link);
+    }
+    bool is_other = is_new || check->status != record->status ||
+                    check->record->ttl != record->ttl ||
+                    check->record->deregister_after != record->deregister_after;
+    check->record = record;
+    check->status = (enum check_status)record->status;
+    list_remove(&check->link);
+    list_add_last(&service->checks, &check->link);
+    if (is_other)
+        consul_check_renew(consul, check);
+    consul_check_start(consul, check);
+}
+
+static void take_record(struct consul *consul, struct consul_service *service,
+                        Consul__ServiceRecord *record)
+{
+    struct list before;
+    list_init(&before);
+    list_move_all(&before, &service->checks);
+    for (size_t i = 0; i < record->n_checks; i++)
+        check_take(consul, service, record->checks[i]);
+    for (struct list *link; (link = list_take_first(&before));)
+        check_free(consul, container_of(link, struct consul_check, link));
+    if (service->record) {
+        map_remove(&consul->service_instances, &service->instance_node);
+        free(service->instance_key);
+        consul__service_record__free_unpacked(service->record, NULL);
+    }
+    service->record = record;
+    service->instance_key = mem_format("%s/%s", record->service, record->instance);
+    map_add(&consul->service_instances, &service->instance_node, span_of(service->instance_key));
+    plan(consul);
+}
+
+static void service_drop(struct consul *consul, struct consul_service *service)
+{
+    for (struct list *link; (link = list_take_first(&service->checks));)
+        check_free(consul, container_of(link, struct consul_check, link));
+    map_remove(&consul->service_instances, &service->instance_node);
+    map_remove(&consul->services, &service->node);
+    consul__service_record__free_unpacked(service->record, NULL);
+    free(service->instance_key);
+    free(service->id);
+    free(service);
+    plan(consul);
+}
+
+int consul_service_apply(struct consul *consul, struct span id, const struct store_event *event)
+{
+    struct consul_service *service = consul_service_find(consul, id);
+    if (service)
+        topics_changed(&consul->topics, TOPIC_SERVICE, span_of(service->record->service));
+    topics_changed(&consul->topics, TOPIC_CATALOG, SPAN_NULL);
+    consul->catalog_revision = event->entry.mod_revision;
+    if (event->kind == TXN_DELETE) {
+        consul->gone_revision = event->entry.mod_revision;
+        if (service)
+            service_drop(consul, service);
+        return 0;
+    }
+    Consul__ServiceRecord *record = consul__service_record__unpack(
+        NULL, event->entry.value.size, (const uint8_t *)event->entry.value.data);
+    if (!record)
+        return err_origin(-EBADMSG);
+    if (!service) {
+        service = mem_new(struct consul_service);
+        service->id = mem_span_dup(id);
+        service->create_revision = event->entry.create_revision;
+        list_init(&service->checks);
+        map_add(&consul->services, &service->node, (struct span){ service->id, id.size });
+    }
+    service->mod_revision = event->entry.mod_revision;
+    take_record(consul, service, record);
+    topics_changed(&consul->topics, TOPIC_SERVICE, span_of(record->service));
+    return 0;
+}
+
+/* --- writing --- */
+
+/* The registry's names are small and without dots; what is not possible becomes "-". */
+bool consul_service_name(struct span name, char ret_name[SERVICE_NAME_MAX + 1])
+{
+    if (name.size == 0 || name.size > SERVICE_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        bool is_fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+        ret_name[i] = is_fine ? c : '-';
+    }
+    ret_name[name.size] = '\0';
+    return service_name_is_valid((struct span){ ret_name, name.size });
+}
+
+char *consul_instance_id(struct arena *arena, struct span id)
+{
+    char *text = arena_alloc(arena, 3 * id.size + 1, 1), *at = text;
+    for (size_t i = 0; i < id.size; i++) {
+        unsigned char c = (unsigned char)id.data[i];
+        if (c > ' ' && c < 127 && c != '/' && c != '%')
+            *at++ = (char)c;
+        else
+            at += sprintf(at, "%%%02X", c);
+    }
+    return text;
+}
+
+/* What frameworks say of how they are spoken to: an address whose name is a scheme, as Kratos has
+ * them, or a word of the metadata. */
+static struct span find_protocol(const Consul__ServiceRecord *record, struct span *ret_address)
+{
+    static const char *const schemes[] = { "http", "https", "grpc" };
+    bool is_secure = false;
+    struct span word = SPAN("http");
+    for (size_t i = 0; i < record->n_meta; i++) {
+        struct span value = span_of(record->meta[i]->value);
+        if (strcasecmp(record->meta[i]->key, "protocol") == 0 && value.size)
+            word = value;
+        is_secure |= strcasecmp(record->meta[i]->key, "secure") == 0 && span_is(value, "true");
+    }
+    for (size_t k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++) {
+        for (size_t i = 0; i < record->n_tagged; i++) {
+            struct span url = span_of(record->tagged[i]->address);
+            size_t size = strlen(schemes[k]);
+            if (strcmp(record->tagged[i]->name, schemes[k]) != 0 ||
+                !span_starts_with(url, span_of(schemes[k])) ||
+                !span_starts_with(span_from(url, size), SPAN("://")))
+                continue;
+            struct span rest = span_from(url, size + 3);
+            *ret_address = span_first(rest, strcspn(rest.data, "/?"));
+            is_secure = strstr(rest.data, "isSecure=true") != NULL;
+            word = span_of(schemes[k]);
+            k = sizeof(schemes) / sizeof(schemes[0]) - 1;
+            break;
+        }
+    }
+    if (is_secure && span_is(word, "http"))
+        return SPAN("https");
+    return is_secure && span_is(word, "grpc") ? SPAN("grpc+tls") : word;
+}
+
+/* An address without brackets may be of IPv6. */
+static struct span address_of(struct arena *arena, const Consul__ServiceRecord *record)
+{
+    bool is_ipv6 = strchr(record->address, ':') && record->address[0] != '[';
+    return span_of(
+        arena_format(arena, is_ipv6 ? "[%s]:%u" : "%s:%u", record->address, record->port));
+}
+
+static struct span small(struct arena *arena, struct span word)
+{
+    char *text = arena_alloc(arena, word.size + 1, 1);
+    for (size_t i = 0; i < word.size; i++)
+        text[i] =
+            (char)(word.data[i] >= 'A' && word.data[i] <= 'Z' ? word.data[i] + 32 : word.data[i]);
+    return (struct span){ text, word.size };
+}
+
+/* The registry's instance of a registration, into the same transaction. Answers of the registry. */
+static int put_instance(struct consul *consul, const Consul__ServiceRecord *record, struct txn *txn,
+                        struct problem *problem)
+{
+    struct arena *arena = &txn->arena;
+    struct span *tags = arena_new_array(arena, struct span, record->n_tags + 1);
+    struct consul_pair *pairs = arena_new_array(arena, struct consul_pair, record->n_meta + 1);
+    struct instance_meta *meta = arena_new_array(arena, struct instance_meta, record->n_meta + 1);
+    for (size_t i = 0; i < record->n_tags; i++)
+        tags[i] = span_of(record->tags[i]);
+    for (size_t i = 0; i < record->n_meta; i++) {
+        pairs[i] =
+            (struct consul_pair){ span_of(record->meta[i]->key), span_of(record->meta[i]->value) };
+        meta[i] = (struct instance_meta){ record->meta[i]->key, record->meta[i]->value };
+    }
+    char *version = arena_alloc(arena, SEMVER_TEXT_MAX, 1);
+    size_t size = consul_version_find(tags, record->n_tags, pairs, record->n_meta, version);
+    struct span address = address_of(arena, record);
+    struct span protocol = small(arena, find_protocol(record, &address));
+    const struct instance_spec spec = {
+        .service = span_of(record->service),
+        .id = span_of(record->instance),
+        .address = address,
+        .protocol = protocol,
+        .build = { .service = span_of(record->service), .version = { version, size } },
+        .meta = meta,
+        .n_meta = (unsigned)record->n_meta,
+        .is_failing = worst_of(record) == CHECK_CRITICAL,
+    };
+    unix_msec wall = loop_wall(consul->loop);
+    int r = instance_put(consul->registry, &spec, wall, txn, problem);
+    if (!r)
+        version_observe_build(consul->version, &spec.build, wall, txn);
+    return r;
+}
+
+int consul_service_put(struct consul *consul, struct span id, const Consul__ServiceRecord *record,
+                       struct txn *txn, struct problem *problem)
+{
+    const struct consul_service *before = consul_service_find(consul, id);
+    struct span key = span_of(arena_format(&txn->arena, PREFIX "%.*s", SPAN_ARG(id)));
+    size_t size = consul__service_record__get_packed_size(record);
+    char *bytes = arena_alloc(&txn->arena, size + 1, 1);
+    consul__service_record__pack(record, (uint8_t *)bytes);
+    struct span value = { bytes, size };
+    const struct store_entry *entry = store_find(consul->store, key);
+    txn_expect(txn, key, before ? before->mod_revision : 0);
+    if (!entry || !span_equals(entry->value, value))
+        txn_put(txn, key, value);
+    return put_instance(consul, record, txn, problem);
+}
+
+void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn)
+{
+    struct span key = span_of(arena_format(&txn->arena, PREFIX "%s", service->id));
+    txn_expect(txn, key, service->mod_revision);
+    txn_delete(txn, key);
+    if (instance_delete(consul->registry, span_of(service->record->service),
+                        span_of(service->record->instance), txn))
+        return; /* it was taken away by other means */
+}
+
+/* --- what has become due --- */
+
+void consul_check_say(struct consul_check *check, const char *text)
+{
+    if (check->output && strcmp(check->output, text) == 0)
+        return;
+    free(check->output);
+    check->output = mem_strdup(text);
+}
+
+/* A heartbeat that did not come, or a patience that is over: of this service, all at once. */
+static void service_due(struct consul *consul, struct consul_service *service, nsec now,
+                        struct txn *txn)
+{
+    bool is_over = false;
+    struct problem problem;
+    list_each (link, &service->checks) {
+        struct consul_check *check = container_of(link, struct consul_check, link);
+        if (!heap_has(&check->due) || check->due.at > now)
+            continue;
+        heap_set(&consul->due, &check->due, now + GRACE);
+        if (check->status == CHECK_CRITICAL) {
+            is_over = true;
+            continue;
+        }
+        char *last = check->output;
+        char *text = last && last[0]
+                         ? mem_format("TTL expired (last output before timeout follows): %s", last)
+                         : mem_strdup("TTL expired");
+        consul_check_say(check, text);
+        free(text);
+        check->record->status = CHECK_CRITICAL;
+    }
+    if (is_over) {
+        log_info("consul", "service deregistered: critical for too long", "id", service->id);
+        consul_service_delete(consul, service, txn);
+    } else if (consul_service_put(consul, span_of(service->id), service->record, txn, &problem)) {
+        log_error("consul", "a check's end cannot be written", "id", service->id, "why",
+                  problem.text);
+    }
+    list_each (at, &service->checks) {
+        struct consul_check *check = container_of(at, struct consul_check, link);
+        check->record->status = check->status; /* until it has come back from the log */
+    }
+}
+
+static int build_due(struct store_command *command, struct txn *txn)
+{
+    struct consul *consul = container_of(command, struct consul, check_command);
+    nsec now = loop_now(consul->loop);
+    struct heap_node *first;
+    for (unsigned n = 0; n < DUE_AT_ONCE && (first = heap_first(&consul->due)) && first->at <= now;
+         n++)
+        service_due(consul, container_of(first, struct consul_check, due)->service, now, txn);
+    return 0;
+}
+
+static void on_due_written(struct store_command *command, int answer, bool is_store_answer,
+                           int64_t revision)
+{
+    struct consul *consul = container_of(command, struct consul, check_command);
+    (void)revision;
+    consul->is_checking = false;
+    if (answer && is_store_answer) /* read-only, most likely */
+        timer_start(&consul->check_timer, consul->loop, loop_now(consul->loop) + GRACE);
+    else
+        plan(consul);
+}
+
+static void on_due(struct timer *timer)
+{
+    struct consul *consul = container_of(timer, struct consul, check_timer);
+    consul->is_checking = true;
+    consul->check_command.build = build_due;
+    consul->check_command.on_done = on_due_written;
+    store_run(consul->store, &consul->check_command);
+}
+
+/* --- what calls do --- */
+
+/* The text of what a check says is not on the log; another status is. */
+struct transition {
+    struct store_command command;
+    struct consul *consul;
+    char *check;
+    enum check_status status;
+};
+
+static int build_transition(struct store_command *command, struct txn *txn)
+{
+    struct transition *transition = container_of(command, struct transition, command);
+    struct consul_check *check = consul_check_find(transition->consul, span_of(transition->check));
+    struct problem problem;
+    if (!check || check->status == transition->status)
+        return 0;
+    check->record->status = transition->status;
+    int r = consul_service_put(transition->consul, span_of(check->service->id),
+                               check->service->record, txn, &problem);
+    check->record->status = check->status;
+    return r;
+}
+
+static void on_transition_done(struct store_command *command, int answer, bool is_store_answer,
+                               int64_t revision)
+{
+    struct transition *transition = container_of(command, struct transition, command);
+    (void)answer, (void)is_store_answer, (void)revision; /* the next check tries again */
+    free(transition->check);
+    free(transition);
+}
+
+void consul_check_told(struct consul *consul, struct consul_check *check, enum check_status status,
+                       const char *output)
+{
+    consul_check_say(check, output);
+    if (status == check->status) {
+        if (check->record->kind == CHECK_TTL && status != CHECK_CRITICAL)
+            consul_check_renew(consul, check);
+        return;
+    }
+    log_info("consul", "check changed", "check", check->id, "status", check_status_word(status),
+             "says", output);
+    struct transition *transition = mem_new(struct transition);
+    transition->consul = consul;
+    transition->check = mem_strdup(check->id);
+    transition->status = status;
+    transition->command.build = build_transition;
+    transition->command.on_done = on_transition_done;
+    store_run(consul->store, &transition->command);
+}
+
+/* --- life --- */
+
+void consul_service_init(struct consul *consul)
+{
+    map_init(&consul->services);
+    map_init(&consul->service_instances);
+    map_init(&consul->checks);
+    consul->catalog_revision = store_revision(consul->store);
+    consul->gone_revision = store_revision(consul->store);
+    consul->check_timer.on_due = on_due;
+    consul->checkers = http_checkers_new(consul->loop);
+}
+
+void consul_service_fini(struct consul *consul)
+{
+    map_each (node, &consul->services)
+        service_drop(consul, container_of(node, struct consul_service, node));
+    map_fini(&consul->services);
+    map_fini(&consul->service_instances);
+    map_fini(&consul->checks);
+    heap_fini(&consul->due);
+    timer_stop(&consul->check_timer);
+    http_checkers_free(consul->checkers);
+}

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Sessions, and the keys they hold. A session that ends gives its keys back or deletes them, and for
+ * its lock delay nobody else gets them: whoever held one may not have noticed yet.
+ *
+ * A session with a TTL ends when it was not renewed for twice that long, which Consul's clients
+ * rely on. Deadlines are in memory: after a restart each session has all of its time again.
+ */
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/timefmt.h"
+#include "faces/consul/call.h"
+#include "faces/consul/records.pb-c.h"
+
+#define PREFIX CONSUL_PREFIX "session/"
+#define TTL_MIN (10 * NSEC_PER_SEC)
+#define TTL_MAX (86400 * NSEC_PER_SEC)
+#define TTL_TIMES 2u
+#define DELAY_DEFAULT (15 * NSEC_PER_SEC)
+#define DELAY_MAX (60 * NSEC_PER_SEC)
+#define SECONDS_BELOW 1000u /* smaller numbers are seconds, others nanoseconds */
+#define SESSIONS_MAX 10000u
+#define CHECKS_MAX 64u
+#define RELEASE_MAX 500u /* keys in one transaction */
+#define ID_SIZE 36u
+
+struct session {
+    struct map_node node;
+    char id[ID_SIZE + 1];
+    Consul__SessionRecord *record;
+    int64_t create_revision, mod_revision;
+    struct list held;
+    struct heap_node deadline; /* in no heap without a TTL */
+};
+
+struct held_key {
+    struct map_node node;
+    struct list link; /* in the session's, or in none when that is not there */
+    char *key;
+    char session[ID_SIZE + 1];
+};
+
+struct lock_delay {
+    struct map_node node;
+    char *key;
+    nsec until;
+};
+
+static struct session *find(const struct consul *consul, struct span id)
+{
+    return map_find_as(&consul->sessions, id, struct session, node);
+}
+
+bool consul_session_exists(const struct consul *consul, struct span id)
+{
+    return find(consul, id) != NULL;
+}
+
+/* --- held keys --- */
+
+static void drop_delay(struct consul *consul, struct lock_delay *delay)
+{
+    map_remove(&consul->delays, &delay->node);
+    free(delay->key);
+    free(delay);
+}
+
+static void delay_key(struct consul *consul, struct span key, nsec time)
+{
+    struct lock_delay *delay = map_find_as(&consul->delays, key, struct lock_delay, node);
+    if (!delay) {
+        delay = mem_new(struct lock_delay);
+        delay->key = mem_span_dup(key);
+        map_add(&consul->delays, &delay->node, (struct span){ delay->key, key.size });
+    }
+    delay->until = loop_now(consul->loop) + time;
+}
+
+bool consul_session_delays(struct consul *consul, struct span key)
+{
+    struct lock_delay *delay = map_find_as(&consul->delays, key, struct lock_delay, node);
+    if (!delay)
+        return false;
+    if (loop_now(consul->loop) < delay->until)
+        return true;
+    drop_delay(consul, delay);
+    return false;
+}
+
+static void drop_held(struct consul *consul, struct held_key *held)
+{
+    list_remove(&held->link);
+    map_remove(&consul->held, &held->node);
+    free(held->key);
+    free(held);
+}
+
+void consul_session_hold(struct consul *consul, struct span key, struct span session)
+{
+    struct held_key *held = map_find_as(&consul->held, key, struct held_key, node);
+    if (held && span_is(session, held->session))
+        return;
+    if (held)
+        drop_held(consul, held);
+    if (session.size == 0 || session.size > ID_SIZE)
+        return;
+    held = mem_new(struct held_key);
+    held->key = mem_span_dup(key);
+    memcpy(held->session, session.data, session.size);
+    map_add(&consul->held, &held->node, (struct span){ held->key, key.size });
+    struct session *owner = find(consul, session);
+    list_init(&held->link);
+    if (owner)
+        list_add_last(&owner->held, &held->link);
+}
+
+/* --- the fold --- */
+
+static void plan_expiry(struct consul *consul)
+{
+    const struct heap_node *first = heap_first(&consul->deadlines);
+    if (!first || consul->is_expiring)
+        timer_stop(&consul->expire);
+    else
+        timer_start(&consul->expire, consul->loop, first->at);
+}
+
+static void renew(struct consul *consul, struct session *session)
+{
+    if (session->record->ttl == 0)
+        return;
+    heap_set(&consul->deadlines, &session->deadline,
+             loop_now(consul->loop) + TTL_TIMES * session->record->ttl);
+    plan_expiry(consul);
+}
+
+static void drop(struct consul *consul, struct session *session)
+{
+    while (!list_is_empty(&session->held)) {
+        struct held_key *held = container_of(session->held.next, struct held_key, link);
+        list_remove(&held->link);
+    }
+    heap_remove(&consul->deadlines, &session->deadline);
+    map_remove(&consul->sessions, &session->node);
+    consul__session_record__free_unpacked(session->record, NULL);
+    free(session);
+    plan_expiry(consul);
+}
+
+/* Keys may have been read before the session that holds them. */
+static void take_held(struct consul *consul, struct session *session)
+{
+    map_each (node, &consul->held) {
+        struct held_key *held = container_of(node, struct held_key, node);
+        if (strcmp(held->session, session->id) == 0 && list_is_empty(&held->link))
+            list_add_last(&session->held, &held->link);
+    }
+}
+
+int consul_session_apply(struct consul *consul, struct span id, const struct store_event *event)
+{
+    struct session *session = find(consul, id);
+    topics_changed(&consul->topics, TOPIC_SESSIONS, SPAN_NULL);
+    if (event->kind == TXN_DELETE) {
+        consul->sessions_revision = event->entry.mod_revision;
+        if (session)
+            drop(consul, session);
+        return 0;
+    }
+    Consul__SessionRecord *record = consul__session_record__unpack(
+        NULL, event->entry.value.size, (const uint8_t *)event->entry.value.data);
+    if (!record || id.size != ID_SIZE) {
+        if (record)
+            consul__session_record__free_unpacked(record, NULL);
+        return err_origin(-EBADMSG);
+    }
+    if (session) {
+        consul__session_record__free_unpacked(session->record, NULL);
+    } else {
+        session = mem_new(struct session);
+        memcpy(session->id, id.data, ID_SIZE);
+        list_init(&session->held);
+        map_add(&consul->sessions, &session->node, (struct span){ session->id, ID_SIZE });
+        take_held(consul, session);
+    }
+    session->record = record;
+    session->create_revision = event->entry.create_revision;
+    session->mod_revision = event->entry.mod_revision;
+    renew(consul, session);
+    return 0;
+}
+
+/* --- the end of a session --- */
+
+static struct span record_key(struct arena *arena, const char *id)
+{
+    return span_of(arena_format(arena, PREFIX "%s", id));
+}
+
+/* What it holds first, as much as one transaction takes, and then the session. */
+static void end_session(struct consul *consul, struct session *session, struct txn *txn)
+{
+    size_t n = 0;
+    while (n < RELEASE_MAX && !list_is_empty(&session->held)) {
+        struct held_key *held = container_of(session->held.next, struct held_key, link);
+        struct span key = { held->key, held->node.key.size };
+        if (session->record->lock_delay)
+            delay_key(consul, key, session->record->lock_delay);
+        consul_kv_release(consul, key, session->record->deletes, txn);
+        list_remove(&held->link); /* it is the key's record that says who holds it */
+        n++;
+    }
+    if (n < RELEASE_MAX) {
+        struct span key = record_key(&txn->arena, session->id);
+        txn_expect(txn, key, session->mod_revision);
+        txn_delete(txn, key);
+    }
+}
+
+static int build_expire(struct store_command *command, struct txn *txn)
+{
+    struct consul *consul = container_of(command, struct consul, expire_command);
+    struct heap_node *first = heap_first(&consul->deadlines);
+    if (!first || first->at > loop_now(consul->loop))
+        return 0;
+    struct session *session = container_of(first, struct session, deadline);
+    log_info("consul", "session expired: not renewed within twice its ttl", "session", session->id);
+    take_held(consul, session);
+    end_session(consul, session, txn);
+    return 0;
+}
+
+static void on_expired(struct store_command *command, int answer, bool is_store_answer,
+                       int64_t revision)
+{
+    struct consul *consul = container_of(command, struct consul, expire_command);
+    (void)revision;
+    consul->is_expiring = false;
+    if (answer && is_store_answer) /* read-only, most likely */
+        timer_start(&consul->expire, consul->loop, loop_now(consul->loop) + NSEC_PER_SEC);
+    else
+        plan_expiry(consul);
+}
+
+static void on_expire_due(struct timer *timer)
+{
+    struct consul *consul = container_of(timer, struct consul, expire);
+    consul->is_expiring = true;
+    consul->expire_command.build = build_expire;
+    consul->expire_command.on_done = on_expired;
+    store_run(consul->store, &consul->expire_command);
+}
+
+void consul_session_init(struct consul *consul)
+{
+    map_init(&consul->sessions);
+    map_init(&consul->held);
+    map_init(&consul->delays);
+    consul->sessions_revision = store_revision(consul->store);
+    consul->expire.on_due = on_expire_due;
+}
+
+void consul_session_fini(struct consul *consul)
+{
+    map_each (node, &consul->sessions)
+        drop(consul, container_of(node, struct session, node));
+    map_each (held, &consul->held)
+        drop_held(consul, container_of(held, struct held_key, node));
+    map_each (delay, &consul->delays)
+        drop_delay(consul, container_of(delay, struct lock_delay, node));
+    map_fini(&consul->sessions);
+    map_fini(&consul->held);
+    map_fini(&consul->delays);
+    heap_fini(&consul->deadlines);
+    timer_stop(&consul->expire);
+}
+
+/* --- calls --- */
+
+static void put_texts(struct json_out *out, struct span name, char **texts, size_t n)
+{
+    json_key(out, name);
+    if (n == 0) {
+        json_none(out);
+        return;
+    }
+    json_open(out, '[');
+    for (size_t i = 0; i < n; i++)
+        json_text(out, span_of(texts[i]));
+    json_close(out, ']');
+}
+
+static void put_session(struct json_out *out, const struct session *session)
+{
+    const Consul__SessionRecord *record = session->record;
+    char ttl[TIME_TEXT_MAX] = "";
+    if (record->ttl)
+        duration_format(record->ttl, ttl);
+    json_open(out, '{');
+    json_key(out, SPAN("ID"));
+    json_text(out, span_of(session->id));
+    json_key(out, SPAN("Name"));
+    json_text(out, span_of(record->name));
+    json_key(out, SPAN("Node"));
+    json_text(out, span_of(record->node));
+    json_key(out, SPAN("LockDelay"));
+    json_uint(out, record->lock_delay);
+    json_key(out, SPAN("Behavior"));
+    json_text(out, record->deletes ? SPAN("delete") : SPAN("release"));
+    json_key(out, SPAN("TTL"));
+    json_text(out, span_of(ttl));
+    put_texts(out, SPAN("NodeChecks"), record->node_checks, record->n_node_checks);
+    put_texts(out, SPAN("ServiceChecks"), record->service_checks, record->n_service_checks);
+    json_key(out, SPAN("CreateIndex"));
+    json_int(out, session->create_revision);
+    json_key(out, SPAN("ModifyIndex"));
+    json_int(out, session->mod_revision);
+    json_close(out, '}');
+}
+
+static int64_t newest(const struct consul *consul)
+{
+    int64_t index = consul->sessions_revision;
+    map_each (node, &consul->sessions) {
+        const struct session *session = container_of(node, struct session, node);
+        if (session->mod_revision > index)
+            index = session->mod_revision;
+    }
+    return index;
+}
+
+/* Those whose id, or node, is `only`; all without either. */
+static void reply_sessions(struct consul_call *call, struct span id, struct span on_node)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    if (!consul_is_due(call, newest(call->consul), TOPIC_SESSIONS, SPAN_NULL))
+        return;
+    json_open(&out, '[');
+    map_each (node, &call->consul->sessions) {
+        const struct session *session = container_of(node, struct session, node);
+        bool is_id = !id.data || span_is(id, session->id);
+        bool is_node = !on_node.data || span_is(on_node, session->record->node);
+        if (is_id && is_node)
+            put_session(&out, session);
+    }
+    json_close(&out, ']');
+    consul_reply_json(call, &text);
+}
+
+void consul_session_info(struct consul_call *call)
+{
+    reply_sessions(call, call->tail, SPAN_NULL);
+}
+
+void consul_session_list(struct consul_call *call)
+{
+    reply_sessions(call, SPAN_NULL, SPAN_NULL);
+}
+
+void consul_session_node(struct consul_call *call)
+{
+    reply_sessions(call, SPAN_NULL, call->tail);
+}
+
+void consul_session_renew(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    struct session *session = find(call->consul, call->tail);
+    if (!session) {
+        consul_refuse(call, 404, "Session id '%.*s' not found",
+                      SPAN_ARG(span_first(call->tail, 64)));
+        return;
+    }
+    renew(call->consul, session);
+    json_open(&out, '[');
+    put_session(&out, session);
+    json_close(&out, ']');
+    consul_reply_json(call, &text);
+}
+
+static int build_destroy(struct consul_call *call, struct txn *txn)
+{
+    struct session *session = find(call->consul, call->tail);
+    if (session) {
+        take_held(call->consul, session);
+        end_session(call->consul, session, txn);
+    }
+    return 0;
+}
+
+static void destroy_rest(struct consul_call *call)
+{
+    if (find(call->consul, call->tail))
+        consul_write(call, build_destroy, destroy_rest);
+    else
+        consul_reply_bool(call, true);
+}
+
+void consul_session_destroy(struct consul_call *call)
+{
+    destroy_rest(call);
+}
+
+/* --- making one --- */
+
+/* Field names are taken in any case: not all clients write them as the documents do. */
+static json_t *member(json_t *body, const char *name)
+{
+    const char *key;
+    json_t *value;
+    json_t *object = (json_t *)(uintptr_t)body;
+    json_object_foreach(object, key, value)
+    {
+        if (strcasecmp(key, name) == 0)
+            return value;
+    }
+    return NULL;
+}
+
+/* A duration as Go writes it, or a number. False: it is neither. */
+static bool read_duration(const json_t *value, bool has_seconds, nsec *ret_duration)
+{
+    if (!value || json_is_null(value))
+        return true;
+    if (json_is_number(value)) {
+        double number = json_number_value(value);
+        if (number < 0 || number > 1e18)
+            return false;
+        bool is_seconds = has_seconds && number < SECONDS_BELOW;
+        *ret_duration = (nsec)(is_seconds ? number * (double)NSEC_PER_SEC : number);
+        return true;
+    }
+    const char *text = json_string_value(value);
+    if (!text)
+        return false;
+    if (text[0] == '\0')
+        return true;
+    return duration_parse(span_of(text), ret_duration) == 0;
+}
+
+static int read_checks(struct consul_call *call, const json_t *list, char ***ret_texts,
+                       size_t *ret_n)
+{
+    if (!list || json_is_null(list))
+        return 0;
+    size_t n = json_array_size(list);
+    if (!json_is_array(list) || n > CHECKS_MAX)
+        return consul_deny(call, 400, "checks are a list of at most %u names", CHECKS_MAX);
+    *ret_texts = arena_new_array(&call->arena, char *, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        if (!name)
+            return consul_deny(call, 400, "checks are a list of at most %u names", CHECKS_MAX);
+        (*ret_texts)[i] = arena_strdup(&call->arena, name);
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static int read_times(struct consul_call *call, json_t *body, Consul__SessionRecord *record)
+{
+    nsec delay = DELAY_DEFAULT, ttl = 0;
+    if (!read_duration(member(body, "LockDelay"), true, &delay))
+        return consul_deny(call, 400, "LockDelay is no duration; \"15s\" is one");
+    if (!read_duration(member(body, "TTL"), false, &ttl))
+        return consul_deny(call, 400, "TTL is no duration; \"30s\" is one");
+    if (ttl && (ttl < TTL_MIN || ttl > TTL_MAX))
+        return consul_deny(call, 400, "Invalid Session TTL, must be between [10s=24h0m0s]");
+    record->lock_delay = delay > DELAY_MAX ? DELAY_MAX : delay;
+    record->ttl = ttl;
+    return 0;
+}
+
+static int read_session(struct consul_call *call, json_t *body, Consul__SessionRecord *record)
+{
+    const char *behavior = json_string_value(member(body, "Behavior"));
+    const char *name = json_string_value(member(body, "Name"));
+    const char *node = json_string_value(member(body, "Node"));
+    if (behavior && behavior[0] && strcmp(behavior, "release") != 0 &&
+        strcmp(behavior, "delete") != 0)
+        return consul_deny(call, 400, "Invalid Behavior setting '%s'; release and delete are",
+                           behavior);
+    if (node && node[0] && strcmp(node, call->consul->settings.node) != 0)
+        return consul_deny(call, 500, "Missing node registration");
+    record->deletes = behavior && strcmp(behavior, "delete") == 0;
+    record->name = arena_strdup(&call->arena, name ? name : "");
+    record->node = arena_strdup(&call->arena, call->consul->settings.node);
+    int r = read_times(call, body, record);
+    if (!r)
+        r = read_checks(call, member(body, "NodeChecks"), &record->node_checks,
+                        &record->n_node_checks);
+    if (!r)
+        r = read_checks(call, member(body, "ServiceChecks"), &record->service_checks,
+                        &record->n_service_checks);
+    if (!r && !member(body, "NodeChecks") && !member(body, "Checks")) {
+        record->node_checks = arena_new_array(&call->arena, char *, 1);
+        record->node_checks[0] = arena_strdup(&call->arena, "serfHealth");
+        record->n_node_checks = 1;
+    }
+    return r;
+}
+
+static void make_id(char id[ID_SIZE + 1])
+{
+    uint8_t bytes[16];
+    char hex[33];
+    hash_random(bytes, sizeof(bytes));
+    hash_hex(bytes, sizeof(bytes), hex);
+    snprintf(id, ID_SIZE + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+             hex + 20);
+}
+
+static int build_create(struct consul_call *call, struct txn *txn)
+{
+    Consul__SessionRecord record;
+    json_t *body = NULL;
+    consul__session_record__init(&record);
+    if (call->consul->sessions.n_nodes >= SESSIONS_MAX)
+        return consul_deny(call, 500, "there are %u sessions already", SESSIONS_MAX);
+    if (call->body.size) {
+        body = json_loadb(call->body.data, call->body.size, JSON_REJECT_DUPLICATES, NULL);
+        if (!json_is_object(body)) {
+            json_decref(body);
+            return consul_deny(call, 400, "Request decode failed: the body is no JSON object");
+        }
+    }
+    int r = read_session(call, body, &record);
+    json_decref(body);
+    if (r)
+        return r;
+    char *id = arena_alloc(&call->arena, ID_SIZE + 1, 1);
+    make_id(id);
+    call->tail = span_of(id);
+    size_t size = consul__session_record__get_packed_size(&record);
+    char *bytes = arena_alloc(&txn->arena, size + 1, 1);
+    consul__session_record__pack(&record, (uint8_t *)bytes);
+    struct span key = record_key(&txn->arena, id);
+    txn_expect(txn, key, 0);
+    txn_put(txn, key, (struct span){ bytes, size });
+    return 0;
+}
+
+static void reply_created(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    json_open(&out, '{');
+    json_key(&out, SPAN("ID"));
+    json_text(&out, call->tail);
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}
+
+void consul_session_create(struct consul_call *call)
+{
+    consul_write(call, build_create, reply_created);
+}
