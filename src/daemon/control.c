@@ -47,6 +47,8 @@ static void apply(struct control *control, const struct store_event *event)
     } else if (span_starts_with(event->entry.key, SPAN(AUTH_PREFIX))) {
         r = auth_apply(rooms->auth, event);
     }
+    if (!r)
+        r = control_tell_faces(control, event);
     if (r) {
         char *key = mem_span_dup(event->entry.key);
         control->has_unread = true;
@@ -67,7 +69,7 @@ static void on_events(struct store_watch *watch, const struct store_event *event
     task_defer(&control->publish, control->loop);
 }
 
-static void load(struct control *control, struct span prefix)
+void control_load(struct control *control, struct span prefix)
 {
     const struct store_entry *entries[LOAD_BATCH];
     struct span after = SPAN_NULL;
@@ -189,6 +191,7 @@ void control_publish(struct control *control)
     gateway_publish(rooms->gateway, rooms->registry, rooms_snapshot_new(rooms));
     if (control->api)
         api_changed(control->api);
+    control_faces_changed(control);
 
     unix_msec expiry = version_next_expiry(rooms->version, loop_wall(control->loop));
     if (expiry)
@@ -208,6 +211,7 @@ static void on_publish(struct task *task)
         /* Workers that end take no view any more; whoever wrote last gets its answer. */
         control->rooms.is_settled = true;
         api_settled(control->api);
+        control_faces_settled(control);
     }
 }
 
@@ -225,6 +229,7 @@ static void on_settled(void *owner)
     control->rooms.is_settled = true;
     if (control->api)
         api_settled(control->api);
+    control_faces_settled(control);
 }
 
 /* --- what workers hand up --- */
@@ -409,12 +414,14 @@ static int start_api(struct control *control, struct problem *problem)
 {
     CLEANUP(mem_freep) char *path = control_api_path(control);
     control->started = loop_now(control->loop);
-    int r = control_listen_at(control, span_of(path), problem, &control->api_unix_fd);
+    int r = control_listen_at(control, span_of(path), USE_API, problem, &control->api_unix_fd);
     if (!r && chmod(path + strlen("unix:"), 0600) < 0)
         r = err_origin(-errno);
     if (!r)
         r = open_api_tls(control, problem);
-    return r ? r : control_open_api(control);
+    if (!r)
+        r = control_open_api(control);
+    return r ? r : control_serve_faces(control);
 }
 
 static void fail(struct control *control, int r, struct problem *problem)
@@ -515,10 +522,11 @@ static int open_store(struct control *control, struct problem *problem)
     if (r)
         return r;
     control->revision = store_revision(control->rooms.store);
-    load(control, SPAN(REGISTRY_PREFIX));
-    load(control, SPAN(VERSION_PREFIX));
-    load(control, SPAN(ROLLOUT_PREFIX));
-    load(control, SPAN(AUTH_PREFIX));
+    control_load(control, SPAN(REGISTRY_PREFIX));
+    control_load(control, SPAN(VERSION_PREFIX));
+    control_load(control, SPAN(ROLLOUT_PREFIX));
+    control_load(control, SPAN(AUTH_PREFIX));
+    control_open_faces(control);
     control_sweep_blobs(control);
     control->watch.on_events = on_events;
     return err_fold(store_watch_start(control->rooms.store, &control->watch, 0));
@@ -531,7 +539,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->loop = loop;
     control->settings = settings;
     control->hooks = *hooks;
-    control->api_fd = control->api_unix_fd = -1;
+    control->api_fd = control->api_unix_fd = control->consul_fd = -1;
     control->publish.on_run = on_publish;
     list_init(&control->publish.link);
     list_init(&control->watch.link);
@@ -598,6 +606,9 @@ static int check_change(const struct settings *old, const struct settings *new,
         return refuse_change("data", old->data, problem);
     if (strcmp(old->api_listen, new->api_listen) != 0)
         return refuse_change("api.listen", old->api_listen, problem);
+    if (is_other_file(old->consul_listen, new->consul_listen))
+        return refuse_change("faces.consul", old->consul_listen ? old->consul_listen : "off",
+                             problem);
     if (is_other_file(old->api_tls.certificate, new->api_tls.certificate) ||
         is_other_file(old->api_tls.key, new->api_tls.key))
         return refuse_change("api.tls", old->api_tls.certificate ? old->api_tls.certificate : "off",
@@ -693,6 +704,7 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
     control->drain_grace.on_due = on_drain_grace;
     timer_start(&control->drain_grace, control->loop,
                 loop_now(control->loop) + control->settings->drain_grace);
+    control_drain_faces(control, control->is_api_kept);
     if (control->is_api_kept)
         api_leave(control->api, NULL, on_api_drained, control);
     else
@@ -718,6 +730,7 @@ struct control *control_free(struct control *control)
     store_close(control->rooms.store);
     task_cancel(&control->publish);
     api_free(control->api);
+    control_close_faces(control);
     control_forget_kept(control);
     tls_server_free(control->api_tls);
     rooms_changed(&control->rooms);
@@ -728,6 +741,7 @@ struct control *control_free(struct control *control)
     registry_free(control->rooms.registry);
     fd_closep(&control->api_fd);
     fd_closep(&control->api_unix_fd);
+    fd_closep(&control->consul_fd);
     free(control);
     return NULL;
 }
@@ -741,13 +755,25 @@ void control_listener_text(const struct control *control, unsigned index, char *
     snprintf(text, size, "%s", address);
 }
 
-void control_api_text(const struct control *control, char *text, size_t size)
+static void socket_text(int fd, char *text, size_t size)
 {
     struct address address;
     char formatted[ADDRESS_TEXT_MAX] = "?";
-    if (!socket_address(control->api_fd, &address))
+    if (!socket_address(fd, &address))
         address_format(&address, formatted);
     snprintf(text, size, "%s", formatted);
+}
+
+void control_api_text(const struct control *control, char *text, size_t size)
+{
+    socket_text(control->api_fd, text, size);
+}
+
+void control_consul_text(const struct control *control, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (control->consul)
+        socket_text(control->consul_fd, text, size);
 }
 
 const char *control_token(const struct control *control)

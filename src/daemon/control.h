@@ -59,9 +59,9 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
 
 /* --- for another process that takes over --- */
 
-#define CONTROL_SOCKETS_MAX (GATEWAY_LISTENERS_MAX + 2)
+#define CONTROL_SOCKETS_MAX (GATEWAY_LISTENERS_MAX + 3)
 
-/* The sockets of the gateway's listeners, and of the API. */
+/* The sockets of the gateway's listeners, of the API, and of faces. */
 unsigned control_n_sockets(const struct control *control);
 struct gateway_sockets control_sockets(const struct control *control, unsigned index);
 
@@ -95,4 +95,6 @@ struct control *control_free(struct control *control);
 /* Where things really listen; index as in settings->gateway.listeners. */
 void control_listener_text(const struct control *control, unsigned index, char *text, size_t size);
 void control_api_text(const struct control *control, char *text, size_t size);
+/* Empty when it is not served. */
+void control_consul_text(const struct control *control, char *text, size_t size);
 const char *control_token(const struct control *control);

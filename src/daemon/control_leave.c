@@ -25,7 +25,22 @@ char *control_api_path(const struct control *control)
 
 unsigned control_n_sockets(const struct control *control)
 {
-    return gateway_n_listeners(control->rooms.gateway) + 2;
+    unsigned n_faces = control->consul_fd >= 0 ? 1 : 0;
+    return gateway_n_listeners(control->rooms.gateway) + 2 + n_faces;
+}
+
+static struct gateway_sockets one_socket(const struct control *control, const int *fd, unsigned use,
+                                         const char *asked)
+{
+    struct gateway_sockets sockets = {
+        .use = use,
+        .is_kept = control->is_api_kept,
+        .fds = fd,
+        .n = 1,
+    };
+    IGNORE(address_parse(span_of(asked), &sockets.asked),
+           "it could be parsed when this process started");
+    return sockets;
 }
 
 struct gateway_sockets control_sockets(const struct control *control, unsigned index)
@@ -33,18 +48,14 @@ struct gateway_sockets control_sockets(const struct control *control, unsigned i
     unsigned n = gateway_n_listeners(control->rooms.gateway);
     if (index < n)
         return gateway_sockets(control->rooms.gateway, index);
-
-    bool is_unix = index > n;
     CLEANUP(mem_freep) char *path = control_api_path(control);
-    struct gateway_sockets sockets = {
-        .use = USE_API,
-        .is_kept = control->is_api_kept,
-        .fds = is_unix ? &control->api_unix_fd : &control->api_fd,
-        .n = 1,
-    };
-    IGNORE(address_parse(span_of(is_unix ? path : control->settings->api_listen), &sockets.asked),
-           "it could be parsed when this process started");
-    return sockets;
+    switch (index - n) {
+    case 0: return one_socket(control, &control->api_fd, USE_API, control->settings->api_listen);
+    case 1: return one_socket(control, &control->api_unix_fd, USE_API, path);
+    default:
+        return one_socket(control, &control->consul_fd, USE_CONSUL,
+                          control->settings->consul_listen);
+    }
 }
 
 /* --- holding --- */
@@ -65,6 +76,7 @@ static void on_counted(void *owner)
     control->is_held = true;
     control->rooms.store = store_close(control->rooms.store);
     control->api = api_free(control->api);
+    control_close_faces(control);
     control->on_held(control->on_held_owner);
 }
 
@@ -93,6 +105,7 @@ void control_hold(struct control *control, void (*on_held)(void *owner), void *o
     control_stop_timers(control);
     control->hold_time.on_due = on_hold_time;
     timer_start(&control->hold_time, control->loop, loop_now(control->loop) + HOLD_MAX);
+    control_drain_faces(control, true);
     api_leave(control->api, &heir, on_api_left, control);
 }
 
@@ -116,7 +129,10 @@ int control_resume(struct control *control, struct problem *problem)
         return CONTROL_REFUSED;
     }
     control->is_holding = control->is_held = false;
+    control_open_faces(control);
     r = control_open_api(control);
+    if (!r)
+        r = control_serve_faces(control);
     if (r) {
         problem_set(problem, "api.listen", "cannot be served again: %s", strerror(-r));
         return CONTROL_REFUSED;

@@ -25,21 +25,22 @@ static int refuse_address(int r, struct span text, const char *key, struct probl
     return CONTROL_REFUSED;
 }
 
-int control_listen_at(struct control *control, struct span text, struct problem *problem,
-                      int *ret_fd)
+int control_listen_at(struct control *control, struct span text, unsigned use,
+                      struct problem *problem, int *ret_fd)
 {
     struct given *given = control_given(control);
     struct given_socket socket;
     struct address address;
     int r = address_parse(text, &address);
-    if (!r && given && given_take(given, &address, USE_API, &socket)) {
+    if (!r && given && given_take(given, &address, use, &socket)) {
         control->is_api_kept = control->is_api_kept || socket.is_kept;
         *ret_fd = socket.fd;
         return 0;
     }
     if (!r)
         r = socket_listen(&address, false, ret_fd);
-    return r ? refuse_address(r, text, "api.listen", problem) : 0;
+    const char *key = use == USE_CONSUL ? "faces.consul" : "api.listen";
+    return r ? refuse_address(r, text, key, problem) : 0;
 }
 
 static int try_address(struct control *control, const struct gateway_listener *listener,
@@ -63,7 +64,9 @@ int control_open_listeners(struct control *control, struct problem *problem)
 {
     struct span api = span_of(control->settings->api_listen);
     const struct gateway_settings *gateway = &control->settings->gateway;
-    int r = control_listen_at(control, api, problem, &control->api_fd);
+    int r = control_listen_at(control, api, USE_API, problem, &control->api_fd);
+    if (!r)
+        r = control_bind_faces(control, problem);
     for (unsigned i = 0; !r && i < gateway->n_listeners; i++)
         r = try_address(control, &gateway->listeners[i], problem);
     return r;

@@ -20,10 +20,12 @@ struct control {
     struct control_hooks hooks;
     struct rooms rooms;
     struct api *api;
+    struct consul *consul;      /* NULL: it is not served */
+    char node[64];              /* what this host is called there */
     struct tls_server *api_tls; /* NULL: in plain text */
     struct cookie_keys keys;
     char token[TOKEN_TEXT_SIZE + 1];
-    int api_fd, api_unix_fd;
+    int api_fd, api_unix_fd, consul_fd;
     bool is_api_kept; /* the service manager has the sockets, too */
     nsec started;
     nsec opening_at, opening_took; /* the store, when this process started */
@@ -62,6 +64,8 @@ struct keep_bom {
 };
 
 /* control.c */
+/* Applies all that the store has below the prefix. */
+void control_load(struct control *control, struct span prefix);
 void control_publish(struct control *control);
 void control_keep_bom(struct keep_bom *keep);
 void control_start_timers(struct control *control);
@@ -78,10 +82,23 @@ int control_open_api(struct control *control) MUST_CHECK;
 /* Sockets that were there before; NULL: none. */
 struct given *control_given(const struct control *control);
 
-/* A socket of the API. Answers: CONTROL_REFUSED. */
-int control_listen_at(struct control *control, struct span text, struct problem *problem,
-                      int *ret_fd) MUST_CHECK;
+/* A socket of the API, or of a face, as `use` says. Answers: CONTROL_REFUSED. */
+int control_listen_at(struct control *control, struct span text, unsigned use,
+                      struct problem *problem, int *ret_fd) MUST_CHECK;
 int control_open_listeners(struct control *control, struct problem *problem) MUST_CHECK;
+
+/* control_faces.c */
+int control_bind_faces(struct control *control, struct problem *problem) MUST_CHECK;
+/* When the store is open and the other rooms have been loaded. */
+void control_open_faces(struct control *control);
+int control_serve_faces(struct control *control) MUST_CHECK;
+/* Takes a change that may be of interest to one. */
+int control_tell_faces(struct control *control, const struct store_event *event) MUST_CHECK;
+void control_faces_changed(struct control *control);
+void control_faces_settled(struct control *control);
+/* Who waits is answered, and nobody is listened to any more; an heir has the sockets. */
+void control_drain_faces(struct control *control, bool has_heir);
+void control_close_faces(struct control *control);
 
 /* control_blobs.c */
 void control_sweep_blobs(struct control *control);

@@ -24,6 +24,7 @@
 #include "io/signals.h"
 #include "io/socket.h"
 
+#define CONSUL_STANDARD "127.0.0.1:8500" /* where its clients look */
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
@@ -103,13 +104,14 @@ static char *listeners_text(const struct server *server, bool is_internal)
 
 static void print_ready(const struct server *server)
 {
-    char api[ADDRESS_TEXT_MAX];
+    char api[ADDRESS_TEXT_MAX], consul[ADDRESS_TEXT_MAX];
     CLEANUP(mem_freep) char *edge = listeners_text(server, false);
     CLEANUP(mem_freep) char *internal = listeners_text(server, true);
     control_api_text(server->control, api, sizeof(api));
+    control_consul_text(server->control, consul, sizeof(consul));
     if (!server->is_dev) {
         log_info("daemon", "ready", "management", api, "edge", edge, "internal", internal, "data",
-                 server->settings->data);
+                 server->settings->data, consul[0] ? "consul" : NULL, consul);
         return;
     }
     printf("sarsen %s is ready, bound to loopback; data in %s%s\n", SARSEN_VERSION,
@@ -117,6 +119,8 @@ static void print_ready(const struct server *server)
     printf(" gateway     %s\n internal    %s\n", edge, internal);
     printf(" management  %s://%s  token in %s/token\n",
            server->settings->api_tls.certificate ? "https" : "http", api, server->settings->data);
+    if (consul[0])
+        printf(" consul      http://%s\n", consul);
     printf("Ctrl-C ends it.\n");
     fflush(stdout);
 }
@@ -309,6 +313,10 @@ static int load(const struct server *server, struct settings **ret_settings,
                 struct problem *problem)
 {
     int r = load_file(server->config, server->data, ret_settings, problem);
+    if (!r && server->is_dev && !server->config) {
+        (*ret_settings)->consul_listen = arena_strdup(&(*ret_settings)->arena, CONSUL_STANDARD);
+        (*ret_settings)->consul_is_optional = true;
+    }
     if (!r)
         resources_share_descriptors(&(*ret_settings)->gateway);
     return r;

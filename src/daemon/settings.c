@@ -217,7 +217,7 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
                                setting->accepts);
     if (setting->kind == KIND_LISTENERS)
         reader->listener_lines[reader->settings->gateway.n_listeners - 1] = yaml_line(node);
-    if (setting->kind == KIND_ADDRESS)
+    if (setting->at == offsetof(struct settings, api_listen))
         reader->api_line = yaml_line(node);
     return 0;
 }

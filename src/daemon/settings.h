@@ -35,7 +35,9 @@ struct settings {
     struct tls_pair api_tls; /* its certificate and key; NULL: in plain text */
     char *api_hosts;         /* names with commas between them */
     bool auth_required;
-    char *health_networks; /* networks with commas between them */
+    char *consul_listen;     /* NULL: nobody is served as by Consul */
+    bool consul_is_optional; /* where its port is taken, it is left out */
+    char *health_networks;   /* networks with commas between them */
     bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
     nsec retire_window;
     nsec usage_keep;  /* of the hourly rows */

@@ -51,6 +51,11 @@ const struct setting settings_table[] = {
       "networks with commas between them, such as 10.0.0.0/8, fd00::/8",
       "where instances may have themselves checked besides the address that they register from: "
       "whoever may register would else have Sarsen ask anybody" },
+    { "faces.consul", KIND_ADDRESS, AT(consul_listen), "", 0, 0,
+      "an address such as 127.0.0.1:8500",
+      "the HTTP API of Consul, for services and tools that speak it; empty: it is not served. Whoever "
+      "calls from another host needs a token. `sarsen dev` without a config file serves it at "
+      "127.0.0.1:8500" },
     { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
       "an address such as 127.0.0.1:8000, a section of a listener, or a list of these",
       "where browsers and the outside arrive; nothing they claim is believed" },

@@ -31,8 +31,10 @@
 #define TAKEOVER_PROTOCOL "1"
 #define TAKEOVER_FILE "takeover.sock"
 
-/* Of sockets and connections, beside enum gateway_use. */
+/* Of sockets and connections, beside enum gateway_use. A process that does not know a use leaves its
+ * sockets alone. */
 #define USE_API ((unsigned)GATEWAY_USE_INTERNAL + 1)
+#define USE_CONSUL (USE_API + 1)
 
 static inline void takeover_put(struct buf *message, const char *word)
 {

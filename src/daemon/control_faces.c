@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Other systems' protocols over our rooms, as the control loop has them: opened with the store,
+ * served with the management API, and made anew when the store was another process's meanwhile.
+ */
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/control_state.h"
+#include "daemon/takeover.h"
+#include "faces/consul/consul.h"
+
+#define INSTANCE_PREFIX REGISTRY_PREFIX "instance/"
+
+int control_bind_faces(struct control *control, struct problem *problem)
+{
+    const struct settings *settings = control->settings;
+    if (!settings->consul_listen)
+        return 0;
+    int r = control_listen_at(control, span_of(settings->consul_listen), USE_CONSUL, problem,
+                              &control->consul_fd);
+    if (r <= 0 || !settings->consul_is_optional)
+        return r;
+    log_info("daemon", "the Consul API is not served: its address is taken", "address",
+             settings->consul_listen);
+    return 0;
+}
+
+static const struct tls_client *upstream_tls(void *owner)
+{
+    const struct control *control = owner;
+    return gateway_upstream_tls(control->rooms.gateway);
+}
+
+void control_open_faces(struct control *control)
+{
+    if (control->consul_fd < 0)
+        return;
+    if (gethostname(control->node, sizeof(control->node) - 1) || !control->node[0])
+        snprintf(control->node, sizeof(control->node), "sarsen");
+    const struct consul_settings settings = {
+        .token = control->token,
+        .node = control->node,
+        .datacenter = "dc1",
+        .is_open = !control->settings->auth_required,
+        .is_settled = &control->rooms.is_settled,
+        .health_networks = &control->rooms.health_networks,
+        .upstream_tls = upstream_tls,
+        .owner = control,
+    };
+    const struct consul_rooms rooms = {
+        .store = control->rooms.store,
+        .registry = control->rooms.registry,
+        .version = control->rooms.version,
+        .auth = control->rooms.auth,
+    };
+    control->consul = consul_new(control->loop, &rooms, &settings);
+    control_load(control, SPAN(CONSUL_PREFIX));
+}
+
+int control_serve_faces(struct control *control)
+{
+    return control->consul ? err_trace(consul_listen(control->consul, control->consul_fd)) : 0;
+}
+
+/* "registry/instance/orders/orders-1" */
+static void tell_instance(struct consul *consul, struct span key)
+{
+    struct span rest = span_from(key, strlen(INSTANCE_PREFIX));
+    if (span_starts_with(key, SPAN(INSTANCE_PREFIX)))
+        consul_instance_changed(consul, span_cut(&rest, '/'));
+}
+
+int control_tell_faces(struct control *control, const struct store_event *event)
+{
+    if (!control->consul)
+        return 0;
+    if (span_starts_with(event->entry.key, SPAN(CONSUL_PREFIX)))
+        return err_trace(consul_apply(control->consul, event));
+    tell_instance(control->consul, event->entry.key);
+    return 0;
+}
+
+void control_faces_changed(struct control *control)
+{
+    if (control->consul)
+        consul_changed(control->consul);
+}
+
+void control_faces_settled(struct control *control)
+{
+    if (control->consul)
+        consul_settled(control->consul);
+}
+
+void control_drain_faces(struct control *control, bool has_heir)
+{
+    if (control->consul)
+        consul_drain(control->consul, has_heir);
+}
+
+void control_close_faces(struct control *control)
+{
+    control->consul = consul_free(control->consul);
+}
