@@ -1,0 +1,497 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Consul API: what its clients send, and what they rely on in the answers."""
+import base64
+import json
+import threading
+import time
+import zlib
+
+import pytest
+from support.daemon import request
+
+FACE = 'faces: { consul: "127.0.0.1:0" }\n'
+
+
+class Consul:
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.address = next(word.split("=", 1)[1].strip() for line in reversed(daemon.log)
+                            if "msg=ready" in line for word in line.split()
+                            if word.startswith("consul="))
+
+    def ask(self, method, path, body=None, headers=None, status=200, timeout=30):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        answer = request(self.address, method, path, body, headers, timeout)
+        assert answer.status == status, answer
+        return answer
+
+    def get(self, path, **options):
+        return self.ask("GET", path, **options)
+
+    def put(self, path, body=None, **options):
+        return self.ask("PUT", path, body, **options)
+
+    def register(self, **members):
+        return self.put("/v1/agent/service/register", members)
+
+    def health(self, name, query=""):
+        return self.get(f"/v1/health/service/{name}{query}").json
+
+
+@pytest.fixture
+def consul(make_daemon):
+    return Consul(make_daemon(FACE))
+
+
+def index_of(answer):
+    return int(answer.headers["X-Consul-Index"])
+
+
+def wait_until(function, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if function():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def meanwhile(function):
+    """Runs it in a thread; the result is read by calling what is returned."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()), daemon=True)
+    thread.start()
+
+    def result():
+        thread.join(30)
+        assert found, "no answer"
+        return found[0]
+    return result
+
+
+# --- registering, and being reached ---
+
+
+def test_a_service_is_reachable_when_its_registration_is_answered(consul, service):
+    target = service("orders")
+    host, port = target.address.split(":")
+    consul.register(ID="orders-1", Name="orders", Address=host, Port=int(port),
+                    Tags=["version=3.15.0"], Check={"TTL": "30s", "Status": "passing"})
+    answer = consul.daemon.edge_get("/api/orders/hello")
+    assert answer.status == 200 and answer.headers["Sarsen-Build"] == "3.15.0"
+    consul.put("/v1/agent/service/deregister/orders-1")
+    assert consul.daemon.edge_get("/api/orders/hello").status == 503
+    consul.put("/v1/agent/service/deregister/orders-1", status=404)
+
+
+VERSIONS = [
+    ({"Tags": ["v-789cca492c492d2e01040000ffff08cc028e"]}, "0.0.0"),  # "latest"
+    ({"Tags": ["v-" + zlib.compress(b"1.4.2").hex()]}, "1.4.2"),
+    ({"Tags": ["v=2.1.0"]}, "2.1.0"),
+    ({"Tags": ["a", "version=v3.1"]}, "3.1.0"),
+    ({"Tags": ["version:4.0.1"]}, "4.0.1"),
+    ({"Meta": {"Version": "5.2.0"}}, "5.2.0"),
+    ({"Meta": {"API_VERSION": "2"}}, "2.0.0"),
+    ({"Tags": ["v-zz", "version=1.0.0"]}, "1.0.0"),
+    ({"Tags": ["vintage"]}, "0.0.0"),
+]
+
+
+def test_versions_are_found_where_frameworks_put_them(consul):
+    for number, (members, version) in enumerate(VERSIONS):
+        name = f"s{number}"
+        consul.register(Name=name, Address="127.0.0.1", Port=9, **members)
+        builds = consul.daemon.get(f"/v1/services/{name}")["builds"]
+        assert [build["build"] for build in builds] == [version], members
+
+
+def test_a_registration_is_read_back_as_it_was_written(consul):
+    consul.register(ID="web:10.0.0.1/1", Name="Web.Front", Address="10.0.0.1", Port=8080,
+                    Tags=["a", "b"], Meta={"zone": "eu"}, Weights={"Passing": 7, "Warning": 2},
+                    TaggedAddresses={"http": {"Address": "http://10.0.0.1:8080", "Port": 8080}},
+                    EnableTagOverride=True)
+    entry, = consul.health("web.front")
+    found = entry["Service"]
+    assert (found["ID"], found["Service"], found["Tags"]) == ("web:10.0.0.1/1", "Web.Front",
+                                                             ["a", "b"])
+    assert (found["Address"], found["Port"], found["Meta"]) == ("10.0.0.1", 8080, {"zone": "eu"})
+    assert found["Weights"] == {"Passing": 7, "Warning": 2} and found["EnableTagOverride"] is True
+    assert found["TaggedAddresses"]["http"] == {"Address": "http://10.0.0.1:8080", "Port": 8080}
+    assert found["TaggedAddresses"]["lan_ipv4"] == {"Address": "10.0.0.1", "Port": 8080}
+    assert entry["Checks"][0]["CheckID"] == "serfHealth" and entry["Node"]["Datacenter"] == "dc1"
+    flat, = consul.get("/v1/catalog/service/Web.Front").json
+    assert flat["ServiceMeta"] == {"zone": "eu"} and flat["ServicePort"] == 8080
+    assert consul.get("/v1/catalog/services").json == {"consul": [], "Web.Front": ["a", "b"]}
+    assert consul.get("/v1/agent/service/web:10.0.0.1/1").json["Port"] == 8080
+    consul.daemon.restart()
+    consul = Consul(consul.daemon)
+    assert consul.health("web.front")[0]["Service"]["Meta"] == {"zone": "eu"}
+
+
+REFUSED = [
+    ({}, "Missing service name"),
+    ({"Name": "a b/c" * 20}, "Name is"),
+    ({"Name": "a", "Address": "0.0.0.0"}, "Invalid service address"),
+    ({"Name": "a", "Port": 70000}, "Port is no number"),
+    ({"Name": "a", "Weights": {"Passing": 0}}, "Passing must be greater than 0"),
+    ({"Name": "a", "Meta": {"consul-x": "1"}}, "Invalid Service Meta"),
+    ({"Name": "a", "Meta": {"k": "v" * 513}}, "Invalid Service Meta"),
+    ({"Name": "a", "Check": {}}, "TTL must be > 0"),
+    ({"Name": "a", "Check": {"TTL": "soon"}}, "TTL is no duration"),
+    ({"Name": "a", "Check": {"ScriptArgs": ["true"], "Interval": "1s"}}, "ScriptArgs"),
+    ({"Name": "a", "Check": {"HTTP": "http://127.0.0.1:1/"}}, "Interval must be > 0"),
+    ({"Name": "a", "Check": {"HTTP": "http://192.0.2.1:1/", "Interval": "1s"}}, "another host"),
+    ({"Name": "a", "Check": {"TCP": "127.0.0.1:1/x", "Interval": "1s"}}, "cannot be asked"),
+    ({"Name": "a", "Checks": [{"TTL": "1s", "CheckID": "x"}] * 2}, "is there twice"),
+    ({"Name": "a", "Check": {"TTL": "1s", "Status": "fine"}}, "Invalid check status"),
+]
+
+
+@pytest.mark.parametrize("body,text", REFUSED, ids=[text for _, text in REFUSED])
+def test_what_a_registration_is_refused_for(make_daemon, body, text):
+    consul = Consul(make_daemon(FACE))
+    answer = consul.put("/v1/agent/service/register", body, status=400)
+    assert text in answer.body.decode(), answer
+    assert consul.get("/v1/agent/services").json == {}
+
+
+def test_members_are_known_in_any_case_and_nulls_are_nothing(consul):
+    consul.put("/v1/agent/service/register", {"name": "foo", "id": "foo-1", "port": 1, "tags": None,
+                                              "meta": None, "Unknown": {"a": 1}, "check": None})
+    entry, = consul.health("foo")
+    assert entry["Service"]["ID"] == "foo-1" and entry["Service"]["Tags"] == []
+    assert entry["Service"]["Address"] == "127.0.0.1"  # where it called from
+
+
+def test_what_is_registered_elsewhere_is_found_here(consul):
+    consul.daemon.register("billing", "b-1", "127.0.0.1:7", "2.0.0", meta={"zone": "us"})
+    entry, = consul.health("billing", "?passing")
+    assert entry["Service"]["Meta"] == {"zone": "us", "version": "2.0.0"}
+    assert (entry["Service"]["Address"], entry["Service"]["Port"]) == ("127.0.0.1", 7)
+
+
+# --- checks ---
+
+
+def test_a_check_begins_critical_and_keeps_its_status_over_registrations(consul):
+    body = {"ID": "a-1", "Name": "a", "Port": 1, "Check": {"TTL": "60s"}}
+    consul.register(**body)
+    assert consul.health("a", "?passing") == []
+    consul.put("/v1/agent/check/pass/service:a-1?note=fine")
+    entry, = consul.health("a", "?passing=1")
+    assert entry["Checks"][1]["Output"] == "fine"
+    consul.register(**body)
+    assert len(consul.health("a", "?passing")) == 1
+    consul.put("/v1/agent/check/warn/service:a-1")
+    assert consul.health("a", "?passing") == [] and len(consul.health("a")) == 1
+    consul.put("/v1/agent/check/update/service:a-1", {"Status": "passing", "Output": "back"})
+    assert len(consul.health("a", "?passing")) == 1
+    consul.put("/v1/agent/check/update/service:a-2", {"Status": "passing"}, status=404)
+    consul.put("/v1/agent/check/update/service:a-1", {"Status": "good"}, status=400)
+
+
+def test_a_ttl_that_passes_is_critical_and_takes_no_requests(consul, service):
+    host, port = service().address.split(":")
+    consul.register(Name="a", Address=host, Port=int(port), Tags=["version=1.0.0"],
+                    Check={"TTL": "1s"})
+    consul.put("/v1/agent/check/pass/service:a?note=alive")
+    assert consul.daemon.edge_get("/api/a/").status == 200
+    seen = consul.get("/v1/health/service/a")
+    after = consul.get(f"/v1/health/service/a?index={index_of(seen)}&wait=20s")
+    check = after.json[0]["Checks"][1]
+    assert check["Status"] == "critical" and check["Output"].startswith("TTL expired")
+    assert "alive" in check["Output"]
+    assert consul.daemon.edge_get("/api/a/").status == 503
+    consul.put("/v1/agent/check/pass/service:a")
+    assert consul.daemon.edge_get("/api/a/").status == 200
+
+
+def test_checks_that_are_made_here(consul, service):
+    target = service("checked")
+    host, port = target.address.split(":")
+    consul.register(Name="a", Address=host, Port=int(port), Checks=[
+        {"HTTP": f"http://{target.address}/health", "Interval": "1s", "Timeout": "1s"},
+        {"TCP": target.address, "Interval": "1s"}])
+    wait_until(lambda: consul.health("a", "?passing"))
+    assert "/health" in {seen["path"] for seen in target.requests}
+    ids = [check["CheckID"] for check in consul.health("a")[0]["Checks"]]
+    assert ids == ["serfHealth", "service:a:1", "service:a:2"]
+
+    def critical():
+        return {check["CheckID"] for check in consul.get("/v1/health/state/critical").json}
+    target.answer = lambda request: (500, {}, b"")
+    wait_until(lambda: critical() == {"service:a:1"})
+    assert consul.health("a", "?passing") == []
+    assert "status 500" in consul.health("a")[0]["Checks"][1]["Output"]
+    target.stop()
+    wait_until(lambda: critical() == {"service:a:1", "service:a:2"})
+
+
+def test_maintenance_is_a_check_that_stays_over_registrations(consul):
+    body = {"Name": "a", "Port": 1, "Check": {"TTL": "60s", "Status": "passing"}}
+    consul.register(**body)
+    consul.put("/v1/agent/service/maintenance/a?enable=true&reason=new+disk")
+    consul.register(**body)
+    entry, = consul.health("a")
+    check = entry["Checks"][-1]
+    assert check["CheckID"] == "_service_maintenance:a" and check["Notes"] == "new disk"
+    assert consul.health("a", "?passing") == []
+    consul.put("/v1/agent/service/maintenance/a?enable=false")
+    assert len(consul.health("a", "?passing")) == 1
+
+
+def test_checks_come_and_go_by_themselves(consul):
+    consul.register(Name="a", Port=1)
+    check = {"ID": "more", "Name": "more", "ServiceID": "a", "TTL": "30s"}
+    consul.put("/v1/agent/check/register", check)
+    assert consul.health("a", "?passing") == []
+    consul.put("/v1/agent/check/register", check)  # the same again, as some clients do
+    consul.put("/v1/agent/check/deregister/more")
+    assert len(consul.health("a", "?passing")) == 1
+    consul.put("/v1/agent/check/deregister/more", status=404)
+    consul.put("/v1/agent/check/register", {**check, "ServiceID": "b"}, status=404)
+
+
+# --- finding ---
+
+
+def test_selecting_by_tags_and_filters(consul):
+    for number, tags in enumerate((["v1", "eu"], ["v2", "eu"], ["v2"])):
+        consul.register(ID=f"a-{number}", Name="a", Port=number + 1, Tags=tags,
+                        Meta={"zone": f"z{number}"})
+
+    def ids(query):
+        return [entry["Service"]["ID"] for entry in consul.health("a", "?" + query)]
+    assert ids("tag=v2") == ["a-1", "a-2"] and ids("tag=v2&tag=eu") == ["a-1"]
+    assert ids("filter=Service.Meta.zone+==+z0") == ["a-0"]
+    assert ids('filter="eu"+in+Service.Tags+and+not+Service.Port+==+1') == ["a-1"]
+    assert ids("filter=(Service.Port==1+or+Service.Port==3)") == ["a-0", "a-2"]
+    assert ids("filter=Service.Tags+contains+v1") == ["a-0"]
+    assert ids("filter=Service.Meta.none+is+empty") == ["a-0", "a-1", "a-2"]
+    for bad in ("Service.Port", "(Service.Port==1", "a==", "not", "(" * 100):
+        consul.get(f"/v1/health/service/a?filter={bad}", status=400)
+
+
+def test_a_service_that_is_not_there_is_an_empty_list(consul):
+    for path in ("health/service/none", "health/checks/none", "catalog/service/none",
+                 "health/connect/none"):
+        answer = consul.get(f"/v1/{path}?near=_agent&stale=&dc=dc1")
+        assert answer.json == [] and index_of(answer) >= 1
+        assert answer.headers["X-Consul-LastContact"] == "0"
+        assert answer.headers["X-Consul-KnownLeader"] == "true"
+
+
+def test_a_blocking_query_is_woken_by_its_service_alone(consul):
+    consul.register(Name="a", Port=1)
+    consul.register(Name="b", Port=1)
+    index = index_of(consul.get("/v1/health/service/a"))
+    answer = meanwhile(lambda: consul.get(f"/v1/health/service/a?index={index}&wait=20s"))
+    consul.register(Name="b", Port=2)
+    start = time.monotonic()
+    short = consul.get(f"/v1/health/service/a?index={index}&wait=300ms")
+    assert time.monotonic() - start >= 0.3 and index_of(short) == index
+    consul.register(ID="a-2", Name="a", Port=3)
+    woken = answer()
+    assert index_of(woken) > index and len(woken.json) == 2
+
+
+def test_a_blocking_query_waits_for_a_service_to_come(consul):
+    index = index_of(consul.get("/v1/health/service/late"))
+    answer = meanwhile(lambda: consul.get(f"/v1/health/service/late?index={index}&wait=20s"))
+    consul.register(Name="other", Port=1)
+    consul.register(Name="late", Port=1)
+    assert len(answer().json) == 1
+
+
+def test_many_who_wait_for_the_same_are_all_told(consul):
+    consul.register(Name="a", Port=1)
+    index = index_of(consul.get("/v1/health/service/a"))
+    paths = [f"/v1/health/service/a?index={index}&wait=20s" + ("&passing" if n % 2 else "")
+             for n in range(60)]
+    answers = [meanwhile(lambda path=path: consul.get(path)) for path in paths]
+    time.sleep(0.2)  # most of them wait by then; those that come later are answered at once
+    consul.register(Name="a", Port=2)
+    assert {answer().json[0]["Service"]["Port"] for answer in answers} == {2}
+
+
+def test_an_index_is_never_0_and_nonsense_is_no_index(consul):
+    for query in ("index=0", "index=-1", "index=abc", "wait=nonsense", "wait=10s"):
+        assert index_of(consul.get(f"/v1/catalog/services?{query}")) >= 1
+
+
+# --- KV ---
+
+
+def test_kv_values(consul):
+    assert consul.put("/v1/kv/config/a.json?flags=42", '{"x":1}').json is True
+    entry, = consul.get("/v1/kv/config/a.json").json
+    assert base64.b64decode(entry["Value"]) == b'{"x":1}' and entry["Flags"] == 42
+    index = entry["ModifyIndex"]
+    consul.put("/v1/kv/config/a.json?flags=42", '{"x":1}')  # the same again is no change
+    assert consul.get("/v1/kv/config/a.json").json[0]["ModifyIndex"] == index
+    assert consul.get("/v1/kv/config/a.json?raw").body == b'{"x":1}'
+    consul.put("/v1/kv/config/b", "")
+    assert consul.get("/v1/kv/config/b").json[0]["Value"] is None
+    assert consul.get("/v1/kv/?keys&separator=/").json == ["config/"]
+    assert consul.get("/v1/kv/config/?keys").json == ["config/a.json", "config/b"]
+    assert [entry["Key"] for entry in consul.get("/v1/kv/?recurse").json] == \
+        ["config/a.json", "config/b"]
+    for path in ("none", "none/?recurse", "none/?keys"):
+        assert index_of(consul.get(f"/v1/kv/{path}", status=404)) >= 1
+    assert consul.get("/v1/kv/nothing?keys", status=404)
+    consul.put("/v1/kv/big", b"x" * (512 * 1024 + 1), status=413)
+    consul.put("/v1/kv/big", b"x" * (512 * 1024))
+    consul.put("/v1/kv/a?cas=1&acquire=x", "", status=400)
+    consul.put("/v1/kv/", "", status=400)
+    consul.ask("POST", "/v1/kv/a", status=405)
+
+
+def test_kv_compare_and_set(consul):
+    assert consul.put("/v1/kv/a?cas=0", "1").json is True
+    assert consul.put("/v1/kv/a?cas=0", "2").json is False
+    index = consul.get("/v1/kv/a").json[0]["ModifyIndex"]
+    assert consul.put(f"/v1/kv/a?cas={index}", "2").json is True
+    assert consul.ask("DELETE", f"/v1/kv/a?cas={index}").json is False
+    consul.put("/v1/kv/a?cas=x", "3", status=400)
+    index = consul.get("/v1/kv/a").json[0]["ModifyIndex"]
+    assert consul.ask("DELETE", f"/v1/kv/a?cas={index}").json is True
+    assert consul.ask("DELETE", "/v1/kv/a").json is True  # nothing to do is done
+
+
+def test_kv_index_of_a_prefix_never_goes_back(consul):
+    for name in "abc":
+        consul.put(f"/v1/kv/p/{name}", name)
+    before = index_of(consul.get("/v1/kv/p/?recurse"))
+    consul.ask("DELETE", "/v1/kv/p/c")
+    after = index_of(consul.get("/v1/kv/p/?recurse"))
+    assert after > before
+    consul.put("/v1/kv/q", "1")
+    assert index_of(consul.get("/v1/kv/p/?recurse")) == after
+    consul.ask("DELETE", "/v1/kv/p/?recurse")
+    assert index_of(consul.get("/v1/kv/p/?recurse", status=404)) > after
+    consul.daemon.restart()
+    consul = Consul(consul.daemon)
+    assert index_of(consul.get("/v1/kv/p/?recurse", status=404)) > after
+
+
+def test_kv_waiting_for_a_key_and_for_a_prefix(consul):
+    consul.put("/v1/kv/c/a", "1")
+    index = index_of(consul.get("/v1/kv/c/a"))
+    one = meanwhile(lambda: consul.get(f"/v1/kv/c/a?index={index}&wait=20s"))
+    below = meanwhile(lambda: consul.get(f"/v1/kv/c/?recurse&index={index}&wait=20s"))
+    consul.put("/v1/kv/d", "1")
+    consul.put("/v1/kv/c/b", "1")
+    assert [entry["Key"] for entry in below().json] == ["c/a", "c/b"]
+    consul.put("/v1/kv/c/a", "2")
+    assert one().json[0]["Value"] == base64.b64encode(b"2").decode()
+
+
+def test_kv_thousands_of_keys_below_a_prefix(consul):
+    from support.daemon import Caller
+    with Caller(consul.address) as caller:
+        for number in range(1500):
+            assert caller.ask(f"/v1/kv/many/{number:05}", method="PUT", body="x").status == 200
+    assert len(consul.get("/v1/kv/many/?keys").json) == 1500
+    assert consul.ask("DELETE", "/v1/kv/many/?recurse").json is True
+    consul.get("/v1/kv/many/?keys", status=404)
+
+
+# --- sessions ---
+
+
+def session(consul, **members):
+    return consul.put("/v1/session/create", members).json["ID"]
+
+
+def test_a_lock_has_one_holder(consul):
+    first, second = session(consul, LockDelay="0s"), session(consul, Name="b", TTL="10s")
+    assert consul.put(f"/v1/kv/lock?acquire={first}", "1").json is True
+    assert consul.put(f"/v1/kv/lock?acquire={second}", "2").json is False
+    assert consul.put(f"/v1/kv/lock?acquire={first}", "3").json is True  # its own again
+    entry, = consul.get("/v1/kv/lock").json
+    assert entry["Session"] == first and entry["LockIndex"] == 1
+    assert consul.put(f"/v1/kv/lock?release={second}", "").json is False
+    assert consul.put(f"/v1/kv/lock?release={first}", "").json is True
+    assert consul.put(f"/v1/kv/lock?acquire={second}", "2").json is True
+    assert consul.get("/v1/kv/lock").json[0]["LockIndex"] == 2
+    consul.put("/v1/kv/lock?acquire=none", "", status=500)
+
+
+def test_the_end_of_a_session_gives_back_or_deletes(consul):
+    keeps = session(consul, LockDelay="0s")
+    deletes = session(consul, Behavior="delete", LockDelay="0s")
+    consul.put(f"/v1/kv/kept?acquire={keeps}", "1")
+    consul.put(f"/v1/kv/deleted?acquire={deletes}", "1")
+    for each in (keeps, deletes):
+        assert consul.put(f"/v1/session/destroy/{each}").json is True
+        assert consul.get(f"/v1/session/info/{each}").json == []
+    assert "Session" not in consul.get("/v1/kv/kept").json[0]
+    consul.get("/v1/kv/deleted", status=404)
+
+
+def test_nobody_gets_a_lock_before_its_delay_is_over(consul):
+    first = session(consul, LockDelay="1s")
+    consul.put(f"/v1/kv/lock?acquire={first}", "1")
+    consul.put(f"/v1/session/destroy/{first}")
+    second = session(consul)
+    assert consul.put(f"/v1/kv/lock?acquire={second}", "2").json is False
+    wait_until(lambda: consul.put(f"/v1/kv/lock?acquire={second}", "2").json)
+
+
+def test_sessions_are_shown_and_renewed(consul):
+    made = session(consul, Name="me", TTL="15s")
+    shown, = consul.get(f"/v1/session/info/{made}").json
+    assert shown["Name"] == "me" and shown["TTL"] == "15s" and shown["Behavior"] == "release"
+    assert shown["LockDelay"] == 15_000_000_000
+    assert consul.put(f"/v1/session/renew/{made}").json[0]["ID"] == made
+    consul.put("/v1/session/renew/none", status=404)
+    consul.put("/v1/session/create", {"TTL": "1s"}, status=400)
+    consul.put("/v1/session/create", "[]", status=400)
+    assert [each["ID"] for each in consul.get("/v1/session/list").json] == [made]
+    consul.daemon.restart()
+    assert [each["ID"] for each in Consul(consul.daemon).get("/v1/session/list").json] == [made]
+
+
+# --- who may ---
+
+
+def test_tokens(make_daemon):
+    daemon = make_daemon(FACE + "auth: { required: true }\n")
+    consul = Consul(daemon)
+    consul.get("/v1/catalog/services", status=403)
+    consul.get("/v1/catalog/services", headers={"X-Consul-Token": "wrong"}, status=403)
+    consul.get("/v1/catalog/services", headers={"X-Consul-Token": daemon.token})
+    consul.get("/v1/catalog/services", headers={"Authorization": f"Bearer {daemon.token}"})
+    consul.get(f"/v1/catalog/services?token={daemon.token}")
+    made = daemon.call("POST", "/v1/tokens", {"name": "looks", "read_only": True}).json
+    looks = {"X-Consul-Token": made["token"]}
+    consul.get("/v1/kv/?keys", headers=looks)
+    consul.put("/v1/kv/a", "1", headers=looks, status=403)
+
+
+def test_pages_in_a_browser_are_refused(consul):
+    consul.put("/v1/kv/a", "1", headers={"Origin": "http://evil.example"}, status=403)
+
+
+def test_what_clients_ask_to_learn_whom_they_talk_to(consul):
+    own = consul.get("/v1/agent/self").json
+    assert own["Config"]["Datacenter"] == "dc1" and own["Config"]["NodeName"]
+    assert consul.get("/v1/status/leader").json and consul.get("/v1/status/peers").json
+    assert consul.get("/v1/catalog/datacenters").json == ["dc1"]
+    assert consul.get("/v1/agent/host").json == {}
+    node, = consul.get("/v1/catalog/nodes").json
+    assert consul.get(f"/v1/catalog/node/{node['Node']}").json["Services"] == {}
+    consul.get("/v1/acl/tokens", status=404)
+    assert "GET" in consul.ask("DELETE", "/v1/agent/self", status=405).headers["Allow"]
+
+
+def test_an_upgrade_keeps_what_is_registered(consul):
+    consul.register(Name="a", Port=1, Check={"TTL": "30s", "Status": "passing"})
+    heir = consul.daemon.upgrade()
+    try:
+        consul.daemon.ended()
+        again = Consul(heir)
+        assert again.address == consul.address and len(again.health("a", "?passing")) == 1
+    finally:
+        heir.stop()
