@@ -2,6 +2,34 @@
 
 #include "api/routes.h"
 
+#define FAILING_MAX 20u /* instances that are told of; the list of each service has them all */
+
+static json_t *failing_instances(const struct registry *registry)
+{
+    json_t *list = json_array();
+    map_each (node, registry_services(registry)) {
+        const struct service *service = container_of(node, struct service, node);
+        map_each (below, &service->instances) {
+            const struct instance *instance = container_of(below, struct instance, node);
+            if (instance->is_failing && json_array_size(list) < FAILING_MAX)
+                json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "service", service->name,
+                                                      "id", instance->id, "reason",
+                                                      api_failing_reason(instance)));
+        }
+    }
+    return list;
+}
+
+/* What clients of HTTP/2 did that is bounded, and what became of them. */
+static json_t *http2_json(const struct http2_counts *counts)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "resets",
+                     (json_int_t)counts->offences[HTTP2_RESET], "own_resets",
+                     (json_int_t)counts->offences[HTTP2_OWN_RESET], "glitches",
+                     (json_int_t)counts->offences[HTTP2_GLITCH], "calmed",
+                     (json_int_t)counts->n_calmed, "broken", (json_int_t)counts->n_broken);
+}
+
 void route_health(struct api_call *call)
 {
     static const char *const pressures[] = {
@@ -12,16 +40,18 @@ void route_health(struct api_call *call)
     };
     bool is_read_only = store_is_read_only(call->rooms->store);
     struct gateway_load load = gateway_load(call->rooms->gateway);
-    api_reply(call, is_read_only ? 503 : 200,
-              json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:s*}",
-                        "status", is_read_only ? "read-only" : "ok", "version", SARSEN_VERSION,
-                        "revision", (json_int_t)store_revision(call->rooms->store), "uptime",
-                        api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC),
-                        "pressure", pressures[load.pressure], "clients", (int)load.n_clients,
-                        "upstreams", (int)load.n_upstreams, "failing", (int)load.n_failing,
-                        "panics", (int)load.n_panics, "refused", (json_int_t)load.n_refused,
-                        "unlogged", (json_int_t)load.n_unlogged, "sandbox", api_sandbox(call->api),
-                        "tls_trouble", load.tls_trouble));
+    api_reply(
+        call, is_read_only ? 503 : 200,
+        json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:s*}",
+                  "status", is_read_only ? "read-only" : "ok", "version", SARSEN_VERSION,
+                  "revision", (json_int_t)store_revision(call->rooms->store), "uptime",
+                  api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC),
+                  "pressure", pressures[load.pressure], "clients", (int)load.n_clients, "upstreams",
+                  (int)load.n_upstreams, "failing", (int)load.n_failing, "panics",
+                  (int)load.n_panics, "refused", (json_int_t)load.n_refused, "unlogged",
+                  (json_int_t)load.n_unlogged, "sandbox", api_sandbox(call->api), "http2",
+                  http2_json(&load.http2), "failing_instances",
+                  failing_instances(call->rooms->registry), "tls_trouble", load.tls_trouble));
 }
 
 void route_openapi(struct api_call *call)

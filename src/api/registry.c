@@ -139,19 +139,26 @@ static const char *instance_state(const struct instance *instance)
     return instance->speaks.is_known ? "ready" : "unrouted";
 }
 
+const char *api_failing_reason(const struct instance *instance)
+{
+    if (!instance->is_failing)
+        return NULL;
+    return instance->check_output ? instance->check_output : "no check has passed yet";
+}
+
 static json_t *instance_json(const struct instance *instance)
 {
     json_t *meta = json_object();
     for (unsigned i = 0; i < instance->n_meta; i++)
         json_object_set_new(meta, instance->meta[i].key, json_string(instance->meta[i].value));
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "service",
-                     instance->service->name, "id", instance->id, "build", instance->build->version,
-                     "provides", provides_json(instance->build), "address", instance->address,
-                     "protocol", instance->protocol, "state", instance_state(instance), "ttl",
-                     api_json_duration(instance->ttl), "meta", meta, "registered",
-                     api_json_time(instance->registered), "last_heartbeat",
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s*}",
+                     "service", instance->service->name, "id", instance->id, "build",
+                     instance->build->version, "provides", provides_json(instance->build),
+                     "address", instance->address, "protocol", instance->protocol, "state",
+                     instance_state(instance), "ttl", api_json_duration(instance->ttl), "meta",
+                     meta, "registered", api_json_time(instance->registered), "last_heartbeat",
                      api_json_time(instance->last_heartbeat), "health",
-                     api_json_health(&instance->health));
+                     api_json_health(&instance->health), "reason", api_failing_reason(instance));
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)

@@ -20,6 +20,28 @@ static const struct verb *const tables[] = { registry_verbs, version_verbs, roll
 
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
+static void print_http2(const sarsen_value *http2)
+{
+    double n_calmed = sarsen_value_number(sarsen_value_get(http2, "calmed"));
+    double n_broken = sarsen_value_number(sarsen_value_get(http2, "broken"));
+    if (n_calmed + n_broken > 0)
+        printf(
+            "connections of HTTP/2 were ended: %.0f for too much, %.0f for what is against the "
+            "protocol\n",
+            n_calmed, n_broken);
+}
+
+static void print_failing(const sarsen_value *instances)
+{
+    for (size_t i = 0; i < sarsen_value_size(instances); i++) {
+        const sarsen_value *instance = sarsen_value_at(instances, i);
+        printf("%s of %s fails its checks: %s\n",
+               sarsen_value_text(sarsen_value_get(instance, "id")),
+               sarsen_value_text(sarsen_value_get(instance, "service")),
+               sarsen_value_text(sarsen_value_get(instance, "reason")));
+    }
+}
+
 static void print_health(const sarsen_value *value)
 {
     printf("%s, version %s, revision %.0f\n", sarsen_value_text(sarsen_value_get(value, "status")),
@@ -35,6 +57,8 @@ static void print_health(const sarsen_value *value)
     const char *trouble = sarsen_value_text(sarsen_value_get(value, "tls_trouble"));
     if (trouble && trouble[0])
         printf("new certificates were refused, the old ones stay: %s\n", trouble);
+    print_http2(sarsen_value_get(value, "http2"));
+    print_failing(sarsen_value_get(value, "failing_instances"));
 }
 
 static int health(struct command *command)

@@ -28,12 +28,19 @@ static void print_builds(const sarsen_value *value)
     print_table(sarsen_value_get(value, "builds"), columns, "no build is registered");
 }
 
+static void put_state(struct buf *text, const sarsen_value *row)
+{
+    const char *reason = sarsen_value_text(sarsen_value_get(row, "reason"));
+    buf_printf(text, "%s%s%s", sarsen_value_text(sarsen_value_get(row, "state")),
+               *reason ? ": " : "", reason);
+}
+
 static void print_instances(const sarsen_value *value)
 {
     static const struct column columns[] = { { "INSTANCE", "id" },
                                              { "BUILD", "build" },
                                              { "ADDRESS", "address" },
-                                             { "STATE", "state" },
+                                             { "STATE", "state", put_state },
                                              { "TTL", "ttl" },
                                              { "LAST HEARTBEAT", "last_heartbeat" },
                                              { 0 } };

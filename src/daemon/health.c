@@ -91,7 +91,9 @@ static void tell(struct check *check, const char *why)
 static void on_checked(struct http_checker *checker, const char *why)
 {
     struct check *check = container_of(checker, struct check, checker);
-    const struct instance *instance = instance_of(check);
+    struct instance *instance = instance_of(check);
+    if (instance)
+        instance_note_check(instance, why);
     if (instance && !check->is_telling &&
         health_turns(&check->tally, &instance->health, instance->is_failing, !why))
         tell(check, why);

@@ -5,7 +5,7 @@
 /*
  * Has instances asked whether they work, as their registration says. When that changes what is
  * known of an instance, it becomes a transition on the log, and everything follows from there; what
- * single checks come to is kept nowhere.
+ * single checks come to is off the log, and the last of them is kept for people.
  *
  * Owns:     its calls and their connections. Borrows: the rooms.
  * Threads:  the control loop.

@@ -349,6 +349,7 @@ struct gateway_load gateway_load(const struct gateway *gateway)
         .n_clients = http_census_n_clients(gateway->census),
         .n_upstreams = http_census_n_upstreams(gateway->census),
         .n_refused = http_census_n_refused(gateway->census),
+        .http2 = http_census_http2(gateway->census),
         .n_unlogged = access_log_dropped(gateway->access),
         .pressure = gateway->pressure,
         .tls_trouble = certificates_trouble(gateway->certificates),

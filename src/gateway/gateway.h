@@ -99,6 +99,7 @@ struct gateway_load {
     uint64_t n_refused;              /* clients, since the start */
     uint64_t n_unlogged;             /* lines that the access log dropped, the same */
     unsigned n_failing, n_panics;    /* addresses of static upstreams, and upstreams */
+    struct http2_counts http2;       /* of clients, as far as their connections have ended */
     enum http_pressure pressure;
     const char *tls_trouble; /* why new certificates do not serve; NULL: they do */
 };

@@ -2,6 +2,8 @@
 
 #include "gateway/worker.h"
 
+#include <stdio.h>
+
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -160,6 +162,24 @@ static void take_view(struct worker *worker, struct note_view *note)
         http_pool_forget(worker->pool, &gone[i]);
 }
 
+/* Whoever attacks must not fill the log: one line a second, with how many came meanwhile. */
+static void on_ended(struct http_handler *handler, const struct address *peer, const char *reason)
+{
+    struct worker *worker = container_of(handler, struct worker_listener, handler)->worker;
+    nsec now = loop_now(worker->loop);
+    if (worker->ended_logged_at && now < worker->ended_logged_at + NSEC_PER_SEC) {
+        worker->n_ended_unlogged++;
+        return;
+    }
+    char text[ADDRESS_TEXT_MAX], others[16];
+    address_format(peer, text);
+    snprintf(others, sizeof(others), "%u", worker->n_ended_unlogged);
+    log_info("gateway", "a connection of HTTP/2 was ended", "peer", text, "reason", reason,
+             "others_before", others);
+    worker->ended_logged_at = now;
+    worker->n_ended_unlogged = 0;
+}
+
 static void take_listener(struct worker *worker, struct note_listener *note)
 {
     struct worker_listener *listener = &worker->listeners[note->slot];
@@ -167,6 +187,7 @@ static void take_listener(struct worker *worker, struct note_listener *note)
     listener->is_internal = note->is_internal;
     listener->handler.on_request = request_start;
     listener->handler.on_refused = request_log_refused;
+    listener->handler.on_ended = on_ended;
     listener->server = http_server_new(worker->loop, &listener->handler, &note->settings);
     http_server_set_pressure(listener->server, worker->pressure);
     listener->is_kept = note->is_kept;

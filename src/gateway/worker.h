@@ -169,6 +169,8 @@ struct worker {
     struct timer grace_timer;
     struct task end_task;
     unsigned n_draining;
+    unsigned n_ended_unlogged; /* connections, since ended_logged_at */
+    nsec ended_logged_at;
     struct note_collect collect; /* the control side's to post */
     struct note_stop stop_note;  /* the same */
     bool has_thread, has_ended;

@@ -17,6 +17,7 @@
 struct http_census {
     atomic_uint n_clients, n_upstreams;
     atomic_ulong n_refused;
+    atomic_ulong http2[HTTP2_N_OFFENCES], n_calmed, n_broken;
     atomic_uint cells[2][N_CELLS];
 };
 
@@ -123,4 +124,30 @@ unsigned http_census_n_upstreams(const struct http_census *census)
 uint64_t http_census_n_refused(const struct http_census *census)
 {
     return atomic_load_explicit(&census->n_refused, memory_order_relaxed);
+}
+
+static void add(atomic_ulong *sum, uint64_t *count)
+{
+    if (*count)
+        atomic_fetch_add_explicit(sum, *count, memory_order_relaxed);
+    *count = 0;
+}
+
+void http_census_take_http2(struct http_census *census, struct http2_counts *counts)
+{
+    for (unsigned i = 0; i < HTTP2_N_OFFENCES; i++)
+        add(&census->http2[i], &counts->offences[i]);
+    add(&census->n_calmed, &counts->n_calmed);
+    add(&census->n_broken, &counts->n_broken);
+}
+
+struct http2_counts http_census_http2(const struct http_census *census)
+{
+    struct http2_counts counts = {
+        .n_calmed = atomic_load_explicit(&census->n_calmed, memory_order_relaxed),
+        .n_broken = atomic_load_explicit(&census->n_broken, memory_order_relaxed),
+    };
+    for (unsigned i = 0; i < HTTP2_N_OFFENCES; i++)
+        counts.offences[i] = atomic_load_explicit(&census->http2[i], memory_order_relaxed);
+    return counts;
 }

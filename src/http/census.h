@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "http/http2/abuse.h"
 #include "io/socket.h"
 
 struct http_census;
@@ -44,3 +45,8 @@ unsigned http_census_n_upstreams(const struct http_census *census);
 
 /* Clients that were refused, since the beginning. */
 uint64_t http_census_n_refused(const struct http_census *census);
+
+/* What a server has counted of its clients of HTTP/2 is the process's from here on, and is counted
+ * there from 0 again. Called when one of its connections ends. */
+void http_census_take_http2(struct http_census *census, struct http2_counts *counts);
+struct http2_counts http_census_http2(const struct http_census *census);

@@ -74,6 +74,9 @@ struct http_handler {
      * came was no head, or nothing more is taken. For logs: the exchange has a peer, and a head
      * where there was one; it is only to be looked at. May be NULL. */
     void (*on_refused)(struct http_handler *handler, const struct http_exchange *exchange);
+    /* A connection of HTTP/2 was ended for what its client did. For logs; `reason` is static. May be
+     * NULL. */
+    void (*on_ended)(struct http_handler *handler, const struct address *peer, const char *reason);
 };
 
 struct http_exchange_ops {

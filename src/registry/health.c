@@ -2,6 +2,10 @@
 
 #include "registry/fold.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
+
 Registry__HealthCheck *health_record(const struct health_check *health, struct arena *arena)
 {
     if (health->kind == HEALTH_NONE)
@@ -40,6 +44,14 @@ struct health_check health_of_record(const Registry__HealthCheck *record, struct
         health.last_status = record->last_status;
     }
     return health;
+}
+
+void instance_note_check(struct instance *instance, const char *why)
+{
+    if (why && instance->check_output && strcmp(why, instance->check_output) == 0)
+        return;
+    free(instance->check_output);
+    instance->check_output = why ? mem_strdup(why) : NULL;
 }
 
 int instance_set_failing(const struct registry *registry, struct span service, struct span id,

@@ -42,6 +42,7 @@ static void instance_free(struct registry *registry, struct instance *instance)
     heap_remove(&registry->deadlines, &instance->deadline);
     map_remove(&instance->service->instances, &instance->node);
     instance_clear(instance);
+    free(instance->check_output);
     free(instance->id);
     free(instance);
 }

@@ -102,6 +102,7 @@ struct instance {
     bool is_failing;            /* its checks say so, or none has passed yet */
     struct health_check health; /* how it is asked, which nobody does here */
     char *health_target;
+    char *check_output; /* why its last check failed, off the log; NULL: it passed, or none was */
     unix_msec registered;
     unix_msec last_heartbeat; /* wall time, for people */
     int64_t mod_revision;
@@ -206,6 +207,9 @@ int service_delete(const struct registry *registry, struct span service, struct 
 /* Renews the deadline; no transaction. Answers: REGISTRY_NOT_FOUND: register again. */
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
                        unix_msec wall) MUST_CHECK;
+
+/* What its last check came to; NULL: it passed. Of what it means for its state the log knows. */
+void instance_note_check(struct instance *instance, const char *why);
 
 /* Deletes the instances whose deadline has passed, at most half as many as the transaction takes
  * operations, oldest first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */

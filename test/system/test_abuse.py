@@ -97,6 +97,21 @@ def target(binary, tmp_path_factory):
     made[0].check_log()
 
 
+@pytest.mark.parametrize(("name", "count", "reason"), [
+    ("rapid reset", "resets", "too many resets"),
+    ("MadeYouReset: window overflow", "own_resets", "too many streams that had to be reset"),
+    ("PING", "glitches", "too many frames that carry nothing")])
+def test_an_attack_is_counted_and_logged(attacked, name, count, reason):
+    daemon = attacked().daemon
+    abuse.carry_out(name, daemon.edge, "/api/mute/")
+    eventually(lambda: daemon.get("/v1/health")["http2"]["calmed"])
+    counts = daemon.get("/v1/health")["http2"]
+    assert counts[count] >= 100 and counts["calmed"] == 1 and counts["broken"] == 0, counts
+    lines = [line for line in daemon.log if "a connection of HTTP/2 was ended" in line]
+    assert len(lines) == 1 and f'reason="{reason}"' in lines[0] and "peer=127.0.0.1:" in lines[0]
+    assert "1 for too much, 0 for what is against the protocol" in daemon.cli("health")
+
+
 @pytest.mark.parametrize("name", abuse.ATTACKS)
 def test_an_attack_ends(target, name):
     """And nobody else is touched by it."""

@@ -523,12 +523,21 @@ def test_an_instance_that_fails_its_checks_gets_no_calls(make_daemon):
     assert made["state"] == "failing"
     assert made["health"] == {"grpc": "", "interval": "100ms", "timeout": "1s", "failures": 2,
                               "passes": 1}
+
+    def reason():
+        return [found["reason"] for found in daemon.get("/v1/health")["failing_instances"]
+                if (found["service"], found["id"]) == ("it", "g1")]
+
+    assert reason() == ["no check has passed yet"] or "does not serve" in reason()[0]
+    daemon.eventually(lambda: "does not serve" in reason()[0])
+    assert "g1 of it fails its checks: " in daemon.cli("health")
+    assert "failing: " in daemon.cli("instances", "it")
     with grpc.insecure_channel(daemon.edge) as channel:
         echo = call(channel, "/shop.It/Echo")
         assert failed(echo, b"").code() == grpc.StatusCode.UNAVAILABLE
         service.health = 1
         daemon.eventually(lambda: code_of(echo, b"a") == grpc.StatusCode.OK)
-        assert state(daemon, "it", "g1") == "ready"
+        assert state(daemon, "it", "g1") == "ready" and not reason()
         service.health = 2
         daemon.eventually(lambda: code_of(echo, b"a") == grpc.StatusCode.UNAVAILABLE)
         # The same copy again is what it was; without a check it is believed.

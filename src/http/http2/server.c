@@ -148,10 +148,36 @@ static void on_lost(struct http2_session *session)
     }
 }
 
+/* Why we ended it, when it was not by itself; NULL otherwise. */
+static const char *end_reason(const struct http2_session *session)
+{
+    static const char *const offences[] = {
+        [HTTP2_RESET] = "too many resets",
+        [HTTP2_OWN_RESET] = "too many streams that had to be reset",
+        [HTTP2_GLITCH] = "too many frames that carry nothing",
+    };
+    if (!session->is_ending || session->error == HTTP2_NO_ERROR)
+        return NULL;
+    if (session->offence)
+        return offences[session->offence - 1];
+    return session->error == HTTP2_ENHANCE_YOUR_CALM ? "a limit of HTTP/2 was passed"
+                                                     : "what it sent is against the protocol";
+}
+
+static void tell_end(struct http2_connection *connection)
+{
+    struct http_server *server = connection->server;
+    const char *reason = end_reason(&connection->session);
+    http_census_take_http2(server->census, &server->http2.side.counts);
+    if (reason && server->handler->on_ended)
+        server->handler->on_ended(server->handler, &connection->peer, reason);
+}
+
 static void on_closed(struct http2_session *session)
 {
     struct http2_connection *connection = http2_connection_of(session);
     struct http_server *server = connection->server;
+    tell_end(connection);
     http2_connection_forget_warm(connection);
     http_census_drop_client(server->census, connection->census_key);
     list_remove(&connection->link);

@@ -28,6 +28,7 @@ bool http2_session_note(struct http2_session *session, enum http2_offence offenc
     side->counts.offences[offence]++;
     if (likely(http2_abuse_note(&session->abuse, offence, side->limits, loop_now(side->loop))))
         return true;
+    session->offence = (uint8_t)(offence + 1);
     http2_session_end(session, HTTP2_ENHANCE_YOUR_CALM);
     return false;
 }

@@ -130,6 +130,7 @@ struct http2_session {
     nsec received_at, sent_at;                /* the last byte either way */
     uint64_t n_sent;                          /* bytes that have left */
     uint32_t error;                           /* told to the peer by GOAWAY, when it is_ending */
+    uint8_t offence;                          /* that it ends for: 1 + enum http2_offence; or 0 */
     bool is_running, is_inside;               /* inside: frames are being used */
     bool has_more;                            /* of bodies, that could leave */
     bool is_acknowledged;                     /* our SETTINGS */

@@ -91,3 +91,20 @@ TEST(upstreams_are_counted)
     CHECK(http_census_take_upstream(census, 1));
     http_census_free(census);
 }
+
+TEST(what_servers_counted_of_http2_adds_up)
+{
+    struct http_census *census = http_census_new();
+    struct http2_counts one = { .offences = { 3, 2, 1 }, .n_calmed = 1 };
+    struct http2_counts two = { .offences = { [HTTP2_GLITCH] = 5 }, .n_broken = 2 };
+    http_census_take_http2(census, &one);
+    http_census_take_http2(census, &two);
+    http_census_take_http2(census, &two); /* which was taken */
+    struct http2_counts all = http_census_http2(census);
+    CHECK_INT(all.offences[HTTP2_RESET], 3);
+    CHECK_INT(all.offences[HTTP2_OWN_RESET], 2);
+    CHECK_INT(all.offences[HTTP2_GLITCH], 6);
+    CHECK_INT(all.n_calmed, 1);
+    CHECK_INT(all.n_broken, 2);
+    http_census_free(census);
+}
