@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a warm proxied GET may cost, in numbers that are the same on every machine: instructions,
+"""What a warm proxied GET, or a call of gRPC, may cost, in numbers that are the same on every machine: instructions,
 system calls, allocations. When one of these fails, `test/gates/warm.py` shows where it goes.
 
 The limits follow what is reached; they are only ever lowered."""
@@ -11,6 +11,8 @@ import warm
 
 INSTRUCTIONS_MAX = 5000  # of a worker, per request; 64 connections share turns of the loop
 ALONE_MAX = 5300  # with one, each request is two turns
+# One connection with 32 streams: of HTTP/2 to a service of HTTP/1.1, and of gRPC.
+STREAMS_MAX = {"h2": 11000, "grpc": 22300}
 RESOLVE_MAX = 1750  # of version_resolve() with eight rules; 2 us are at least 4,000
 
 # Once a second the control loop collects the counts of each worker. That is not of a request, but
@@ -39,6 +41,13 @@ def test_instructions_of_a_request(alone, many):
 def test_a_request_allocates_nothing(alone, many):
     assert sum(alone.allocations.values()) <= FEW, alone.allocations
     assert sum(many.allocations.values()) <= FEW, many.allocations
+
+
+@pytest.mark.parametrize("protocol", STREAMS_MAX)
+def test_streams(tmp_path, protocol):
+    profile = warm.callgrind(tmp_path, connections=1, count=2 * COUNT, protocol=protocol)
+    assert profile.instructions <= STREAMS_MAX[protocol], "\n".join(profile.top(30))
+    assert sum(profile.allocations.values()) <= FEW, profile.allocations
 
 
 def take(calls, *names):

@@ -68,8 +68,8 @@ BAD = [
      "exactly one of service, upstream, answer and redirect"),
     ("routes:\n  - service: Orders\n", 2, 'service is "Orders"', "a name"),
     ("routes:\n  - service: a\n    weight: 3\n", 3, "weight is not known",
-     "match, service, upstream, protocol, upstream_tls, health, answer, redirect, strip, rewrite, host, "
-     "origins, request_headers and response_headers"),
+     "match, service, upstream, protocol, upstream_tls, health, answer, redirect, strip, rewrite, "
+     "host, origins, request_headers and response_headers"),
     ("routes:\n  - service: a\n    match: { colour: red }\n", 3, "match.colour is not known",
      "host, path, prefix, method, header, value and client_san"),
     ("routes:\n  - service: a\n    match: { prefix: api }\n", 3, 'match.prefix is "api"',
