@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a warm proxied GET, or a call of gRPC, may cost, in numbers that are the same on every machine: instructions,
-system calls, allocations. When one of these fails, `test/gates/warm.py` shows where it goes.
+"""What a warm proxied GET, or a call of gRPC, may cost, in numbers that are the same on every
+machine: instructions, system calls, allocations. When one of these fails, `test/gates/warm.py` shows
+where it goes.
 
 The limits follow what is reached; they are only ever lowered."""
 import re
