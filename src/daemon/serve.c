@@ -17,6 +17,7 @@
 #include "daemon/predecessor.h"
 #include "daemon/resources.h"
 #include "daemon/settings.h"
+#include "daemon/settings_files.h"
 #include "daemon/successor.h"
 #include "io/file.h"
 #include "io/notify.h"
@@ -510,7 +511,7 @@ static int check_config(const char *file)
 {
     struct problem problem = { 0 };
     CLEANUP(settings_freep) struct settings *settings = NULL;
-    if (load_file(file, NULL, &settings, &problem)) {
+    if (load_file(file, NULL, &settings, &problem) || settings_check_files(settings, &problem)) {
         print_problem(file, &problem);
         return EXIT_FAILED;
     }

@@ -473,6 +473,20 @@ static size_t receive_size(const struct connection *connection)
     return max < size ? (size_t)max : size;
 }
 
+/* The other side is gone, or says nothing that can be used; true when there was an answer to that. */
+static RARE bool connection_lose(struct connection *connection)
+{
+    if (likely(!connection->tls) || !tls_stream_is_plain(connection->tls)) {
+        http_connection_abort(connection);
+        return false;
+    }
+    connection->in.tls = NULL;
+    connection->in.is_readable = true; /* there may be more of the request */
+    connection->tls = tls_stream_free(connection->tls);
+    connection_refuse(connection, 400, "this listener speaks TLS\n");
+    return !connection->is_closed;
+}
+
 /* Uses what there is; true when it is worth calling again. */
 static bool connection_advance(struct connection *connection, unsigned *n_reads)
 {
@@ -511,7 +525,7 @@ static bool connection_advance(struct connection *connection, unsigned *n_reads)
         return true;
     }
     case INLET_END: connection_end_of_input(connection); return false;
-    case INLET_GONE: http_connection_abort(connection); return false;
+    case INLET_GONE: return connection_lose(connection);
     default: return false;
     }
 }

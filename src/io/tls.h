@@ -204,6 +204,9 @@ bool tls_stream_is_established(const struct tls_stream *stream);
 /* Nothing that is received is opened any more: it has ended, or it broke. */
 bool tls_stream_is_over(const struct tls_stream *stream);
 
+/* It broke because its first byte is a request's in plain text. Nothing was sent. */
+bool tls_stream_is_plain(const struct tls_stream *stream);
+
 /* NULL until it is established. */
 const struct tls_peer *tls_stream_peer(const struct tls_stream *stream);
 

@@ -12,7 +12,6 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,14 +29,15 @@ struct kept_session {
 /* What changes of a client, whose users hold it as constant. */
 struct client_state {
     atomic_uint n_refs;
-    pthread_mutex_t lock; /* of the sessions */
+    pthread_mutex_t lock; /* of all that follows */
+    SSL_CTX *context;     /* NULL until it is needed */
     struct kept_session sessions[SESSIONS_MAX];
     unsigned n_sessions;
 };
 
 struct tls_client {
-    SSL_CTX *context;
     bool is_unverified;
+    enum tls_version min_version;
     char *server_name; /* NULL: the address's host */
     struct client_state *state;
 };
@@ -92,13 +92,6 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
 /* --- the client --- */
 
-static int refuse(struct problem *problem, const char *file, const char *what)
-{
-    char why[160];
-    snprintf(why, sizeof(why), "%s: %s", what, tls_library_reason());
-    return tls_refuse_file(problem, file, why);
-}
-
 static int load(SSL_CTX *context, const struct tls_client_settings *settings,
                 struct problem *problem)
 {
@@ -107,19 +100,46 @@ static int load(SSL_CTX *context, const struct tls_client_settings *settings,
     } else {
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
         if (settings->ca && SSL_CTX_load_verify_file(context, settings->ca) != 1)
-            return refuse(problem, settings->ca, "cannot be read as certificates");
+            return tls_refuse_content(problem, settings->ca, "cannot be read as certificates");
         if (!settings->ca)
             SSL_CTX_set_default_verify_paths(context);
     }
     if (!settings->certificate)
         return 0;
     if (SSL_CTX_use_certificate_chain_file(context, settings->certificate) != 1)
-        return refuse(problem, settings->certificate, "cannot be read as a certificate");
+        return tls_refuse_content(problem, settings->certificate,
+                                  "cannot be read as a certificate");
     if (SSL_CTX_use_PrivateKey_file(context, settings->key, SSL_FILETYPE_PEM) != 1)
-        return refuse(problem, settings->key, "cannot be read as its private key");
+        return tls_refuse_content(problem, settings->key, "cannot be read as its private key");
     if (SSL_CTX_check_private_key(context) != 1)
-        return refuse(problem, settings->key, "is not the key of the certificate");
+        return tls_refuse_content(problem, settings->key, "is not the key of the certificate");
     return 0;
+}
+
+/* Answers: TLS_REFUSED. */
+static int make_context(const struct tls_client_settings *settings, SSL_CTX **ret_context,
+                        struct problem *problem)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!context)
+        return tls_refuse_file(problem, "the library", tls_library_reason());
+    tls_context_harden(context, settings->min_version);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, on_session);
+    int r = load(context, settings, problem);
+    ERR_clear_error();
+    if (r)
+        SSL_CTX_free(context);
+    else
+        *ret_context = context;
+    return r;
+}
+
+/* The system's authorities are many. They are read when somebody is to be believed by them, which
+ * may be never; files that are named are read at once, for they may be wrong. */
+static bool can_wait(const struct tls_client_settings *settings)
+{
+    return !settings->ca && !settings->certificate;
 }
 
 int tls_client_new(const struct tls_client_settings *settings, struct tls_client **ret_client,
@@ -130,23 +150,32 @@ int tls_client_new(const struct tls_client_settings *settings, struct tls_client
     atomic_init(&client->state->n_refs, 1);
     pthread_mutex_init(&client->state->lock, NULL);
     client->is_unverified = settings->is_unverified;
+    client->min_version = settings->min_version;
     client->server_name = settings->server_name ? mem_strdup(settings->server_name) : NULL;
-    client->context = SSL_CTX_new(TLS_client_method());
-    int r = client->context ? 0 : refuse(problem, "the library", "has no room");
-    if (!r) {
-        tls_context_harden(client->context, settings->min_version);
-        SSL_CTX_set_session_cache_mode(client->context,
-                                       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(client->context, on_session);
-        r = load(client->context, settings, problem);
-        ERR_clear_error();
-    }
+    int r = 0;
+    if (!can_wait(settings))
+        r = make_context(settings, &client->state->context, problem);
     if (r) {
         tls_client_unref(client);
         return r;
     }
     *ret_client = client;
     return 0;
+}
+
+/* NULL where the library cannot make one. */
+static SSL_CTX *context_of(const struct tls_client *client)
+{
+    struct client_state *state = client->state;
+    pthread_mutex_lock(&state->lock);
+    if (!state->context) {
+        const struct tls_client_settings settings = { .is_unverified = client->is_unverified,
+                                                      .min_version = client->min_version };
+        IGNORE(make_context(&settings, &state->context, NULL), "then there is none");
+    }
+    SSL_CTX *context = state->context;
+    pthread_mutex_unlock(&state->lock);
+    return context;
 }
 
 const struct tls_client *tls_client_ref(const struct tls_client *client)
@@ -163,9 +192,9 @@ const struct tls_client *tls_client_unref(const struct tls_client *client)
     struct client_state *state = client->state;
     for (unsigned i = 0; i < state->n_sessions; i++)
         SSL_SESSION_free(state->sessions[i].session);
+    SSL_CTX_free(state->context);
     pthread_mutex_destroy(&state->lock);
     free(state);
-    SSL_CTX_free(client->context);
     free(client->server_name);
     union {
         const struct tls_client *from;
@@ -209,7 +238,8 @@ struct tls_stream *tls_stream_connect(const struct tls_client *client, const cha
                                       enum tls_alpn alpn, int fd, struct tls_scratch *scratch)
 {
     const char *name = client->server_name ? client->server_name : host;
-    SSL *ssl = SSL_new(client->context);
+    SSL_CTX *context = context_of(client);
+    SSL *ssl = context ? SSL_new(context) : NULL;
     if (ssl && !set_name(ssl, name)) {
         SSL_free(ssl);
         ssl = NULL;

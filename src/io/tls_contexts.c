@@ -9,11 +9,17 @@
 
 #include "io/tls_contexts.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/proverr.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -36,6 +42,62 @@ int tls_refuse_file(struct problem *problem, const char *file, const char *why)
 {
     problem_set(problem, "tls", "\"%.200s\" %s", file, why);
     return TLS_REFUSED;
+}
+
+/* NULL where the library's own words have to do. */
+static const char *words_for(unsigned long code)
+{
+    static const char none[] = "nothing of that kind is in it, in PEM";
+    static const char damaged[] = "its PEM is damaged";
+    static const char locked[] = "it is locked with a password";
+    int library = ERR_GET_LIB(code), reason = ERR_GET_REASON(code);
+    if (library == ERR_LIB_OSSL_DECODER && reason == ERR_R_UNSUPPORTED)
+        return none;
+    if (library == ERR_LIB_PROV && reason == PROV_R_BAD_DECRYPT)
+        return locked;
+    if (library != ERR_LIB_PEM)
+        return NULL;
+    switch (reason) {
+    case PEM_R_NO_START_LINE: return none;
+    case PEM_R_BAD_BASE64_DECODE:
+    case PEM_R_BAD_END_LINE:
+    case PEM_R_SHORT_HEADER:
+    case PEM_R_HEADER_TOO_LONG: return damaged;
+    case PEM_R_BAD_PASSWORD_READ:
+    case PEM_R_PROBLEMS_GETTING_PASSWORD:
+    case PEM_R_BAD_DECRYPT: return locked;
+    default: return NULL;
+    }
+}
+
+/* What the library says first is nearest to the cause; what it says last names its own parts. */
+static const char *take_reason(void)
+{
+    const char *words = NULL, *own = NULL;
+    unsigned long code;
+    while ((code = ERR_get_error())) {
+        words = words ? words : words_for(code);
+        own = own ? own : ERR_reason_error_string(code);
+    }
+    if (words)
+        return words;
+    return own ? own : "the library gives no reason";
+}
+
+int tls_refuse_content(struct problem *problem, const char *file, const char *what)
+{
+    char why[160];
+    const char *reason = take_reason();
+    struct stat status;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        reason = strerror(errno);
+    else if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+        reason = strerror(EISDIR);
+    if (fd >= 0)
+        close(fd);
+    snprintf(why, sizeof(why), "%s: %s", what, reason);
+    return tls_refuse_file(problem, file, why);
 }
 
 /* --- what the library is told --- */
@@ -219,22 +281,15 @@ static int check_time(struct tls_contexts *contexts, SSL_CTX *context, const cha
     return 0;
 }
 
-static int refuse_by_library(struct problem *problem, const char *file, const char *what)
-{
-    char why[160];
-    snprintf(why, sizeof(why), "%s: %s", what, tls_library_reason());
-    return tls_refuse_file(problem, file, why);
-}
-
 static int load_pair(SSL_CTX *context, const struct tls_pair *pair, struct problem *problem)
 {
     if (SSL_CTX_use_certificate_chain_file(context, pair->certificate) != 1)
-        return refuse_by_library(problem, pair->certificate, "cannot be read as a certificate");
+        return tls_refuse_content(problem, pair->certificate, "cannot be read as a certificate");
     if (SSL_CTX_use_PrivateKey_file(context, pair->key, SSL_FILETYPE_PEM) != 1) {
         unsigned long code = ERR_peek_last_error();
         if (ERR_GET_REASON(code) != X509_R_KEY_VALUES_MISMATCH &&
             ERR_GET_REASON(code) != X509_R_KEY_TYPE_MISMATCH)
-            return refuse_by_library(problem, pair->key, "cannot be read as a private key");
+            return tls_refuse_content(problem, pair->key, "cannot be read as a private key");
         ERR_clear_error();
         return tls_refuse_file(problem, pair->key, "is not the key of the certificate");
     }
@@ -254,7 +309,7 @@ static int load_authorities(SSL_CTX *context, const struct tls_server_settings *
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(settings->client_ca);
     if (!names || SSL_CTX_load_verify_file(context, settings->client_ca) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return refuse_by_library(problem, settings->client_ca, "cannot be read as certificates");
+        return tls_refuse_content(problem, settings->client_ca, "cannot be read as certificates");
     }
     SSL_CTX_set_client_CA_list(context, names);
     int mode = SSL_VERIFY_PEER;
@@ -287,7 +342,7 @@ static int add_pair(struct tls_contexts *contexts, const char *name, const struc
 {
     SSL_CTX *context = SSL_CTX_new_ex(NULL, tls_schedule_properties(), TLS_server_method());
     if (!context)
-        return refuse_by_library(problem, pair->certificate, "cannot be served");
+        return tls_refuse_content(problem, pair->certificate, "cannot be served");
     contexts->contexts[contexts->n++] = context;
     tls_context_harden(context, settings->min_version);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);

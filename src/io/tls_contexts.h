@@ -35,3 +35,7 @@ struct tls_contexts *tls_contexts_unref(struct tls_contexts *contexts);
 
 /* For a file that everybody names in the same words. Always TLS_REFUSED. */
 int tls_refuse_file(struct problem *problem, const char *file, const char *why);
+
+/* For a file that the library could not use; `what` says as what, its words or better ones say why. Always
+ * TLS_REFUSED. */
+int tls_refuse_content(struct problem *problem, const char *file, const char *what);

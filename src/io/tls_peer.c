@@ -42,12 +42,16 @@ static struct span keep(char **at, struct span text)
     return (struct span){ start, text.size };
 }
 
-static GENERAL_NAMES *names_of(SSL *ssl)
+/* Whether the other side gave a certificate, and it holds. */
+static bool is_verified(const SSL *ssl)
 {
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
-    bool holds = certificate && SSL_get_verify_result(ssl) == X509_V_OK &&
-                 (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER);
-    return holds ? X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL) : NULL;
+    return SSL_get0_peer_certificate(ssl) && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) &&
+           SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
+static GENERAL_NAMES *names_of(const SSL *ssl)
+{
+    return X509_get_ext_d2i(SSL_get0_peer_certificate(ssl), NID_subject_alt_name, NULL, NULL);
 }
 
 void tls_peer_read(struct tls_stream *stream)
@@ -60,11 +64,9 @@ void tls_peer_read(struct tls_stream *stream)
     struct span asked = span_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     peer->version = SSL_get_version(ssl);
     peer->cipher = SSL_get_cipher_name(ssl);
-    peer->is_verified = SSL_get0_peer_certificate(ssl) &&
-                        (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) &&
-                        SSL_get_verify_result(ssl) == X509_V_OK;
+    peer->is_verified = is_verified(ssl);
 
-    GENERAL_NAMES *names = names_of(ssl);
+    GENERAL_NAMES *names = peer->is_verified ? names_of(ssl) : NULL;
     size_t size = asked.size + alpn_size;
     unsigned n = 0;
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {

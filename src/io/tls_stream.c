@@ -274,6 +274,17 @@ static enum tls_input read_records(struct tls_stream *stream, char *to, size_t c
     return TLS_INPUT_NOTHING;
 }
 
+/* A server's first bytes. A record of TLS begins with no letter, and each method does. */
+static bool begin(struct tls_stream *stream)
+{
+    char first = stream->input.size > 0 ? stream->input.data[0] : '\0';
+    if (first < 'A' || first > 'Z')
+        return tls_server_begin(stream);
+    stream->is_broken = stream->is_plain = true;
+    stream->failure = "a request in plain text";
+    return false;
+}
+
 enum tls_input tls_stream_open(struct tls_stream *stream, struct span records, char *to,
                                size_t capacity, size_t *ret_size)
 {
@@ -286,7 +297,7 @@ enum tls_input tls_stream_open(struct tls_stream *stream, struct span records, c
         return TLS_INPUT_END;
     stream->input = records;
     if (unlikely(is_shaking))
-        answer = stream->ssl || tls_server_begin(stream) ? shake(stream) : TLS_INPUT_BROKEN;
+        answer = stream->ssl || begin(stream) ? shake(stream) : TLS_INPUT_BROKEN;
     if (answer == TLS_INPUT_BYTES && likely(!stream->ssl))
         answer = tls_traffic_open(stream, stream->input, to, capacity, ret_size);
     else if (answer == TLS_INPUT_BYTES)
@@ -358,6 +369,11 @@ bool tls_stream_is_established(const struct tls_stream *stream)
 bool tls_stream_is_over(const struct tls_stream *stream)
 {
     return stream->is_broken || stream->has_end;
+}
+
+bool tls_stream_is_plain(const struct tls_stream *stream)
+{
+    return stream->is_plain;
 }
 
 const struct tls_peer *tls_stream_peer(const struct tls_stream *stream)

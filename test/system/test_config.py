@@ -3,10 +3,12 @@
 import json
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
 import pytest
+from support.authority import Authority
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -222,13 +224,17 @@ def test_a_good_file_is_fine(binary, tmp_path, text):
 
 
 def test_the_examples_in_the_docs_are_fine(binary, tmp_path):
+    """Certificates that they name are all one."""
     file = tmp_path / "sarsen.yaml"
+    pair = Authority(tmp_path / "authority").sign("any")
     for document in ("proxy.md", "server.md", "tls.md"):
         text = (ROOT / "docs" / "operate" / document).read_text()
         examples = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
         assert examples
         for example in examples:
-            file.write_text(example)
+            for name, kind in re.findall(r"/etc/sarsen/(\S+\.(pem|key))\b", example):
+                shutil.copy(pair[kind == "key"], tmp_path / name)
+            file.write_text(example.replace("/etc/sarsen/", f"{tmp_path}/"))
             assert check(binary, file).stderr == ""
 
 

@@ -38,8 +38,8 @@ def section(*pairs, more=""):
 def serve(make_daemon):
     """Starts a daemon whose edge has these listeners, the first of them in plain text."""
     def serve(*listeners, config="routes: [{ match: { path: /hello }, answer: { body: hello } }]\n",
-              start=True):
-        daemon = make_daemon(config, start=False)
+              start=True, gateway=""):
+        daemon = make_daemon(config, start=False, gateway=gateway)
         text = daemon.config.read_text()
         lists = "".join(f"\n    - {item}" for item in ("127.0.0.1:0", *listeners))
         daemon.config.write_text(text.replace("edge: 127.0.0.1:0", f"edge:{lists}"))
@@ -141,15 +141,60 @@ def test_the_end_is_said(serve, authority, pair):
         assert wire.recv(1) == b""  # without it: an error, for the socket alone ended
 
 
-def test_plain_text_is_no_handshake(serve, authority, pair):
+def test_plain_text_is_told_so(serve, authority, pair, tmp_path):
+    log = tmp_path / "access.log"
+    daemon = serve(section(pair), gateway=f"  access_log: {log}\n")
+    for request in (b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+                    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + 200000 * b"x",
+                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", port(daemon)), timeout=20) as raw:
+            raw.sendall(request)
+            raw.shutdown(socket.SHUT_WR)
+            got = b""
+            while part := raw.recv(4096):
+                got += part
+        head, _, body = got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and body == b"this listener speaks TLS\n"
+    eventually(lambda: log.read_text().count("this listener speaks TLS") == 3)
+
+
+def test_what_is_neither_is_told_nothing(serve, authority, pair):
     daemon = serve(section(pair))
     with socket.create_connection(("127.0.0.1", port(daemon)), timeout=20) as raw:
-        raw.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        raw.sendall(b"\x80\x80\x01\x03\x01" + 64 * b"z")
         got = b""
         with contextlib.suppress(ConnectionError):
             while part := raw.recv(4096):
                 got += part
     assert b"HTTP" not in got and got[:1] in (b"", b"\x15")
+
+
+@pytest.mark.parametrize(("certificate", "key", "says"), [
+    ("absent", None, "cannot be read as a certificate: No such file or directory"),
+    (".", None, "cannot be read as a certificate: Is a directory"),
+    ("junk", None, "cannot be read as a certificate: nothing of that kind is in it, in PEM"),
+    ("cut", None, "cannot be read as a certificate: its PEM is damaged"),
+    (None, "junk", "cannot be read as a private key: nothing of that kind is in it, in PEM"),
+    (None, "locked", "cannot be read as a private key: it is locked with a password"),
+    (None, "other", "is not the key of the certificate"),
+])
+def test_config_check_reads_certificates(binary, authority, pair, tmp_path, certificate, key, says):
+    (tmp_path / "junk").write_text("no pem")
+    (tmp_path / "cut").write_text(pair[0].read_text()[:200])
+    shutil.copy(authority.key, tmp_path / "other")
+    subprocess.run(["openssl", "pkey", "-in", pair[1], "-aes256", "-passout", "pass:secret", "-out",
+                    tmp_path / "locked"], check=True, capture_output=True)
+    file = tmp_path / "sarsen.yaml"
+
+    def check(certificate, key):
+        file.write_text(f"gateway: {{ edge: {section((certificate, key))} }}\n")
+        return subprocess.run([binary, "config", "check", file], capture_output=True, text=True,
+                              timeout=20, check=False)
+
+    assert check(*pair).returncode == 0
+    done = check(tmp_path / certificate if certificate else pair[0],
+                 tmp_path / key if key else pair[1])
+    assert done.returncode == 1 and says in done.stderr, done.stderr
 
 
 def test_a_handshake_in_single_bytes(serve, authority, pair):
@@ -320,7 +365,7 @@ def test_what_cannot_serve_is_refused_and_told(serve, authority, pair, tmp_path)
      "min_version: 1.1 } }", '1.2, 1.3 is accepted'),
     ("{ address: 127.0.0.1:0, tsl: {} }", "tsl is not known in a listener"),
     ("{ address: 127.0.0.1:0, tls: { certificates: { certificate: /absent, key: b } } }",
-     '"/absent" cannot be read as a certificate'),
+     '"/absent" cannot be read as a certificate: No such file or directory'),
 ])
 def test_settings_that_are_refused(binary, serve, text, says):
     daemon = serve(text, start=False)
