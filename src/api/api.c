@@ -120,6 +120,8 @@ static void refuse_upload(struct api_call *call)
 static void on_body(struct http_exchange *exchange, struct span bytes)
 {
     struct api_call *call = exchange->owner;
+    if (call->is_refused)
+        return;
     if (call->blob) {
         call->n_uploaded += bytes.size;
         if (call->n_uploaded > API_UPLOAD_MAX)
@@ -136,6 +138,8 @@ static void on_body_end(struct http_exchange *exchange)
 {
     struct api_call *call = exchange->owner;
     struct problem problem = { 0 };
+    if (call->is_refused)
+        return;
     if (!call->route->is_raw && !api_body_check(call, &problem))
         api_refuse(call, 400, &problem, NULL);
     else if (call->route->first)
@@ -192,7 +196,8 @@ static void refuse_route(struct api_call *call, struct span path, bool is_path_k
     api_refuse(call, is_path_known ? 405 : 404, &problem, NULL);
 }
 
-/* Who makes the call; false when it may not, and then it is answered. */
+/* Who makes the call; false when it may not, and then it is answered, or will be. What somebody who
+ * is known may not do is in the audit log. */
 static bool check_caller(struct api_call *call)
 {
     struct access_moment moment = { loop_now(call->loop), loop_wall(call->loop) };
@@ -201,9 +206,11 @@ static bool check_caller(struct api_call *call)
     if (access_check(&call->api->access, call->exchange, call->route, moment, &call->caller,
                      &refusal))
         return true;
-    struct problem problem = { 0 };
-    problem_set(&problem, refusal.field, "%s", refusal.text);
-    api_refuse(call, refusal.status, &problem, NULL);
+    problem_set(&call->problem, refusal.field, "%s", refusal.text);
+    if (call->caller.is_known)
+        api_refuse_audited(call, refusal.status);
+    else
+        api_refuse(call, refusal.status, &call->problem, NULL);
     return false;
 }
 

@@ -7,6 +7,7 @@
  */
 
 #include "api/routes.h"
+#include "base/mem.h"
 
 #define LIMIT_DEFAULT 100u
 #define LIMIT_MAX 10000u
@@ -40,7 +41,17 @@ static const struct ledger_table audit_table = {
     .is_appended = true,
 };
 
-void api_audit(struct api_call *call, unsigned status, const char *text)
+/* A problem names its field, as in the answer. */
+static struct span audit_text(struct api_call *call, const struct problem *problem)
+{
+    if (!problem)
+        return call->route->log ? span_of(call->route->log) : SPAN_NULL;
+    CLEANUP(mem_freep)
+    char *text = mem_format("%s%s%s", problem->path, problem->path[0] ? " " : "", problem->text);
+    return arena_span_dup(&call->arena, span_of(text));
+}
+
+void api_audit(struct api_call *call, unsigned status, const struct problem *problem)
 {
     struct ledger_cell cells[AUDIT_N] = {
         [AUDIT_AT].number = loop_wall(call->loop),
@@ -50,7 +61,7 @@ void api_audit(struct api_call *call, unsigned status, const char *text)
         [AUDIT_PATH].text = call->path,
         [AUDIT_STATUS].number = status,
         [AUDIT_CHANGES].number = status < 300 ? (int64_t)call->n_changes : 0,
-        [AUDIT_TEXT].text = text ? span_of(text) : SPAN_NULL,
+        [AUDIT_TEXT].text = audit_text(call, problem),
         [AUDIT_WHY].text = api_text(call->body, "why"),
     };
     struct ledger_rows *rows = ledger_rows_new(&audit_table);

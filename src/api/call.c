@@ -275,7 +275,15 @@ static void on_written(struct store_command *command, int answer, bool is_store_
     call->is_busy = true;
     call->audited.on_done = on_audited;
     unsigned status = answer < 0 ? 500 : answer ? (unsigned)answer : 200;
-    api_audit(call, status, answer ? call->problem.text : call->route->log);
+    api_audit(call, status, answer ? &call->problem : NULL);
+}
+
+void api_refuse_audited(struct api_call *call, unsigned status)
+{
+    call->is_busy = call->is_refused = true;
+    call->written.answer = (int)status;
+    call->audited.on_done = on_audited;
+    api_audit(call, status, &call->problem);
 }
 
 void api_answer_written(struct api_call *call)

@@ -84,6 +84,7 @@ struct api_call {
     size_t n_changes; /* of a write; one that changes nothing is not logged */
     bool is_created;  /* a write made something new: 201 */
     bool is_busy;     /* the store has the command, the blob or its audit row; the call must stay */
+    bool is_refused;  /* as soon as that is in the audit log; its body is nobody's business */
     bool is_settling; /* written; waits until the workers serve by it */
     struct store_command command;
     struct ledger_write audited;
@@ -133,7 +134,10 @@ const char *api_failing_reason(const struct instance *instance);
 
 /* Puts what a call did, or was refused, into the audit log; call->audited.on_done is called when it
  * is on disk. `status` is that of the refusal, 200 otherwise. */
-void api_audit(struct api_call *call, unsigned status, const char *text);
+void api_audit(struct api_call *call, unsigned status, const struct problem *problem);
+
+/* A refusal by call->problem that is put into the audit log before it is answered. */
+void api_refuse_audited(struct api_call *call, unsigned status);
 
 /* Answers a write that is durable and settled. */
 void api_answer_written(struct api_call *call);

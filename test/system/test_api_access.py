@@ -145,6 +145,30 @@ def test_every_change_has_a_row(daemon):
     assert all(row["address"].startswith("127.0.0.1:") and row["at"] for row in rows(daemon))
 
 
+def test_what_a_token_may_not_do_has_a_row(daemon):
+    headers = bearer(create(daemon, "watcher", read_only=True)["token"])
+    refused(daemon.call("PUT", PIN, COHORT, headers, token=False), 403, "may read")
+    refused(daemon.call("DELETE", PIN, headers=headers, token=False), 403)
+    large = b"x" * (3 << 20)  # of a body that is refused nothing is kept
+    path = "/v1/apps/shop/releases/1.0.0/files/main.js"
+    refused(daemon.call("PUT", path, large, headers, token=False), 403)
+    found = [(row["method"], row["path"], row["status"], row["text"], row["changes"])
+             for row in rows(daemon, who="token:watcher")]
+    said = "this token may read and change nothing"
+    assert found == [("PUT", PIN, 403, said, 0), ("DELETE", PIN, 403, said, 0),
+                     ("PUT", path, 403, said, 0)]
+    assert daemon.get("/v1/cohorts", headers=headers) == {"cohorts": []}
+
+
+def test_a_row_of_a_refusal_names_the_field(daemon):
+    daemon.register("orders", "o-1", "127.0.0.1:9", "1.0.0")
+    answer = daemon.call("PUT", "/v1/services/orders/instances/o-1",
+                         {"address": "nowhere", "build": "1.0.0"})
+    refused(answer, 400, "address")
+    assert rows(daemon)[-1]["text"] == answer.json["detail"]
+    assert rows(daemon)[-1]["text"].startswith('address is "nowhere"')
+
+
 def test_the_audit_log_survives_kill(daemon):
     for number in range(5):
         daemon.call("PUT", f"/v1/cohorts/c{number}", COHORT, status=201)
