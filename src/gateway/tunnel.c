@@ -266,10 +266,12 @@ static void on_client_end(struct http_exchange *exchange)
 {
     struct request *request = exchange->owner;
     request_enter(request);
-    if (request->tunnel->is_closing)
+    if (request->tunnel->is_closing) {
         tunnel_end(request->tunnel, true);
-    else
+    } else {
+        request->tunnel->to_service.is_over = true; /* nor anything of ours */
         http_call_finish(&request->call);
+    }
     request_leave(request);
 }
 

@@ -413,6 +413,17 @@ def test_draining_says_that_it_is_going_away(own, name):
     daemon.process.wait(15)
 
 
+def test_draining_behind_a_client_that_says_no_more(own, name):
+    """A Close of ours towards the service has no place behind the end of what the client says."""
+    daemon, upstream = own()
+    with tunnel(daemon, name, upstream) as (client, service):
+        client.sock.shutdown(socket.SHUT_WR)
+        assert service.rest() == b""
+        daemon.process.send_signal(signal.SIGTERM)
+        assert client.take(4) == GOING_AWAY
+        daemon.ended()
+
+
 def uses(daemon, name):
     return [row["n"] for row in daemon.get(f"/v1/usage?contract={name}%401")["usage"]]
 
