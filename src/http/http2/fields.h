@@ -118,7 +118,7 @@ static inline void http2_out_begin(struct http2_out *out)
 /* Room that the encoded fields may need, with what is used on the way. */
 static inline size_t http2_out_bound(const struct http2_out *out)
 {
-    return HPACK_BEGIN_BOUND + 2 * out->size + out->n * HPACK_FIELD_BOUND(0u, 0u);
+    return HPACK_BEGIN_BOUND + 2 * out->size + (size_t)out->n * HPACK_FIELD_BOUND(0u, 0u);
 }
 
 /* Writes them at `at`, which has that room, and returns the end. */

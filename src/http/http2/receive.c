@@ -152,10 +152,9 @@ static bool cut_padding(const struct http2_frame *frame, struct span *payload)
     if (payload->size == 0)
         return false;
     size_t padding = (uint8_t)payload->data[0];
-    *payload = span_from(*payload, 1);
-    if (padding > payload->size)
+    if (padding >= payload->size)
         return false;
-    payload->size -= padding;
+    *payload = (struct span){ payload->data + 1, payload->size - 1 - padding };
     return true;
 }
 
@@ -166,7 +165,7 @@ static bool cut_priority(const struct http2_frame *frame, struct span *payload)
         return true;
     if (payload->size < 5 || (http2_number(payload->data) & HTTP2_ID_MAX) == frame->stream_id)
         return false;
-    *payload = span_from(*payload, 5);
+    *payload = (struct span){ payload->data + 5, payload->size - 5 };
     return true;
 }
 
@@ -356,10 +355,9 @@ static size_t receive_frame(struct http2_session *session, struct span bytes)
         session->reading.n_content = frame.size;
         return HTTP2_FRAME_HEAD;
     }
-    struct span payload = span_from(bytes, HTTP2_FRAME_HEAD);
-    if (payload.size < frame.size)
+    struct span payload = { bytes.data + HTTP2_FRAME_HEAD, frame.size };
+    if (bytes.size - HTTP2_FRAME_HEAD < frame.size)
         return 0;
-    payload.size = frame.size;
     if (frame.type == HTTP2_HEADERS)
         receive_headers(session, &frame, payload);
     else if (frame.type == HTTP2_CONTINUATION)

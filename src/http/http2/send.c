@@ -75,10 +75,11 @@ void http2_send_settings(struct http2_session *session, const struct http2_setti
 {
     char payload[6 * 8];
     assert(n <= 8);
+    char *at = payload;
     for (unsigned i = 0; i < n; i++) {
-        payload[6 * i] = 0;
-        payload[6 * i + 1] = (char)entries[i].what;
-        http2_put_number(payload + 6 * (size_t)i + 2, entries[i].value);
+        *at++ = 0;
+        *at++ = (char)entries[i].what;
+        at = http2_put_number(at, entries[i].value);
     }
     http2_send_frame(session, (struct http2_frame){ 6 * n, 0, HTTP2_SETTINGS, 0 }, payload);
 }
