@@ -104,10 +104,12 @@ static enum head_fate judge_head(struct http2_session *session, const struct htt
     return HEAD_FATAL;
 }
 
+/* A few are what a client cannot know about yet. */
 static void refuse_stream(struct http2_session *session, uint32_t id)
 {
     http2_send_number(session, HTTP2_RST_STREAM, id, HTTP2_REFUSED_STREAM);
     http2_streams_note_ended(&session->streams, id, true);
+    IGNORE(http2_session_note(session, HTTP2_OWN_RESET), "it ends the session");
 }
 
 /* The end has come and been told, which may have been the end of its memory too. */
@@ -133,6 +135,8 @@ static void receive_head(struct http2_session *session, const struct http2_frame
     if (decode_fields(session, block)) {
         if (unlikely(fate == HEAD_REFUSED))
             refuse_stream(session, frame->stream_id);
+        else if (unlikely(fate == HEAD_DROPPED))
+            note_glitch(session);
         bool is_end = stream && frame->flags & HTTP2_END_STREAM;
         if (is_end)
             stream->has_received_end = stream->is_last = true;

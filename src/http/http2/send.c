@@ -153,6 +153,8 @@ static void stream_leave(struct http2_session *session, struct http2_stream *str
 {
     if (session->reading.stream == stream)
         session->reading.stream = NULL;
+    if (session->tail == stream)
+        session->tail = NULL;
     http2_streams_remove(&session->streams, stream);
     list_remove(&stream->link);
     stream->is_open = stream->is_sending = false;

@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 
-#define READS_PER_RUN 4u /* then it is the others' turn */
 #define FLUSHES_PER_RUN 4u
 #define HPACK_TABLE 4096u
 #define LINGER_TIME (2 * NSEC_PER_SEC)

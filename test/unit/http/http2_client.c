@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include "http/http2/frame.h"
 #include "http/upstream2.h"
 
 static struct caller *caller_2(struct bench *bench)
@@ -580,6 +581,94 @@ TEST(without_tls_an_upstream_of_either_protocol_gets_http_1)
     struct caller *caller = caller_new(bench);
     caller->call.protocol = HTTP_PROTOCOL_AUTO;
     struct peer *peer = warm_up(caller);
+    caller_free(caller);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+#define SETTINGS "\0\0\0\4\0\0\0\0\0"
+#define HEAD_OF_1 "\0\0\1\1\4\0\0\0\1\x88"
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+#define NONE INT64_C(-1)
+
+/* The code of GOAWAY among what the peer got behind our preface. */
+static int64_t goaway_of(const struct peer *peer)
+{
+    struct span bytes = span_from((struct span){ peer->got, peer->n_got }, HTTP2_PREFACE_SIZE);
+    while (bytes.size >= HTTP2_FRAME_HEAD) {
+        struct http2_frame frame = http2_frame_decode(bytes.data);
+        if (frame.type == HTTP2_GOAWAY)
+            return http2_number(bytes.data + HTTP2_FRAME_HEAD + 4);
+        bytes = span_from(bytes, HTTP2_FRAME_HEAD + frame.size);
+    }
+    return NONE;
+}
+
+TEST(what_an_upstream_must_not_send_ends_the_call_or_the_connection)
+{
+    static const struct {
+        struct span bytes;
+        int64_t goaway;
+        enum http_fault fault;
+    } cases[] = {
+        { BYTES("\0\0\x8\6\0\0\0\0\0\1\2\3\4\5\6\7\x8"), HTTP2_PROTOCOL_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES("HTTP/1.1 400 Bad Request\r\n\r\n"), HTTP2_PROTOCOL_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\x40\1\0\0\0\0\0\1"), HTTP2_FRAME_SIZE_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES("\0\0\6\4\0\0\0\0\0\0\2\0\0\0\1"), HTTP2_PROTOCOL_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\0\5\5\4\0\0\0\1\0\0\0\2\x82"), HTTP2_PROTOCOL_ERROR,
+          HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\0\1\1\5\0\0\0\2\x88"), HTTP2_PROTOCOL_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\0\1\1\5\0\0\0\3\x88"), HTTP2_PROTOCOL_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\0\1\0\0\0\0\0\3a"), HTTP2_PROTOCOL_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\0\1\1\5\0\0\0\1\xff"), HTTP2_COMPRESSION_ERROR, HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS "\0\0\1\0\0\0\0\0\1a"), NONE, HTTP_FAULT_INVALID },
+        { BYTES(SETTINGS HEAD_OF_1 "\0\0\1\1\5\0\0\0\1\x88"), NONE, HTTP_FAULT_INVALID },
+        { BYTES(SETTINGS HEAD_OF_1 "\0\0\1\1\4\0\0\0\1\x88"), NONE, HTTP_FAULT_INVALID },
+        { BYTES(SETTINGS HEAD_OF_1 "\0\0\4\x8\0\0\0\0\1\x7f\xff\xff\xff"), NONE,
+          HTTP_FAULT_BROKEN },
+        { BYTES(SETTINGS HEAD_OF_1 "\0\0\4\x8\0\0\0\0\0\x7f\xff\xff\xff"), HTTP2_FLOW_CONTROL_ERROR,
+          HTTP_FAULT_BROKEN },
+    };
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bench *bench;
+        struct caller *caller = caller_2_new(&bench);
+        caller_start(caller);
+        struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+        settle(bench->loop);
+        peer_send_span(peer, cases[i].bytes);
+        wait_until(bench, &caller->n_faults, 1);
+        settle(bench->loop);
+        peer_receive(peer);
+        if (goaway_of(peer) != cases[i].goaway || caller->fault != cases[i].fault)
+            printf("# case %u\n", i);
+        CHECK_INT(goaway_of(peer), cases[i].goaway);
+        expect_fault(caller, cases[i].fault);
+        caller_free(caller);
+        peer_close(peer);
+        bench_free(bench);
+    }
+}
+
+TEST(a_stream_s_window_is_not_overrun)
+{
+    static char part[HTTP2_FRAME_HEAD + HTTP2_FRAME_MAX];
+    struct bench *bench;
+    struct caller *caller = caller_2_new(&bench);
+    caller->pauses = true;
+    caller_start(caller);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    settle(bench->loop);
+    http2_frame_encode(part, (struct http2_frame){ HTTP2_FRAME_MAX, 1, HTTP2_DATA, 0 });
+    peer_send_span(peer, (struct span)BYTES(SETTINGS HEAD_OF_1));
+    for (unsigned i = 0; i < 6; i++) {
+        peer_send_span(peer, (struct span){ part, sizeof(part) });
+        settle(bench->loop);
+    }
+    wait_until(bench, &caller->n_faults, 1);
+    expect_fault(caller, HTTP_FAULT_BROKEN);
     caller_free(caller);
     peer_close(peer);
     bench_free(bench);

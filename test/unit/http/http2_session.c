@@ -504,3 +504,54 @@ TEST(streams_are_found_by_their_ids)
         CHECK((http2_streams_find(&streams, made[i].id) == &made[i]) == made[i].is_open);
     http2_streams_fini(&streams);
 }
+
+/* So many requests on a connection, from the first stream on. */
+static int64_t ask_many(struct bench *bench, struct peer *peer, unsigned n)
+{
+    for (uint32_t id = 1; id < 2 * n; id += 2) {
+        ask(peer, id, "GET", "/later", true);
+        if (id % 64 == 1)
+            settle(bench->loop);
+    }
+    return code_of(count(bench, peer, HTTP2_GOAWAY, 0));
+}
+
+TEST(more_streams_than_allowed_are_refused_and_then_an_offence)
+{
+    struct http_settings settings = http_settings_default;
+    settings.http2.max_streams = 4;
+    struct bench *bench = bench_new(&settings);
+    struct peer *peer = begin(bench);
+    CHECK_INT(ask_many(bench, peer, 6), NONE); /* it may not know */
+    CHECK_INT(code_of(count(bench, peer, HTTP2_RST_STREAM, 7)), NONE);
+    CHECK_INT(code_of(count(bench, peer, HTTP2_RST_STREAM, 9)), HTTP2_REFUSED_STREAM);
+    CHECK_INT(code_of(count(bench, peer, HTTP2_RST_STREAM, 11)), HTTP2_REFUSED_STREAM);
+    send_frame(peer, HTTP2_SETTINGS, HTTP2_ACK, 0, SPAN_NULL);
+    ask(peer, 13, "GET", "/later", true);
+    CHECK_INT(code_of(count(bench, peer, HTTP2_GOAWAY, 0)), HTTP2_PROTOCOL_ERROR);
+    peer_close(peer);
+    settle(bench->loop);
+
+    peer = begin(bench);
+    CHECK_INT(ask_many(bench, peer, 4 + settings.http2.own_resets.burst + 1),
+              HTTP2_ENHANCE_YOUR_CALM);
+    peer_close(peer);
+    bench_free(bench);
+}
+
+TEST(a_place_is_free_when_both_have_ended_it)
+{
+    struct http_settings settings = http_settings_default;
+    settings.http2.max_streams = 1;
+    struct bench *bench = bench_new(&settings);
+    struct peer *peer = begin(bench);
+    send_frame(peer, HTTP2_SETTINGS, HTTP2_ACK, 0, SPAN_NULL);
+    for (uint32_t id = 1; id < 200; id += 2) {
+        ask(peer, id, "POST", "/collect", false);
+        send_frame(peer, HTTP2_DATA, HTTP2_END_STREAM, id, SPAN("a"));
+        CHECK_INT(count(bench, peer, HTTP2_DATA, id).n, 1);
+    }
+    CHECK_INT(code_of(count(bench, peer, HTTP2_GOAWAY, 0)), NONE);
+    peer_close(peer);
+    bench_free(bench);
+}
