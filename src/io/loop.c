@@ -164,29 +164,35 @@ static void loop_run_tasks(struct loop *loop)
     }
 }
 
+/* All turns are these: in a function that is called from two places, the compiler would not put the
+ * parts of a turn in line. */
+static int run(struct loop *loop, nsec timeout, bool is_once)
+{
+    do {
+        int n = loop_wait(loop, loop_wait_msec(loop, timeout));
+        if (n < 0 && errno != EINTR)
+            return err_origin(-errno);
+
+        loop->n_events = n > 0 ? n : 0;
+        loop->next_event = 0;
+        loop_read_clock(loop);
+        loop_run_events(loop);
+        loop_run_timers(loop);
+        loop_run_tasks(loop);
+    } while (!is_once && !atomic_exchange(&loop->is_stopping, false));
+    return 0;
+}
+
 int loop_turn(struct loop *loop, nsec timeout)
 {
-    int n = loop_wait(loop, loop_wait_msec(loop, timeout));
-    if (n < 0 && errno != EINTR)
-        return err_origin(-errno);
-
-    loop->n_events = n > 0 ? n : 0;
-    loop->next_event = 0;
-    loop_read_clock(loop);
-    loop_run_events(loop);
-    loop_run_timers(loop);
-    loop_run_tasks(loop);
-    return 0;
+    return err_trace(run(loop, timeout, true));
 }
 
 int loop_run(struct loop *loop)
 {
-    while (!atomic_exchange(&loop->is_stopping, false)) {
-        int r = loop_turn(loop, NSEC_NEVER);
-        if (r)
-            return err_trace(r);
-    }
-    return 0;
+    if (atomic_exchange(&loop->is_stopping, false))
+        return 0;
+    return err_trace(run(loop, NSEC_NEVER, false));
 }
 
 void loop_stop(struct loop *loop)
