@@ -92,6 +92,8 @@ struct hpack_encoder {
     struct hpack_index *index; /* NULL until something is indexed */
     uint32_t limit;            /* of what we make of the table's size */
     uint32_t lowest;           /* size since the last block */
+    uint16_t last;             /* number of the entry that was put or referred to last */
+    uint16_t line;             /* of the line that was put last */
     bool has_update;
 };
 
@@ -118,8 +120,33 @@ char *hpack_put(struct hpack_encoder *encoder, char *at, struct span name, struc
 
 #define HPACK_STRING_MAX ((size_t)1 << 28)
 
+/* A line of HTTP/1.1, "name: value" CR LF, as a field. One that is found was put before in the very
+ * same bytes: what was looked at then need not be looked at again. */
+struct hpack_line {
+    struct span name, value;
+    uint16_t slot;   /* where it is noted once it is put */
+    uint16_t number; /* of the entry */
+    bool is_found;
+};
+
+#define HPACK_NO_SLOT UINT16_MAX /* for a field that was no line */
+
+/* Whether the first of some lines is the one that followed `after`, the line that was found last in
+ * this message, or NULL, the last time. */
+bool hpack_guess_line(const struct hpack_encoder *encoder, const struct hpack_line *after,
+                      struct span lines, struct hpack_line *ret_line) MUST_CHECK;
+
+/* Whether that line, of which all else is filled in, lies in the table. */
+bool hpack_find_line(const struct hpack_encoder *encoder, struct span line,
+                     struct hpack_line *ret_line) MUST_CHECK;
+
+/* As hpack_put() with HPACK_INDEXED, also when the entry has gone meanwhile. */
+char *hpack_put_line(struct hpack_encoder *encoder, char *at, const struct hpack_line *line)
+    MUST_CHECK;
+
 /* A field that is in the static table as it is: the cheapest of all. */
 enum hpack_static_field {
+    HPACK_NO_FIELD = 0,
     HPACK_METHOD_GET = 2,
     HPACK_METHOD_POST = 3,
     HPACK_PATH_SLASH = 4,

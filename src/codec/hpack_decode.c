@@ -180,7 +180,7 @@ static inline int give_indexing(struct hpack_decoder *decoder, struct literal li
 
     struct span name = { at, (size_t)(middle - at) }, value = { middle, (size_t)(end - middle) };
     uint8_t static_name = literal.index ? literal.static_name : hpack_static_find(name);
-    struct hpack_entry *entry = hpack_table_add(table, name.size, value.size);
+    struct hpack_entry *entry = hpack_table_add(table, name.size, value.size, 0);
     decoder->known = decoder->known_static;
     if (likely(entry)) {
         entry->static_name = static_name;

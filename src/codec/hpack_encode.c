@@ -9,6 +9,10 @@
  * of the table. So it is counted how often a name's value was not there. From the fifth time on
  * the value is written out, and later not even looked for, but for every sixteenth: should values
  * have come to repeat, they get in by and by. Callers need not know which names are such.
+ *
+ * Entries are kept as lines of HTTP/1.1, "name: value" CR LF, so that one that comes again can be
+ * compared as it is. Lines mostly come in the same order, so the one that followed the last one is
+ * tried first; else a line's place goes by its beginning, middle and end.
  */
 
 #include "codec/hpack.h"
@@ -20,6 +24,10 @@
 
 #define N_NAMES 128u
 #define N_FIELDS 256u
+#define N_LINES 256u
+#define N_NEXT 128u
+#define LINE_MORE 4u          /* bytes of a line besides name and value */
+#define LINE_SCANNED 16u      /* of fewer bytes none is looked for */
 #define MISSES_INDEXED 4u     /* so often a value may be new */
 #define MISSES_TRIED 16u      /* and then one in so many gets in */
 #define MISSES_LOOKED_FOR 16u /* and from then on only those are looked for */
@@ -35,6 +43,8 @@ struct name_slot {
 struct hpack_index {
     struct name_slot names[N_NAMES];
     uint16_t fields[N_FIELDS];
+    uint16_t lines[N_LINES];
+    uint16_t next[N_NEXT + 1]; /* by an entry, the line that came behind it; then a block's first */
 };
 
 void hpack_encoder_init(struct hpack_encoder *encoder, uint32_t max_table_size)
@@ -104,6 +114,7 @@ static inline char *put_literal(char *at, uint8_t first, uint8_t mask, uint32_t 
 
 char *hpack_begin(struct hpack_encoder *encoder, char *at)
 {
+    encoder->line = N_NEXT;
     if (likely(!encoder->has_update))
         return at;
     uint32_t size = encoder->table.max_size;
@@ -167,7 +178,7 @@ static inline bool has_value(const struct hpack_table *table, const struct hpack
                              struct span value)
 {
     return entry->value_size == value.size &&
-           hpack_are_equal(table->bytes + entry->at + entry->name_size, value.data, value.size);
+           hpack_are_equal(table->bytes + entry->at + entry->name_size + 2, value.data, value.size);
 }
 
 /* The static entry with this name and value, or 0; `first` is the first with the name. */
@@ -214,9 +225,11 @@ static inline bool is_too_large(const struct hpack_table *table, size_t size)
 
 static void add(struct hpack_table *table, struct span name, struct span value)
 {
-    hpack_table_reserve(table, name.size + value.size);
-    hpack_copy(hpack_copy(table->bytes + table->end, name), value);
-    const struct hpack_entry *entry = hpack_table_add(table, name.size, value.size);
+    hpack_table_reserve(table, name.size + value.size + LINE_MORE);
+    char *at = hpack_copy(table->bytes + table->end, name);
+    at = hpack_copy(at, SPAN(": "));
+    hpack_copy(hpack_copy(at, value), SPAN("\r\n"));
+    const struct hpack_entry *entry = hpack_table_add(table, name.size, value.size, LINE_MORE);
     assert(entry);
     (void)entry;
 }
@@ -237,7 +250,7 @@ RARE static char *put_other(struct hpack_encoder *encoder, char *at, struct name
     const struct hpack_entry *entry = entry_of(table, *number);
     if (entry && has_name(table, entry, name) && has_value(table, entry, value)) {
         slot->n_missed = 0;
-        slot->number = *number;
+        encoder->last = slot->number = *number;
         return put_number(at, 0x80, 0x7f, index_of(table, *number));
     }
     uint32_t whole = first ? find_static(first, value) : 0;
@@ -249,7 +262,7 @@ RARE static char *put_other(struct hpack_encoder *encoder, char *at, struct name
         return put_literal(at, 0, 0x0f, name_index, name, value);
 
     at = put_literal(at, 0x40, 0x3f, name_index, name, value);
-    *number = slot->number = (uint16_t)table->n_ever;
+    encoder->last = *number = slot->number = (uint16_t)table->n_ever;
     add(table, name, value);
     return at;
 }
@@ -277,8 +290,79 @@ char *hpack_put(struct hpack_encoder *encoder, char *at, struct span name, struc
         name_index = index_of(table, slot->number);
         if (likely(has_value(table, entry, value))) {
             slot->n_missed = 0;
+            encoder->last = slot->number;
             return put_number(at, 0x80, 0x7f, name_index);
         }
     }
     return put_other(encoder, at, slot, name_index, name, value);
+}
+
+/* --- lines --- */
+
+/* The line has eight bytes at least. */
+static inline uint8_t line_slot(struct span line)
+{
+    uint64_t first = hpack_load_8(line.data), last = hpack_load_8(line.data + line.size - 8);
+    uint64_t hash = (first + last * MIX + line.size) * MIX;
+    hash = (hash ^ hash >> 32) + hpack_load_8(line.data + (line.size - 8) / 2);
+    return (uint8_t)(hash * MIX >> 56);
+}
+
+/* Whether the first of the lines is that entry. */
+static inline bool is_line(const struct hpack_encoder *encoder, uint16_t number, struct span lines,
+                           struct hpack_line *ret_line)
+{
+    const struct hpack_table *table = &encoder->table;
+    const struct hpack_entry *entry = entry_of(table, number);
+    if (unlikely(!entry || lines.data[0] == ':'))
+        return false; /* what looks like a pseudo-field is no line, though one may be in the table */
+    size_t name_size = entry->name_size, value_size = entry->value_size;
+    size_t size = name_size + value_size + LINE_MORE;
+    if (size > lines.size || !hpack_are_equal(table->bytes + entry->at, lines.data, size))
+        return false;
+    ret_line->name = (struct span){ lines.data, name_size };
+    ret_line->value = (struct span){ lines.data + name_size + 2, value_size };
+    ret_line->number = number;
+    ret_line->is_found = true;
+    return true;
+}
+
+bool hpack_guess_line(const struct hpack_encoder *encoder, const struct hpack_line *after,
+                      struct span lines, struct hpack_line *ret_line)
+{
+    const struct hpack_index *index = encoder->index;
+    if (unlikely(!index))
+        return false;
+    uint16_t number = index->next[after ? after->number % N_NEXT : N_NEXT];
+    ret_line->slot = HPACK_NO_SLOT;
+    return is_line(encoder, number, lines, ret_line);
+}
+
+bool hpack_find_line(const struct hpack_encoder *encoder, struct span line,
+                     struct hpack_line *ret_line)
+{
+    if (unlikely(line.size < 8 || !encoder->index))
+        return false;
+    ret_line->slot = line_slot(line);
+    return is_line(encoder, encoder->index->lines[ret_line->slot], line, ret_line);
+}
+
+static inline void note_next(struct hpack_encoder *encoder, uint16_t number)
+{
+    encoder->index->next[encoder->line] = number;
+    encoder->line = number % N_NEXT;
+}
+
+char *hpack_put_line(struct hpack_encoder *encoder, char *at, const struct hpack_line *line)
+{
+    if (likely(line->is_found && age_of(&encoder->table, line->number) <= encoder->table.n)) {
+        note_next(encoder, line->number);
+        return put_number(at, 0x80, 0x7f, index_of(&encoder->table, line->number));
+    }
+    at = hpack_put(encoder, at, line->name, line->value, HPACK_INDEXED);
+    if (line->slot != HPACK_NO_SLOT) {
+        encoder->index->lines[line->slot] = encoder->last;
+        note_next(encoder, encoder->last);
+    }
+    return at;
 }

@@ -28,7 +28,7 @@
 #define HPACK_TABLE_SIZE_FIRST 4096u /* before anything else was said */
 
 struct hpack_entry {
-    uint32_t at; /* of the name; the value is behind it */
+    uint32_t at; /* of the name; the value is behind it, or its line goes on with it */
     uint16_t name_size, value_size;
     uint8_t static_name; /* index of a static entry with the same name, or 0 */
     uint8_t known;       /* hpack_know() */
@@ -99,10 +99,10 @@ static inline void hpack_table_resize(struct hpack_table *table, uint32_t max_si
     hpack_table_evict(table, max_size);
 }
 
-/* Name and value lie at bytes + end, and there is room for an entry. NULL when they are more than
- * the table takes, which empties it (section 4.4). */
+/* Name and value lie at bytes + end, with `n_more` bytes that do not count, and there is room for an
+ * entry. NULL when they are more than the table takes, which empties it (section 4.4). */
 static inline struct hpack_entry *hpack_table_add(struct hpack_table *table, size_t name_size,
-                                                  size_t value_size)
+                                                  size_t value_size, size_t n_more)
 {
     size_t size = name_size + value_size + HPACK_ENTRY_OVERHEAD;
     if (unlikely(size > table->max_size)) {
@@ -116,7 +116,7 @@ static inline struct hpack_entry *hpack_table_add(struct hpack_table *table, siz
         .name_size = (uint16_t)name_size,
         .value_size = (uint16_t)value_size,
     };
-    table->end += (uint32_t)(name_size + value_size);
+    table->end += (uint32_t)(name_size + value_size + n_more);
     table->size += (uint32_t)size;
     table->n_ever++;
     table->n++;

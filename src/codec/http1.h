@@ -263,8 +263,10 @@ bool http_is_small_token(struct span span);
 bool http_is_field_value(struct span span);
 bool http_is_target(struct span span);
 
-/* The id of a name in any case, HTTP_OTHER if it is none of ours; and its text in small letters. */
+/* The id of a name in any case, HTTP_OTHER if it is none of ours, the same of what is known to be a
+ * token; and its text in small letters. */
 enum http_name http_name_find(struct span name);
+enum http_name http_name_of_token(struct span token);
 struct span http_name_text(enum http_name name);
 
 /* Methods that may be sent again when a connection broke (RFC 9110 section 9.2.2). */

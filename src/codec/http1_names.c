@@ -158,6 +158,11 @@ enum http_name http_name_find(struct span name)
     return http_is_token(name) ? (enum http_name)http1_name_of_token(name)->id : HTTP_OTHER;
 }
 
+enum http_name http_name_of_token(struct span token)
+{
+    return (enum http_name)http1_name_of_token(token)->id;
+}
+
 struct span http_name_text(enum http_name name)
 {
     return name_texts[name];

@@ -243,7 +243,7 @@ static void submit(struct http2_call *self, const struct http_message *request)
     struct http2_out *out = &connection->pool->http2.out;
     bool has_body = !self->is_request_done || fifo_size(&self->out) > 0;
 
-    http2_out_begin(out);
+    http2_out_begin(out, &session->encoder);
     out->is_refused = self->is_upgrade && !may_upgrade(self);
     if (!http2_put_request(out, request, self->call->tls != NULL)) {
         fault(self, HTTP_FAULT_INVALID);

@@ -73,7 +73,7 @@ void http2_exchange_reset(struct http2_exchange *self, uint32_t code)
 static void send_trailers(struct http2_exchange *self)
 {
     struct http2_out *out = &self->connection->server->http2.out;
-    http2_out_begin(out);
+    http2_out_begin(out, &session_of(self)->encoder);
     if (http2_put_lines(out, fifo_span(&self->trailers)))
         http2_send_head(session_of(self), &self->stream, out, true);
     else
@@ -177,7 +177,7 @@ void http2_server_on_end_sent(struct http2_session *session, struct http2_stream
 static struct http2_out *out_begin(struct http2_exchange *self)
 {
     struct http2_out *out = &self->connection->server->http2.out;
-    http2_out_begin(out);
+    http2_out_begin(out, &session_of(self)->encoder);
     return out;
 }
 

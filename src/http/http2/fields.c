@@ -20,57 +20,39 @@
 enum field_kind {
     FIELD_PLAIN,
     FIELD_FOR_ONE_HOP, /* it has no place in HTTP/2 (RFC 9113 section 8.2.2) */
-    FIELD_NOT_INDEXED,
+    FIELD_NEW,         /* in every request: the table is too good for it */
+    FIELD_SECRET, /* in a table that others' requests share, the size of what is sent would tell
+                          them when they guessed it */
 };
 
-#define KNOWN_NAME_MAX 19u /* of the names below */
+#define NAME(id) ((uint64_t)1 << (id))
 
-/* By the size of the name. What is not indexed is not to lie in a table which others' requests share,
- * for the size of what is sent would tell them when they guessed it; or it is new in every request,
- * and the table is too good for it. */
-static const struct {
-    const char *name;
-    enum field_kind kind;
-} known_fields[KNOWN_NAME_MAX + 1][4] = {
-    [6] = { { "cookie", FIELD_NOT_INDEXED } },
-    [7] = { { "upgrade", FIELD_FOR_ONE_HOP } },
-    [10] = { { "set-cookie", FIELD_NOT_INDEXED },
-             { "tracestate", FIELD_NOT_INDEXED },
-             { "connection", FIELD_FOR_ONE_HOP },
-             { "keep-alive", FIELD_FOR_ONE_HOP } },
-    [11] = { { "traceparent", FIELD_NOT_INDEXED } },
-    [12] = { { "x-request-id", FIELD_NOT_INDEXED } },
-    [13] = { { "authorization", FIELD_NOT_INDEXED } },
-    [15] = { { "sarsen-deadline", FIELD_NOT_INDEXED } },
-    [16] = { { "proxy-connection", FIELD_FOR_ONE_HOP } },
-    [17] = { { "transfer-encoding", FIELD_FOR_ONE_HOP } },
-    [19] = { { "proxy-authorization", FIELD_NOT_INDEXED } },
-};
+_Static_assert(HTTP_N_NAMES <= 64, "a set of names is a word");
 
-/* `name` has small letters only. */
+#define NAMES_FOR_ONE_HOP                                                                          \
+    (NAME(HTTP_CONNECTION) | NAME(HTTP_KEEP_ALIVE) | NAME(HTTP_PROXY_CONNECTION) |                 \
+     NAME(HTTP_TRANSFER_ENCODING) | NAME(HTTP_UPGRADE))
+#define NAMES_NEW                                                                                  \
+    (NAME(HTTP_TRACEPARENT) | NAME(HTTP_TRACESTATE) | NAME(HTTP_X_REQUEST_ID) |                    \
+     NAME(HTTP_SARSEN_DEADLINE))
+#define NAMES_SECRET                                                                               \
+    (NAME(HTTP_COOKIE) | NAME(HTTP_SET_COOKIE) | NAME(HTTP_AUTHORIZATION) |                        \
+     NAME(HTTP_PROXY_AUTHORIZATION))
+
+/* `name` is a token. */
 static inline enum field_kind field_kind_of(struct span name, struct span value)
 {
-    if (name.size == 2 && memcmp(name.data, "te", 2) == 0)
+    enum http_name id = http_name_of_token(name);
+    uint64_t set = NAME(id);
+    if (likely(id == HTTP_OTHER))
+        return FIELD_PLAIN;
+    if (unlikely(id == HTTP_TE))
         return span_equals_nocase(value, SPAN("trailers")) ? FIELD_PLAIN : FIELD_FOR_ONE_HOP;
-    if (name.size > KNOWN_NAME_MAX)
-        return FIELD_PLAIN;
-    for (unsigned i = 0; i < 4 && known_fields[name.size][i].name; i++) {
-        if (memcmp(known_fields[name.size][i].name, name.data, name.size) == 0)
-            return known_fields[name.size][i].kind;
-    }
-    return FIELD_PLAIN;
-}
-
-/* The same for a name in whatever letters. */
-RARE static enum field_kind field_kind_of_any(struct span name, struct span value)
-{
-    char small[KNOWN_NAME_MAX];
-    if (name.size > sizeof(small))
-        return FIELD_PLAIN;
-    for (size_t i = 0; i < name.size; i++)
-        small[i] =
-            (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] | 0x20 : name.data[i]);
-    return field_kind_of((struct span){ small, name.size }, value);
+    if (set & NAMES_FOR_ONE_HOP)
+        return FIELD_FOR_ONE_HOP;
+    if (set & NAMES_SECRET)
+        return FIELD_SECRET;
+    return set & NAMES_NEW ? FIELD_NEW : FIELD_PLAIN;
 }
 
 /* --- in --- */
@@ -369,16 +351,28 @@ static struct http2_out_field *next(struct http2_out *out)
     return &out->fields[out->n++];
 }
 
-static inline void put(struct http2_out *out, struct span name, struct span value, bool is_small,
-                       enum hpack_indexing how)
+/* The bytes of one that is to be, or may have to be, written out. */
+static inline struct http2_out_field *put(struct http2_out *out, struct span name,
+                                          struct span value)
 {
+    struct http2_out_field *field = next(out);
     out->size += name.size + value.size;
-    *next(out) = (struct http2_out_field){ name, value, is_small, how };
+    *field = (struct http2_out_field){
+        .line = { .name = name, .value = value, .slot = HPACK_NO_SLOT },
+        .is_small = true,
+        .how = HPACK_INDEXED,
+    };
+    return field;
 }
 
 void http2_put(struct http2_out *out, struct span name, struct span value)
 {
-    put(out, name, value, true, HPACK_INDEXED);
+    put(out, name, value);
+}
+
+static void put_same(struct http2_out *out, enum hpack_static_field same)
+{
+    *next(out) = (struct http2_out_field){ .same = same };
 }
 
 /* Where the name has capitals it is made small in the room behind what is written. */
@@ -393,11 +387,19 @@ static RARE struct span make_small(const struct http2_out *out, char *at, struct
 
 char *http2_out_encode(const struct http2_out *out, struct hpack_encoder *encoder, char *at)
 {
+    assert(encoder == out->encoder);
     at = hpack_begin(encoder, at);
     for (unsigned i = 0; i < out->n; i++) {
         const struct http2_out_field *field = &out->fields[i];
-        struct span name = likely(field->is_small) ? field->name : make_small(out, at, field->name);
-        at = hpack_put(encoder, at, name, field->value, field->how);
+        struct span name = field->line.name, value = field->line.value;
+        if (field->same)
+            at = hpack_put_static(at, field->same);
+        else if (unlikely(!field->is_small))
+            at = hpack_put(encoder, at, make_small(out, at, name), value, field->how);
+        else if (likely(field->how == HPACK_INDEXED))
+            at = hpack_put_line(encoder, at, &field->line);
+        else
+            at = hpack_put(encoder, at, name, value, field->how);
     }
     return at;
 }
@@ -412,24 +414,54 @@ void http2_put_length(struct http2_out *out, uint64_t length)
     http2_put(out, SPAN("content-length"), (struct span){ at, (size_t)(end - at) });
 }
 
-/* A legal name and value. */
-static inline void put_checked(struct http2_out *out, struct span name, struct span value,
-                               bool is_small)
+/* A legal name and value; returns the field when it may lie in the table under that very name. */
+static struct hpack_line *put_checked(struct http2_out *out, const struct http1_line *line)
 {
-    enum field_kind kind =
-        likely(is_small) ? field_kind_of(name, value) : field_kind_of_any(name, value);
+    enum field_kind kind = field_kind_of(line->name, line->value);
     if (unlikely(kind == FIELD_FOR_ONE_HOP))
-        return;
-    put(out, name, value, is_small, kind == FIELD_NOT_INDEXED ? HPACK_NEVER : HPACK_INDEXED);
+        return NULL;
+    struct http2_out_field *field = put(out, line->name, line->value);
+    field->is_small = line->is_small;
+    if (kind != FIELD_PLAIN)
+        field->how = kind == FIELD_SECRET ? HPACK_NEVER : HPACK_LITERAL;
+    return line->is_small && kind == FIELD_PLAIN ? &field->line : NULL;
+}
+
+/* A line that is as one that was put before: nothing has to be found out. */
+static bool put_known(struct http2_out *out, const struct hpack_line *after, struct span lines)
+{
+    struct http2_out_field *field = &out->fields[out->n];
+    if (unlikely(out->n == HTTP2_OUT_MAX) ||
+        !hpack_guess_line(out->encoder, after, lines, &field->line))
+        return false;
+    field->is_small = true;
+    field->same = HPACK_NO_FIELD;
+    field->how = HPACK_INDEXED;
+    out->size += field->line.name.size + field->line.value.size;
+    out->n++;
+    return true;
 }
 
 bool http2_put_lines(struct http2_out *out, struct span lines)
 {
-    struct http1_line line;
-    while (lines.size > 0 && http1_cut_line(&lines, &line))
-        put_checked(out, line.name, line.value, line.is_small);
-    if (lines.size > 0)
-        out->is_refused = true;
+    const struct hpack_line *after = NULL;
+    while (lines.size > 0) {
+        struct http1_line line;
+        const char *start = lines.data;
+        if (likely(put_known(out, after, lines))) {
+            after = &out->fields[out->n - 1].line;
+            lines = span_from(lines, after->name.size + after->value.size + 4);
+            continue;
+        }
+        if (!http1_cut_line(&lines, &line)) {
+            out->is_refused = true;
+            break;
+        }
+        struct hpack_line *known = put_checked(out, &line);
+        size_t size = line.name.size + line.value.size + 4;
+        if (known && hpack_find_line(out->encoder, (struct span){ start, size }, known))
+            after = known;
+    }
     return !out->is_refused;
 }
 
@@ -441,16 +473,36 @@ static bool put_fields(struct http2_out *out, const struct http_message *message
         if (!http_is_token(field->name) || !http_is_field_value(field->value))
             is_legal = false;
         else
-            put_checked(out, field->name, field->value, http_is_small_token(field->name));
+            put_checked(out, &(struct http1_line){ field->name, field->value,
+                                                   http_is_small_token(field->name) });
     }
     out->is_refused |= !is_legal;
     return !out->is_refused;
 }
 
+static enum hpack_static_field status_field(unsigned status)
+{
+    switch (status) {
+    case 200: return HPACK_STATUS_200;
+    case 204: return HPACK_STATUS_204;
+    case 206: return HPACK_STATUS_206;
+    case 304: return HPACK_STATUS_304;
+    case 400: return HPACK_STATUS_400;
+    case 404: return HPACK_STATUS_404;
+    case 500: return HPACK_STATUS_500;
+    default: return HPACK_NO_FIELD;
+    }
+}
+
 bool http2_put_status(struct http2_out *out, unsigned status, const struct http_message *response)
 {
     char *at = out->digits;
+    enum hpack_static_field same = status_field(status);
     assert(status >= 100 && status <= 599);
+    if (likely(same)) {
+        put_same(out, same);
+        return put_fields(out, response);
+    }
     at[0] = (char)('0' + status / 100);
     at[1] = (char)('0' + status / 10 % 10);
     at[2] = (char)('0' + status % 10);
@@ -458,28 +510,46 @@ bool http2_put_status(struct http2_out *out, unsigned status, const struct http_
     return put_fields(out, response);
 }
 
-/* The place of :authority is taken beforehand, and its value is among the fields. False when there
- * is none, or a second. */
-static bool move_host(struct http2_out *out, unsigned authority)
+static inline bool is_host(const struct http2_out_field *field)
 {
-    unsigned n_kept = authority + 1, n_hosts = 0;
-    for (unsigned i = n_kept; i < out->n; i++) {
-        const struct http2_out_field *field = &out->fields[i];
-        if (field->name.size == 4 && span_equals_nocase(field->name, SPAN("host"))) {
-            out->fields[authority].value = field->value;
-            n_hosts++;
-        } else if (n_kept++ != i) {
-            out->fields[n_kept - 1] = *field;
-        }
+    return field->line.name.size == 4 && span_equals_nocase(field->line.name, SPAN("host"));
+}
+
+/* Host, which is among the fields from `first` on, and there first of all as a rule, becomes
+ * :authority, which goes before them. False when there is none, or a second. */
+static bool make_authority(struct http2_out *out, unsigned first)
+{
+    unsigned n_hosts = 0;
+    for (unsigned i = first; i < out->n; i++) {
+        if (likely(!is_host(&out->fields[i])))
+            continue;
+        struct span authority = out->fields[i].line.value;
+        memmove(&out->fields[first + 1], &out->fields[first], (i - first) * sizeof(*out->fields));
+        out->fields[first] = (struct http2_out_field){
+            .line = { .name = SPAN(":authority"), .value = authority, .slot = HPACK_NO_SLOT },
+            .is_small = true,
+            .how = HPACK_INDEXED,
+        };
+        out->size += sizeof(":authority");
+        n_hosts += 1 + !authority.size;
     }
-    out->n = n_kept;
-    return n_hosts == 1 && out->fields[authority].value.size > 0;
+    return n_hosts == 1;
 }
 
 static bool is_path(struct span target, struct span method)
 {
     bool is_asterisk = span_equals(target, SPAN("*")) && span_equals(method, SPAN("OPTIONS"));
     return http_is_target(target) && (target.data[0] == '/' || is_asterisk);
+}
+
+static void put_method(struct http2_out *out, struct span method)
+{
+    if (span_equals(method, SPAN("GET")))
+        put_same(out, HPACK_METHOD_GET);
+    else if (span_equals(method, SPAN("POST")))
+        put_same(out, HPACK_METHOD_POST);
+    else
+        http2_put(out, SPAN(":method"), method);
 }
 
 bool http2_put_request(struct http2_out *out, const struct http_message *request, bool is_secure)
@@ -490,14 +560,16 @@ bool http2_put_request(struct http2_out *out, const struct http_message *request
         out->is_refused = true;
         return false;
     }
-    http2_put(out, SPAN(":method"), is_tunnel ? SPAN("CONNECT") : request->method);
-    if (is_tunnel)
+    if (is_tunnel) {
+        http2_put(out, SPAN(":method"), SPAN("CONNECT"));
         http2_put(out, SPAN(":protocol"), request->upgrade);
-    http2_put(out, SPAN(":scheme"), is_secure ? SPAN("https") : SPAN("http"));
+    } else {
+        put_method(out, request->method);
+    }
+    put_same(out, is_secure ? HPACK_SCHEME_HTTPS : HPACK_SCHEME_HTTP);
     http2_put(out, SPAN(":path"), request->target);
-    unsigned authority = out->n;
-    http2_put(out, SPAN(":authority"), SPAN(""));
-    if (!put_fields(out, request) || !move_host(out, authority))
+    unsigned first = out->n;
+    if (!put_fields(out, request) || !make_authority(out, first))
         out->is_refused = true;
     return !out->is_refused;
 }

@@ -94,13 +94,15 @@ static inline void http2_in_clear(struct http2_in *in, struct spares *spares)
 #define HTTP2_OUT_MAX 160u
 
 struct http2_out_field {
-    struct span name, value;
-    bool is_small; /* the name has no capitals */
+    struct hpack_line line;
+    bool is_small;                    /* the name has no capitals */
+    enum hpack_static_field same : 8; /* it is that one, when not 0 */
     enum hpack_indexing how : 8;
 };
 
 /* Fields on their way out. Names and values are borrowed until they are encoded. */
 struct http2_out {
+    const struct hpack_encoder *encoder; /* that is going to encode them */
     unsigned n;
     bool is_refused; /* something in it was not legal, or too much */
     char digits[24]; /* of :status and content-length */
@@ -108,8 +110,9 @@ struct http2_out {
     struct http2_out_field fields[HTTP2_OUT_MAX];
 };
 
-static inline void http2_out_begin(struct http2_out *out)
+static inline void http2_out_begin(struct http2_out *out, const struct hpack_encoder *encoder)
 {
+    out->encoder = encoder;
     out->n = 0;
     out->is_refused = false;
     out->size = 0;

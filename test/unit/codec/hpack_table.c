@@ -9,7 +9,7 @@ static void add(struct hpack_table *table, struct span name, struct span value)
     hpack_table_reserve(table, name.size + value.size);
     memcpy(table->bytes + table->end, name.data, name.size);
     memcpy(table->bytes + table->end + name.size, value.data, value.size);
-    hpack_table_add(table, name.size, value.size);
+    hpack_table_add(table, name.size, value.size, 0);
 }
 
 static struct span value_of(const struct hpack_table *table, uint32_t number)

@@ -217,20 +217,31 @@ TEST(pieces_of_a_cookie_and_overhead_count_towards_the_limits)
     spares_fini(&spares);
 }
 
+/* One connection. */
+static struct hpack_encoder encoder;
+static struct hpack_decoder decoder;
+static size_t shown_size; /* of the block that was shown last */
+
+static void begin(struct http2_out *out)
+{
+    if (!decoder.known) {
+        hpack_encoder_init(&encoder, 4096);
+        hpack_decoder_init(&decoder, 4096);
+    }
+    http2_out_begin(out, &encoder);
+}
+
 /* What a peer decodes: "name=value" of each, with "!" behind those that are never indexed. */
 static const char *show(const struct http2_out *out)
 {
     static char text[4096];
-    char block[4096];
-    struct hpack_encoder encoder = { 0 };
-    struct hpack_decoder decoder = { 0 };
+    char block[16384];
     struct hpack_field field;
     size_t size = 0;
-    hpack_encoder_init(&encoder, 4096);
-    hpack_decoder_init(&decoder, 4096);
     CHECK(http2_out_bound(out) <= sizeof(block));
     const char *end = http2_out_encode(out, &encoder, block);
     struct span bytes = { block, (size_t)(end - block) };
+    shown_size = bytes.size;
     CHECK(bytes.size <= http2_out_bound(out));
     text[0] = '\0';
     while (hpack_next(&decoder, &bytes, &field) == HPACK_FIELD)
@@ -238,14 +249,13 @@ static const char *show(const struct http2_out *out)
                                  (int)field.name.size, field.name.data, (int)field.value.size,
                                  field.value.data, field.is_never_indexed ? "!" : "");
     CHECK_INT(bytes.size, 0);
-    hpack_encoder_fini(&encoder);
-    hpack_decoder_fini(&decoder);
     return text;
 }
 
 TEST(a_request_goes_out_with_host_as_authority)
 {
     static struct http2_out out;
+    begin(&out);
     struct http_out_field fields[] = { { SPAN("HOST"), SPAN("a") },
                                        { SPAN("Connection"), SPAN("x") } };
     struct http_message request = {
@@ -260,7 +270,7 @@ TEST(a_request_goes_out_with_host_as_authority)
               ":method=GET :scheme=http :path=/b :authority=a accept=c "
               "authorization=d! cookie=e=f; g! te=trailers");
 
-    http2_out_begin(&out);
+    begin(&out);
     request.upgrade = SPAN("websocket");
     request.lines = SPAN("X-Y: z\r\nkeep-alive: 1\r\n");
     CHECK(http2_put_request(&out, &request, true));
@@ -272,6 +282,7 @@ TEST(a_request_goes_out_with_host_as_authority)
 TEST(nothing_illegal_goes_out)
 {
     static struct http2_out out;
+    begin(&out);
     const struct http_out_field host = { SPAN("host"), SPAN("a") };
     const struct {
         struct span method, target, lines;
@@ -300,7 +311,7 @@ TEST(nothing_illegal_goes_out)
                                         .lines = cases[i].lines,
                                         .fields = &cases[i].field,
                                         .n_fields = 1 };
-        http2_out_begin(&out);
+        begin(&out);
         CHECK(!http2_put_request(&out, &request, false));
     }
 }
@@ -308,6 +319,7 @@ TEST(nothing_illegal_goes_out)
 TEST(a_response_goes_out_with_status_and_length)
 {
     static struct http2_out out;
+    begin(&out);
     struct http_message response = { .lines = SPAN("server: a\r\nset-cookie: b\r\n") };
     CHECK(http2_put_status(&out, 404, &response));
     http2_put_length(&out, UINT64_MAX);
@@ -317,10 +329,77 @@ TEST(a_response_goes_out_with_status_and_length)
 TEST(more_fields_than_there_is_room_for_are_refused)
 {
     static struct http2_out out;
+    begin(&out);
     char lines[5 * (HTTP2_OUT_MAX + 1) + 1];
     for (unsigned i = 0; i <= HTTP2_OUT_MAX; i++)
         memcpy(lines + 5 * i, "a: \r\n", 5);
     CHECK(http2_put_lines(&out, (struct span){ lines, 5 * (size_t)HTTP2_OUT_MAX }));
-    http2_out_begin(&out);
+    begin(&out);
     CHECK(!http2_put_lines(&out, (struct span){ lines, 5 * (size_t)(HTTP2_OUT_MAX + 1) }));
+}
+
+#define LINES_FIRST "host: a.example\r\naccept: text/html, text/plain\r\nx-a: 1\r\n"
+#define LINES_LAST "baggage: a=1,b=2,c=3\r\nx-b: 2345678\r\n"
+
+TEST(lines_that_were_sent_before_take_a_byte_each)
+{
+    static struct http2_out out;
+    struct http_message request = {
+        .method = SPAN("POST"),
+        .target = SPAN("/b"),
+        .lines = SPAN(LINES_FIRST "traceparent: 00-1234\r\n" LINES_LAST),
+    };
+    static const char want[] =
+        ":method=POST :scheme=https :path=/b :authority=a.example "
+        "accept=text/html, text/plain x-a=1 traceparent=00-1234 "
+        "baggage=a=1,b=2,c=3 x-b=2345678";
+    for (int i = 0; i < 3; i++) {
+        begin(&out);
+        CHECK(http2_put_request(&out, &request, true));
+        CHECK_STR(show(&out), want);
+        CHECK(i == 0 || shown_size == 8 + 1 + 12 + 8);
+    }
+    /* One byte of a line is another. */
+    request.lines = SPAN(LINES_FIRST "baggage: a=1,b=3,c=3\r\nx-b: 2345679\r\nx-b: 2345678\r\n");
+    begin(&out);
+    CHECK(http2_put_request(&out, &request, true));
+    CHECK_STR(show(&out),
+              ":method=POST :scheme=https :path=/b :authority=a.example "
+              "accept=text/html, text/plain x-a=1 baggage=a=1,b=3,c=3 x-b=2345679 "
+              "x-b=2345678");
+    /* And one that is no longer a line is refused, whatever was sent before. */
+    request.lines = SPAN(LINES_FIRST "baggage: a=1,b=2,c=3\r\nx-b: 234567\r");
+    begin(&out);
+    CHECK(!http2_put_request(&out, &request, true));
+    request.lines = SPAN("host: a.example\r\n:path: /b\r\naccept: text/html, text/plain\r\n");
+    begin(&out);
+    CHECK(!http2_put_request(&out, &request, true));
+}
+
+/* What was found when a message was made is pushed out of the table by fields before it. */
+TEST(lines_that_leave_the_table_meanwhile)
+{
+    static struct http2_out out;
+    char lines[4096], want[4096];
+    struct http_message response = { .lines = SPAN("x-first: 12345678\r\nx-second: 12345678\r\n") };
+    for (int round = 0; round < 20; round++) {
+        begin(&out);
+        CHECK(http2_put_status(&out, 200, &response));
+        CHECK_STR(show(&out), ":status=200 x-first=12345678 x-second=12345678");
+        char large[1200];
+        memset(large, 'a' + round, sizeof(large));
+        size_t size = 0, n = 0;
+        n += (size_t)snprintf(want, sizeof(want), ":status=200");
+        for (int i = 0; i < 3; i++) {
+            size += (size_t)snprintf(lines + size, sizeof(lines) - size, "x-%d%d: %.1100s\r\n", i,
+                                     round, large);
+            n += (size_t)snprintf(want + n, sizeof(want) - n, " x-%d%d=%.1100s", i, round, large);
+        }
+        snprintf(lines + size, sizeof(lines) - size, "x-first: 12345678\r\nx-second: 12345678\r\n");
+        snprintf(want + n, sizeof(want) - n, " x-first=12345678 x-second=12345678");
+        begin(&out);
+        struct http_message larger = { .lines = span_of(lines) };
+        CHECK(http2_put_status(&out, 200, &larger));
+        CHECK_STR(show(&out), want);
+    }
 }
