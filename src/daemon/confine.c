@@ -89,6 +89,8 @@ static void each_certificate(const struct gateway_listener *listener, place_fn *
     }
     if (listener->tls.client_ca)
         on_place(owner, key_of(listener), listener->tls.client_ca, SANDBOX_READ);
+    if (listener->tls.client_crl)
+        on_place(owner, key_of(listener), listener->tls.client_crl, SANDBOX_READ);
 }
 
 static void each_file_of(const struct tls_client_settings *tls, const char *key, place_fn *on_place,

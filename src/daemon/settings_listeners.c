@@ -37,6 +37,9 @@ static const struct settings_key table[] = {
       "whether clients are asked for a certificate; one that is given must hold" },
     { "tls.client_ca", LISTENER_FILE, AT(tls.client_ca), "a PEM file",
       "the authorities whose certificates hold" },
+    { "tls.client_crl", LISTENER_FILE, AT(tls.client_crl), "a PEM file",
+      "the lists of what these authorities have revoked, one of each; a list that is out of date "
+      "refuses everybody" },
     { "tls.http1_only", LISTENER_BOOL, AT(tls.is_http1_only), "true, false",
       "whether ALPN offers no HTTP/2" },
 };
@@ -191,6 +194,9 @@ static int check(const struct reader *reader, const yaml_node_t *node)
     } else if (tls->client_auth == TLS_CLIENT_OFF && tls->client_ca) {
         key = "tls.client_ca";
         why = "is given, and tls.client_auth is off; optional or required is accepted with it";
+    } else if (tls->client_crl && !tls->client_ca) {
+        key = "tls.client_crl";
+        why = "is given without tls.client_ca, whose certificates it would revoke";
     }
     return why ? settings_refuse_because(reader->problem, yaml_line(node), key, why) : 0;
 }

@@ -81,8 +81,9 @@ struct tls_server_settings {
     unsigned n_pairs;
     enum tls_version min_version;
     enum tls_client_auth client_auth;
-    const char *client_ca; /* a PEM file; needed where clients are asked */
-    bool is_http1_only;    /* of what ALPN may choose */
+    const char *client_ca;  /* a PEM file; needed where clients are asked */
+    const char *client_crl; /* a PEM file of what its authorities have revoked; NULL: nothing */
+    bool is_http1_only;     /* of what ALPN may choose */
 };
 
 enum tls_answer {

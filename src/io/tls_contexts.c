@@ -301,6 +301,17 @@ static int load_pair(SSL_CTX *context, const struct tls_pair *pair, struct probl
     return 0;
 }
 
+/* Each authority of a chain must have its list: one that nobody has is no proof. */
+static int load_revoked(SSL_CTX *context, const char *file, struct problem *problem)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (!lookup || X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) < 1)
+        return tls_refuse_content(problem, file, "cannot be read as lists of what is revoked");
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return 0;
+}
+
 static int load_authorities(SSL_CTX *context, const struct tls_server_settings *settings,
                             struct problem *problem)
 {
@@ -316,6 +327,18 @@ static int load_authorities(SSL_CTX *context, const struct tls_server_settings *
     if (settings->client_auth == TLS_CLIENT_REQUIRED)
         mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(context, mode, NULL);
+    return settings->client_crl ? load_revoked(context, settings->client_crl, problem) : 0;
+}
+
+/* Appends what is in the file. */
+static int bind_file(struct buf *bound, const char *file, struct problem *problem)
+{
+    CLEANUP(buf_fini) struct buf bytes = { .limit = CA_FILE_MAX };
+    uint8_t digest[SHA256_SIZE];
+    if (file_read(AT_FDCWD, file, &bytes))
+        return tls_refuse_file(problem, file, "cannot be read");
+    hash_sha256(buf_span(&bytes), digest);
+    buf_put(bound, (struct span){ (const char *)digest, sizeof(digest) });
     return 0;
 }
 
@@ -323,14 +346,15 @@ static int load_authorities(SSL_CTX *context, const struct tls_server_settings *
 static int bind_sessions(SSL_CTX *context, const char *name, const struct tls_pair *pair,
                          const struct tls_server_settings *settings, struct problem *problem)
 {
-    CLEANUP(buf_fini) struct buf bound = { .limit = CA_FILE_MAX };
+    CLEANUP(buf_fini) struct buf bound = { 0 };
     uint8_t digest[SHA256_SIZE];
     int r = 0;
     if (settings->client_auth != TLS_CLIENT_OFF)
-        r = file_read(AT_FDCWD, settings->client_ca, &bound);
+        r = bind_file(&bound, settings->client_ca, problem);
+    if (!r && settings->client_crl)
+        r = bind_file(&bound, settings->client_crl, problem);
     if (r)
-        return tls_refuse_file(problem, settings->client_ca, "cannot be read");
-    bound.limit = 0;
+        return r;
     buf_printf(&bound, "|%s|%s|%d", name, pair->certificate, (int)settings->client_auth);
     hash_sha256(buf_span(&bound), digest);
     SSL_CTX_set_session_id_context(context, digest, sizeof(digest));

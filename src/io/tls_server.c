@@ -34,13 +34,13 @@ struct tls_server {
 
 static unsigned n_files(const struct tls_server_settings *settings)
 {
-    return 2 * settings->n_pairs + (settings->client_ca ? 1 : 0);
+    return 2 * settings->n_pairs + (settings->client_ca ? 1 : 0) + (settings->client_crl ? 1 : 0);
 }
 
 static const char *file_at(const struct tls_server_settings *settings, unsigned i)
 {
-    if (i == 2 * settings->n_pairs)
-        return settings->client_ca;
+    if (i >= 2 * settings->n_pairs)
+        return i == 2 * settings->n_pairs ? settings->client_ca : settings->client_crl;
     const struct tls_pair *pair = &settings->pairs[i / 2];
     return i % 2 ? pair->key : pair->certificate;
 }
@@ -86,6 +86,8 @@ static void keep_settings(struct tls_server *server, const struct tls_server_set
     server->settings.pairs = pairs;
     if (settings->client_ca)
         server->settings.client_ca = arena_strdup(arena, settings->client_ca);
+    if (settings->client_crl)
+        server->settings.client_crl = arena_strdup(arena, settings->client_crl);
     server->marks = arena_new_array(arena, struct mark, n_files(settings));
 }
 

@@ -243,6 +243,38 @@ def test_client_certificates(serve, authority, pair, tmp_path):
 
 
 @pytest.mark.parametrize("version", [V12, V13])
+def test_what_is_revoked_does_not_hold(serve, authority, pair, tmp_path, version):
+    """From a second after the list says so; a ticket of before is worth nothing then."""
+    good, bad = authority.sign("good"), authority.sign("bad")
+    live = authority.revoke(file=tmp_path / "live.crl")
+    more = f", client_ca: {authority.file}, client_crl: {live}, client_auth: required"
+    daemon = serve(section(pair, more=more))
+    context = authority.client(bad, version=version)
+    with connect(context, port(daemon)) as wire:
+        assert ask(wire)[0] == 200
+        session = wire.session
+    os.replace(authority.revoke(bad[0], file=tmp_path / "new.crl"), live)
+
+    def is_refused(session=None):
+        try:
+            with connect(context, port(daemon), session=session) as wire:
+                return ask(wire)[0] != 200
+        except (ssl.SSLError, ConnectionError):
+            return True
+
+    eventually(is_refused)
+    assert is_refused(session)
+    with connect(authority.client(good, version=version), port(daemon)) as wire:
+        assert ask(wire)[0] == 200
+    daemon.expect_log("new certificates were refused")
+    live.write_text("no list\n")
+    trouble = daemon.eventually(lambda: daemon.get("/v1/health").get("tls_trouble"))
+    assert 'live.crl" cannot be read as lists' in trouble
+    with connect(authority.client(good, version=version), port(daemon)) as wire:
+        assert ask(wire)[0] == 200
+
+
+@pytest.mark.parametrize("version", [V12, V13])
 def test_a_session_is_resumed_only_where_it_was_made(serve, authority, pair, version):
     other = authority.sign("other", "DNS:other.example")
     daemon = serve(section(pair, other), section(pair), section(

@@ -31,6 +31,21 @@ class Authority:
             "-CAcreateserial", "-out", certificate, "-days", days, "-extfile", extensions)
         return certificate, key
 
+    def revoke(self, *certificates, file=None, days="20"):
+        """Makes the list of what is revoked, of these certificates in all."""
+        file = file or self.directory / f"{self.name}.crl"
+        index = self.directory / "index.txt"
+        config = self.directory / "crl.cnf"
+        for stale in self.directory.glob("index.txt*"):
+            stale.unlink()
+        index.touch()
+        config.write_text(f"[ca]\ndefault_ca=it\n[it]\ndatabase={index}\ndefault_md=sha256\n")
+        by = ("ca", "-config", config, "-cert", self.file, "-keyfile", self.key)
+        for certificate in certificates:
+            run(*by, "-revoke", certificate)
+        run(*by, "-gencrl", "-crldays", days, "-out", file)
+        return file
+
     def client(self, pair=None, alpn=("http/1.1",), version=None):
         """What a client that believes this authority connects with."""
         context = ssl.create_default_context(cafile=self.file)
