@@ -186,6 +186,7 @@ static void answer_store(struct api_call *call, int answer)
         api_refuse_text(call, 503, "the store closed before it was known whether this was done");
         break;
     case STORE_OK:
+    case STORE_NO_LEASE:
     case STORE_COMPACTED:
     case STORE_CORRUPT:
     case STORE_LOCKED: api_refuse_text(call, 500, "the store failed"); break;

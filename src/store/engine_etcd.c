@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/tls.h"
+#include "store/lease.h"
 
 #define ETCD_ID_FILE "store.etcd"
 #define ETCD_ID_SIZE 32u
@@ -20,6 +21,7 @@ static void etcd_on_tick(struct timer *timer)
     struct etcd *etcd = container_of(timer, struct etcd, tick);
     nsec now = loop_now(etcd->loop);
     timer_start(timer, etcd->loop, now + ETCD_TICK);
+    etcd_lease_on_tick(etcd, now);
     if (!etcd_write_on_tick(etcd, now))
         etcd_break(etcd, "does not answer a transaction");
     if (etcd->phase == ETCD_WAITING) {
@@ -176,6 +178,8 @@ struct etcd *etcd_close(struct etcd *etcd)
     task_cancel(&etcd->follow);
     grpc_call_cancel(&etcd->ask);
     grpc_call_cancel(&etcd->watch);
+    grpc_call_cancel(&etcd->leases);
+    leases_close(etcd->store);
     etcd_write_fini(etcd);
     http_pool_free(etcd->pool);
     etcd_load_fini(etcd);

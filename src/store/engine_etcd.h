@@ -77,6 +77,7 @@ struct etcd {
     struct buf token;
     struct grpc_call ask; /* one of the requests on the way to being live */
     struct grpc_call watch;
+    struct grpc_call leases; /* the stream that keeps them */
     struct timer tick;
     struct task reset, follow;
     nsec patience;

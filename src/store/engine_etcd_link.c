@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "store/engine_etcd.h"
+#include "store/lease.h"
 
 #define PAUSE_MIN (200 * NSEC_PER_MSEC)
 #define PAUSE_MAX (1 * NSEC_PER_SEC)
@@ -75,6 +76,7 @@ static void etcd_drop(struct etcd *etcd)
     etcd->store->is_read_only = true;
     grpc_call_cancel(&etcd->ask);
     grpc_call_cancel(&etcd->watch);
+    grpc_call_cancel(&etcd->leases);
     task_cancel(&etcd->follow);
     buf_clear(&etcd->token); /* it may be why: a member that was started anew knows none */
 
@@ -112,6 +114,7 @@ void etcd_link_on_reset(struct task *task)
 {
     struct etcd *etcd = container_of(task, struct etcd, reset);
     etcd_write_on_reset(etcd);
+    etcd_lease_on_reset(etcd);
     etcd->pool = http_pool_free(etcd->pool);
     etcd_load_fini(etcd);
     etcd_batch_clear(&etcd->batch);

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "store/engine_etcd.h"
+#include "store/lease.h"
 
 void etcd_batch_clear(struct etcd_batch *batch)
 {
@@ -63,6 +64,7 @@ static void on_epoch(struct etcd *etcd, const struct etcd_change *change, int64_
         etcd->n_failed = 0;
         etcd->trouble[0] = '\0';
         task_defer(&etcd->pump, etcd->loop);
+        etcd_lease_on_live(etcd);
     }
 }
 

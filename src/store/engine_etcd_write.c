@@ -198,8 +198,11 @@ static Etcd__Op *put_new(struct arena *arena, ProtobufCBinaryData key, struct sp
 static Etcd__Op *op_new(const struct etcd *etcd, struct arena *arena, const struct txn_op *from)
 {
     ProtobufCBinaryData key = etcd_key(etcd, arena, "k/", from->key);
-    if (from->kind == TXN_PUT)
-        return put_new(arena, key, from->value);
+    if (from->kind == TXN_PUT) {
+        Etcd__Op *put = put_new(arena, key, from->value);
+        put->put->lease = from->lease;
+        return put;
+    }
     Etcd__Op *op = arena_new(arena, Etcd__Op);
     etcd__op__init(op);
     op->delete_ = arena_new(arena, Etcd__DeleteRequest);
@@ -283,6 +286,8 @@ static void write_on_refused(struct etcd_write *write, enum grpc_status status, 
         write_tell(write, STORE_TOO_LARGE, 0);
     } else if (status == GRPC_RESOURCE_EXHAUSTED) {
         write_check(write);
+    } else if (status == GRPC_NOT_FOUND) {
+        write_tell(write, STORE_NO_LEASE, 0);
     } else if (status == GRPC_PERMISSION_DENIED) {
         snprintf(etcd->trouble, sizeof(etcd->trouble), "does not let %s write below %s",
                  etcd->user ? etcd->user : "us", etcd->prefix);

@@ -30,6 +30,7 @@ struct store {
     int64_t compacted; /* what watchers may no longer ask for; the disk follows */
     int64_t keep_revisions;
     bool is_read_only, is_closing;
+    struct list leases;    /* struct lease */
     struct list live;      /* watches that have had all there is */
     struct list catch_ups; /* of the others */
     struct list refused;   /* jobs that came while closing */

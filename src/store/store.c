@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "store/engine_etcd.h"
+#include "store/lease.h"
 #include "store/ledger_file.h"
 #include "store/state.h"
 
@@ -77,6 +78,7 @@ static struct store *store_new(struct loop *loop, const struct store_settings *s
     index_init(&store->index);
     list_init(&store->sweep.link);
     store->sweep.on_run = store_on_sweep;
+    list_init(&store->leases);
     list_init(&store->live);
     list_init(&store->catch_ups);
     list_init(&store->refused);
@@ -105,6 +107,7 @@ struct store *store_close(struct store *store)
     store->outbox = mailbox_free(store->outbox); /* tells what is done */
     store_refuse_late(store);
     store_drop_watches(store);
+    leases_close(store);
     task_cancel(&store->sweep);
     index_fini(&store->index);
     fd_closep(&store->blobs_fd);
@@ -172,6 +175,8 @@ int store_open(struct loop *loop, const struct store_settings *settings, struct 
     store->writer = writer_start(store->outbox, engine, ledger);
     if (settings->etcd)
         r = etcd_open(store, settings->etcd, problem);
+    else
+        leases_open(store);
     if (r)
         return r;
     *ret_store = steal(store);
@@ -345,15 +350,15 @@ void store_submit(struct store *store, struct store_write *write, struct txn *tx
         etcd_submit(store->etcd, write, txn, txn_fits(store, txn) ? 0 : STORE_TOO_LARGE);
         return;
     }
+    int answer = txn_fits(store, txn) ? leases_expand(store, txn) : STORE_TOO_LARGE;
     struct write_job *job = mem_new(struct write_job);
     job->job.on_done = write_job_on_done;
     job->write = write;
     job->txn = *txn;
     *txn = (struct txn){ 0 };
     job->changes = arena_new_array(&job->txn.arena, struct change, job->txn.n_ops);
-    if (store->is_closing)
+    job->answer = answer;
+    if (!answer && store->is_closing)
         job->answer = STORE_READ_ONLY;
-    if (!txn_fits(store, &job->txn))
-        job->answer = STORE_TOO_LARGE;
     store_post(store, &job->job);
 }

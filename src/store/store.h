@@ -18,7 +18,7 @@
  * Borrows:  the loop.
  * Threads:  all calls on the control loop; the writer thread is inside.
  * Cost:     get O(1), range O(log n + k), a transaction two fsyncs shared by the group.
- * Promises: G1 to G4, G6 to G8 of docs/protocols/store.md.
+ * Promises: G1 to G9 of docs/protocols/store.md, which says what etcd changes.
  */
 
 #include <stdbool.h>
@@ -46,6 +46,7 @@ enum store_answer {
     STORE_READ_ONLY, /* the disk is full or refuses writes; comes back by itself */
     STORE_CORRUPT,   /* what is on disk is not what was written; nothing of it is served */
     STORE_LOCKED,    /* another process has this store open */
+    STORE_NO_LEASE,  /* the lease that a put names has ended */
     STORE_UNCERTAIN, /* closed while an etcd that was sent it did not answer: it may be done */
 };
 
@@ -70,6 +71,7 @@ struct txn_compare {
 struct txn_op {
     enum txn_op_kind kind;
     struct span key, value;
+    int64_t lease; /* of a put; 0: none */
 };
 
 /* Everything in it lives in its arena. Zero is a valid empty transaction. */
@@ -97,6 +99,11 @@ void txn_clear(struct txn *txn);
 void txn_expect(struct txn *txn, struct span key, int64_t mod_revision);
 void txn_put(struct txn *txn, struct span key, struct span value);
 void txn_delete(struct txn *txn, struct span key);
+
+/* The key goes when the lease does, unless it is put again without it. The lease must be granted. */
+struct store_lease;
+void txn_put_leased(struct txn *txn, struct span key, struct span value,
+                    const struct store_lease *lease);
 
 /* The value a put of this transaction gives the key, or SPAN_NULL: what a later step of the same
  * command must see. */
@@ -152,7 +159,7 @@ size_t store_range(const struct store *store, struct span prefix, struct span af
 
 /* A submitted transaction, embedded in its owner until on_done. */
 struct store_write {
-    /* `answer`: 0 with the revision, or STORE_CONFLICT, _TOO_LARGE, _READ_ONLY; while the store
+    /* `answer`: 0 with the revision, or STORE_CONFLICT, _TOO_LARGE, _READ_ONLY, _NO_LEASE; while the store
      * closes _UNCERTAIN. The changes are visible, and watchers have them, before on_done. */
     void (*on_done)(struct store_write *write, int answer, int64_t revision);
     struct list link;
@@ -183,6 +190,55 @@ struct store_watch {
 int store_watch_start(struct store *store, struct store_watch *watch, int64_t from_revision)
     MUST_CHECK;
 void store_watch_stop(struct store_watch *watch);
+
+/* --- leases: keys that go with their holder --- */
+
+/* Kept alive by the store until it is given up. Its keys go when this process has been gone, or cut
+ * off, for the TTL; never earlier. The embedded engine counts anew after a restart. */
+struct store_lease {
+    /* From the loop; `answer`: 0, or STORE_READ_ONLY, and then it may be asked for again. */
+    void (*on_granted)(struct store_lease *lease, int answer);
+    /* It has ended, and nobody gave it up: told no later than its keys go. */
+    void (*on_lost)(struct store_lease *lease);
+    int64_t id; /* 0 while it is not granted */
+    struct lease *inside;
+};
+
+/* `ttl` in whole seconds; etcd raises what is less than a few. */
+void store_lease_grant(struct store *store, struct store_lease *lease, nsec ttl);
+
+/* Gives it up: its keys go now, or with an etcd that is away, when the TTL is over. No callback
+ * follows. Idempotent, but not before the first grant of a lease that is not zeroed. */
+void store_lease_end(struct store_lease *lease);
+
+/* --- elections: one of many, by a lease --- */
+
+/* The token is the revision that made the key; it grows from holder to holder. What only the holder
+ * may do has txn_expect(key, token) in its transaction: then one who does not know yet that it has
+ * lost cannot do it. */
+struct store_election {
+    struct span key;  /* borrowed, as is the name */
+    struct span name; /* the key's value while we hold it */
+    nsec ttl;
+    void (*on_held)(struct store_election *election, int64_t token);
+    void (*on_lost)(struct store_election *election); /* and stands again by itself */
+    void (*on_ended)(struct store_election *election);
+
+    struct store *store;
+    struct loop *loop;
+    struct store_lease lease;
+    struct store_write write;
+    struct store_watch watch;
+    struct timer timer;
+    int64_t token; /* 0: not held */
+    bool is_asking, is_over;
+};
+
+void store_elect(struct store *store, struct loop *loop, struct store_election *election);
+
+/* Stands no longer; what is held goes to the next. on_ended, at once or later, gives the memory
+ * back. */
+void store_election_end(struct store_election *election);
 
 /* --- the ledger: rows that are appended or added up, in a file of their own ---
  *

@@ -55,6 +55,7 @@ void txn_put(struct txn *txn, struct span key, struct span value)
 {
     struct txn_op *op = txn_take_op(txn, key);
     op->kind = TXN_PUT;
+    op->lease = 0;
     op->value = arena_span_dup(&txn->arena, value);
 }
 
@@ -62,7 +63,15 @@ void txn_delete(struct txn *txn, struct span key)
 {
     struct txn_op *op = txn_take_op(txn, key);
     op->kind = TXN_DELETE;
+    op->lease = 0;
     op->value = SPAN_NULL;
+}
+
+void txn_put_leased(struct txn *txn, struct span key, struct span value,
+                    const struct store_lease *lease)
+{
+    txn_put(txn, key, value);
+    txn_find_op(txn, key)->lease = lease->id;
 }
 
 struct span txn_pending(const struct txn *txn, struct span key)

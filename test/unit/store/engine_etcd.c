@@ -5,6 +5,8 @@
  * case has an etcd of its own, of one member or three.
  */
 
+#include "fake/certificate.h"
+#include "io/tls.h"
 #include "store/etcd.h"
 
 static struct etcd_cluster cluster;
@@ -367,7 +369,7 @@ TEST(a_revision_that_goes_back_is_noticed_and_nothing_is_taken)
 TEST(a_full_etcd_means_read_only_until_there_is_room)
 {
     struct fixture f;
-    cluster.options = "--quota-backend-bytes=4000000";
+    cluster.option = "--quota-backend-bytes=4000000";
     up(&f, 1);
     static char big[700000];
     int answer = 0;
@@ -429,6 +431,43 @@ TEST(a_user_and_a_password_let_us_in_and_a_wrong_one_does_not)
     down(&f);
 }
 
+TEST(tls_shows_a_certificate_and_believes_no_other)
+{
+    struct certificate ours, others;
+    CHECK(certificate_make(&ours, "IP:127.0.0.1"));
+    CHECK(certificate_make(&others, "IP:127.0.0.1"));
+    cluster.certificate = ours.file;
+    cluster.key = ours.key;
+    etcd_start(&cluster, 1);
+    struct fixture f;
+    fixture_init_etcd(&f, &cluster, &settings, "/test/");
+    settings.open_timeout = 2 * NSEC_PER_SEC;
+    CHECK(fixture_try_open(&f) < 0); /* in plain text */
+
+    struct tls_client_settings believing = { .ca = others.file,
+                                             .certificate = ours.file,
+                                             .key = ours.key };
+    const struct tls_client *client;
+    struct tls_client *made;
+    CHECK_INT(tls_client_new(&believing, &made, NULL), 0);
+    settings.tls = client = made;
+    CHECK(fixture_try_open(&f) < 0); /* somebody else */
+    tls_client_unref(client);
+
+    believing.ca = ours.file;
+    CHECK_INT(tls_client_new(&believing, &made, NULL), 0);
+    settings.tls = client = made;
+    settings.open_timeout = 10 * NSEC_PER_SEC;
+    fixture_open(&f);
+    CHECK_INT(fixture_put(&f, "a", "1"), 0);
+    CHECK_STR(fixture_get(&f, "a"), "1");
+    tls_client_unref(client); /* the store has its own */
+    CHECK_INT(fixture_put(&f, "a", "2"), 0);
+    down(&f);
+    certificate_remove(&ours);
+    certificate_remove(&others);
+}
+
 /* --- three members --- */
 
 /* The member that leads, by what etcdctl says of each. */
@@ -486,4 +525,21 @@ TEST(a_leader_that_is_paused_is_followed_by_another)
     maker_run(&maker, 40);
     maker_check(&maker);
     down(&f);
+}
+
+TEST(an_empty_transaction_is_a_barrier)
+{
+    struct fixture a, b;
+    up(&a, 1);
+    open_other(&b);
+    for (int i = 0; i < 50; i++) {
+        char value[16];
+        snprintf(value, sizeof(value), "%d", i);
+        CHECK_INT(fixture_put(&b, "a", value), 0);
+        struct txn txn = { 0 };
+        CHECK_INT(fixture_commit(&a, &txn), 0);
+        CHECK_STR(fixture_get(&a, "a"), value);
+    }
+    fixture_fini(&b);
+    down(&a);
 }

@@ -25,7 +25,8 @@ struct etcd_cluster {
     char dir[64];
     struct etcd_member members[ETCD_MEMBERS_MAX];
     unsigned n_members;
-    const char *options; /* one more, or NULL */
+    const char *option;            /* one more, or NULL */
+    const char *certificate, *key; /* clients have to come by TLS, and show one of these too */
     char texts[ETCD_MEMBERS_MAX][32];
     const char *endpoints[ETCD_MEMBERS_MAX];
 };
@@ -49,7 +50,8 @@ static inline void etcd_run(struct etcd_cluster *cluster, unsigned i)
     snprintf(name, sizeof(name), "m%u", i);
     snprintf(dir, sizeof(dir), "%s/%s", cluster->dir, name);
     snprintf(log, sizeof(log), "%s/%s.log", cluster->dir, name);
-    snprintf(clients, sizeof(clients), "http://127.0.0.1:%d", member->port);
+    snprintf(clients, sizeof(clients), "http%s://127.0.0.1:%d", cluster->key ? "s" : "",
+             member->port);
     snprintf(peers, sizeof(peers), "http://127.0.0.1:%d", member->peer_port);
     for (unsigned j = 0; j < cluster->n_members; j++)
         snprintf(all + strlen(all), sizeof(all) - strlen(all), "%sm%u=http://127.0.0.1:%d",
@@ -59,10 +61,30 @@ static inline void etcd_run(struct etcd_cluster *cluster, unsigned i)
     dup2(fd, 1);
     dup2(fd, 2);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execlp("etcd", "etcd", "--name", name, "--data-dir", dir, "--listen-client-urls", clients,
-           "--advertise-client-urls", clients, "--listen-peer-urls", peers,
-           "--initial-advertise-peer-urls", peers, "--initial-cluster", all, "--heartbeat-interval",
-           "50", "--election-timeout", "500", cluster->options, NULL);
+    const char *arguments[40] = {
+        "etcd",  "--name",
+        name,    "--data-dir",
+        dir,     "--listen-client-urls",
+        clients, "--advertise-client-urls",
+        clients, "--listen-peer-urls",
+        peers,   "--initial-advertise-peer-urls",
+        peers,   "--initial-cluster",
+        all,     "--heartbeat-interval",
+        "50",    "--election-timeout",
+        "500",
+    };
+    unsigned n = 19;
+    if (cluster->option)
+        arguments[n++] = cluster->option;
+    if (cluster->key) {
+        const char *const more[] = { "--cert-file",       cluster->certificate,
+                                     "--trusted-ca-file", cluster->certificate,
+                                     "--key-file",        cluster->key,
+                                     "--client-cert-auth" };
+        for (unsigned j = 0; j < sizeof(more) / sizeof(more[0]); j++)
+            arguments[n++] = more[j];
+    }
+    execvp("etcd", (char **)(uintptr_t)arguments);
     _exit(127);
 }
 
