@@ -210,6 +210,11 @@ static bool etcd_header_fits(struct etcd *etcd, const Etcd__Header *header)
     return true;
 }
 
+static bool text_has(struct span text, const char *part)
+{
+    return text.data && memmem(text.data, text.size, part, strlen(part)) != NULL;
+}
+
 static void claim_on_message(struct grpc_call *call, struct span message)
 {
     struct etcd *etcd = container_of(call, struct etcd, ask);
@@ -221,9 +226,43 @@ static void claim_on_message(struct grpc_call *call, struct span message)
     etcd__put_response__free_unpacked(response, NULL);
 }
 
+/* The watch tells that it is gone. */
+static void unclaim_on_message(struct grpc_call *call, struct span message)
+{
+    (void)call, (void)message;
+}
+
+static void unclaim_on_end(struct grpc_call *call, enum grpc_status status, struct span text)
+{
+    if (status != GRPC_OK)
+        etcd_break_by(container_of(call, struct etcd, ask), "takes no writes", status, text);
+}
+
+/* An etcd that is full takes no epoch, but it removes keys: without one, what was sent under it is
+ * not done any more either, and those who wait can be told. */
+static void etcd_unclaim(struct etcd *etcd)
+{
+    static const struct grpc_call_ops ops = { unclaim_on_message, unclaim_on_end };
+    etcd_set_phase(etcd, ETCD_CATCHING_UP);
+    etcd->ask.ops = &ops;
+    struct grpc_target target = etcd_target(etcd);
+    grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/DeleteRange", etcd->patience,
+                    etcd->loop);
+    CLEANUP(arena_fini) struct arena arena = { 0 };
+    Etcd__DeleteRequest request = ETCD__DELETE_REQUEST__INIT;
+    request.key = etcd_key(etcd, &arena, "e/", span_of(etcd->id));
+    etcd_send(&etcd->ask, &request.base);
+    grpc_call_finish(&etcd->ask);
+}
+
 static void claim_on_end(struct grpc_call *call, enum grpc_status status, struct span text)
 {
     struct etcd *etcd = container_of(call, struct etcd, ask);
+    bool is_full = status == GRPC_RESOURCE_EXHAUSTED && text_has(text, "space");
+    if (is_full && etcd->phase == ETCD_CATCHING_UP && !list_is_empty(&etcd->flying)) {
+        etcd_unclaim(etcd);
+        return;
+    }
     if (status != GRPC_OK) {
         etcd_break_by(etcd, "takes no writes", status, text);
         return;

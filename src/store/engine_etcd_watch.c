@@ -52,11 +52,13 @@ static size_t batch_events(struct etcd *etcd, struct store_event **ret_events)
 
 static void on_epoch(struct etcd *etcd, const struct etcd_change *change, int64_t revision)
 {
+    etcd_set_epoch(etcd, revision);
     if (change->is_delete) {
-        etcd_break(etcd, "had our epoch removed by somebody");
+        bool is_live = etcd->phase == ETCD_LIVE;
+        etcd_break(etcd, is_live ? "had our epoch removed by somebody"
+                                 : "takes no writes: its space is used up");
         return;
     }
-    etcd_set_epoch(etcd, revision);
     if (etcd->phase == ETCD_CATCHING_UP && span_is(change->value, etcd->claim)) {
         etcd->phase = ETCD_LIVE;
         etcd->store->is_read_only = false;

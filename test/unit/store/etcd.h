@@ -132,13 +132,14 @@ static inline void etcd_stop(struct etcd_cluster *cluster)
     nftw(cluster->dir, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Runs etcdctl with these arguments against the first member; true when it says that it is done. */
+/* Runs etcdctl with these arguments, $ETCD being the first member's address; true when it says that
+ * it is done. */
 static inline bool etcd_ctl(const struct etcd_cluster *cluster, const char *arguments)
 {
     char command[512];
     snprintf(command, sizeof(command),
-             "ETCDCTL_API=3 etcdctl --endpoints=http://%s --dial-timeout=2s "
-             "--command-timeout=4s %s >>%s/ctl.log 2>&1",
+             "export ETCDCTL_API=3 ETCD=http://%s; etcdctl --endpoints=$ETCD --dial-timeout=5s "
+             "--command-timeout=10s %s >>%s/ctl.log 2>&1",
              cluster->endpoints[0], arguments, cluster->dir);
     return system(command) == 0;
 }
