@@ -51,12 +51,17 @@ static struct txn_op *txn_take_op(struct txn *txn, struct span key)
     return op;
 }
 
-void txn_put(struct txn *txn, struct span key, struct span value)
+static void txn_put_with(struct txn *txn, struct span key, struct span value, int64_t lease)
 {
     struct txn_op *op = txn_take_op(txn, key);
     op->kind = TXN_PUT;
-    op->lease = 0;
+    op->lease = lease;
     op->value = arena_span_dup(&txn->arena, value);
+}
+
+void txn_put(struct txn *txn, struct span key, struct span value)
+{
+    txn_put_with(txn, key, value, 0);
 }
 
 void txn_delete(struct txn *txn, struct span key)
@@ -70,8 +75,7 @@ void txn_delete(struct txn *txn, struct span key)
 void txn_put_leased(struct txn *txn, struct span key, struct span value,
                     const struct store_lease *lease)
 {
-    txn_put(txn, key, value);
-    txn_find_op(txn, key)->lease = lease->id;
+    txn_put_with(txn, key, value, lease->id);
 }
 
 struct span txn_pending(const struct txn *txn, struct span key)
