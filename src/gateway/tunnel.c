@@ -339,7 +339,7 @@ bool tunnel_prepare(struct request *request)
     bool is_websocket = span_equals_nocase(head->upgrade, SPAN("websocket"));
     struct span key = request_field(request, SPAN("sec-websocket-key"));
     bool needs_key = is_websocket && (key.data || !head->is_http2);
-    if (needs_key && !websocket_key_is_valid(key))
+    if (needs_key && (!key.data || !websocket_key_is_valid(key)))
         return false;
     struct tunnel *tunnel = mem_new(struct tunnel);
     tunnel->request = request;

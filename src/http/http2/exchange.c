@@ -107,9 +107,10 @@ static bool put_file(struct http2_exchange *self, size_t size)
 static void put_data(struct http2_exchange *self, size_t size)
 {
     struct http2_session *session = session_of(self);
+    struct span waiting = fifo_span(&self->out);
     bool is_whole = true;
-    if (fifo_size(&self->out) > 0) {
-        http2_session_put(session, span_first(fifo_span(&self->out), size));
+    if (waiting.data) {
+        http2_session_put(session, span_first(waiting, size));
         fifo_consume(&self->out, spares_of(self), size);
         self->connection->n_kept -= size;
     } else if (size > 0) {
