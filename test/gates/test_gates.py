@@ -13,7 +13,7 @@ import warm
 INSTRUCTIONS_MAX = 5000  # of a worker, per request; 64 connections share turns of the loop
 ALONE_MAX = 5300  # with one, each request is two turns
 # One connection with 32 streams: of HTTP/2 to a service of HTTP/1.1, and of gRPC.
-STREAMS_MAX = {"h2": 9800, "grpc": 19600}
+STREAMS_MAX = {"h2": 9200, "grpc": 16900}
 RESOLVE_MAX = 1750  # of version_resolve() with eight rules; 2 us are at least 4,000
 
 # Once a second the control loop collects the counts of each worker. That is not of a request, but
