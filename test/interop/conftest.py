@@ -7,6 +7,7 @@ the reason."""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -217,6 +218,25 @@ def gateway(binary, place, pair, plain_service):
     yield gateway
     gateway.stop()
     gateway.check_log()
+
+
+class Face(Daemon):
+    """A daemon with the Consul API, at the address `consul`."""
+
+    def __init__(self, binary, directory):
+        super().__init__(binary, directory, 'faces: { consul: "127.0.0.1:0" }\n')
+        self.start()
+        ready = next(line for line in self.log if "msg=ready" in line)
+        self.consul = re.search(r" consul=(\S+)", ready)[1]
+
+
+@pytest.fixture
+def face(binary, tmp_path):
+    """One for each test."""
+    face = Face(binary, tmp_path)
+    yield face
+    face.stop()
+    face.check_log()
 
 
 @pytest.fixture(params=["plain", "tls"])

@@ -315,6 +315,13 @@ def test_many_who_wait_for_the_same_are_all_told(consul):
     assert {answer().json[0]["Service"]["Port"] for answer in answers} == {2}
 
 
+def test_the_first_write_of_all_wakes_who_waits(consul):
+    index = index_of(consul.get("/v1/kv/first", status=404))
+    answer = meanwhile(lambda: consul.get(f"/v1/kv/first?index={index}&wait=20s"))
+    consul.put("/v1/kv/first", "1")
+    assert index_of(answer()) > index
+
+
 def test_an_index_is_never_0_and_nonsense_is_no_index(consul):
     for query in ("index=0", "index=-1", "index=abc", "wait=nonsense", "wait=10s"):
         assert index_of(consul.get(f"/v1/catalog/services?{query}")) >= 1

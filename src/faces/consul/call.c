@@ -124,7 +124,7 @@ void consul_wake(struct consul_call *call)
 /* LastContact has to be there, or clients do not read the rest. */
 void consul_reply(struct consul_call *call, unsigned status, const char *type, struct span text)
 {
-    struct http_out_field fields[6];
+    struct http_out_field fields[7];
     unsigned n = 0;
     char index[32];
     share(call, status, type, text);
@@ -137,6 +137,8 @@ void consul_reply(struct consul_call *call, unsigned status, const char *type, s
         fields[n++] = (struct http_out_field){ SPAN("X-Consul-LastContact"), SPAN("0") };
         fields[n++] = (struct http_out_field){ SPAN("X-Consul-Default-ACL-Policy"), SPAN("allow") };
     }
+    if (call->hash)
+        fields[n++] = (struct http_out_field){ SPAN("X-Consul-ContentHash"), span_of(call->hash) };
     if (type && strcmp(type, "text/plain") == 0)
         fields[n++] = (struct http_out_field){ SPAN("X-Content-Type-Options"), SPAN("nosniff") };
     if (call->exchange)
@@ -203,19 +205,38 @@ static void on_wait_over(struct timer *timer)
     call->route->serve(call);
 }
 
-bool consul_is_due(struct consul_call *call, int64_t index, enum topic_kind kind, struct span name)
+/* Always false: it is answered later. */
+static bool park(struct consul_call *call, enum topic_kind kind, struct span name)
 {
     struct loop *loop = call->consul->loop;
-    int64_t known = consul_known_index(call);
-    call->index = index > 0 ? index : 1; /* 0 would have clients ask again at once, for ever */
-    if (known == 0 || call->index > known || call->is_wait_over || call->consul->is_draining)
-        return true;
     if (!timer_is_running(&call->timer)) {
         call->timer.on_due = on_wait_over;
         timer_start(&call->timer, loop, loop_now(loop) + wait_of(call));
     }
     topic_wait(&call->consul->topics, &call->wait, kind, name);
     return false;
+}
+
+static bool is_over(const struct consul_call *call)
+{
+    return call->is_wait_over || call->consul->is_draining;
+}
+
+bool consul_is_due(struct consul_call *call, int64_t revision, enum topic_kind kind,
+                   struct span name)
+{
+    int64_t known = consul_known_index(call);
+    call->index = consul_index(revision);
+    return known == 0 || call->index > known || is_over(call) || park(call, kind, name);
+}
+
+bool consul_is_other(struct consul_call *call, const char *hash, enum topic_kind kind,
+                     struct span name)
+{
+    struct span known;
+    call->hash = hash;
+    bool has_seen = consul_param(call, "hash", &known) && span_is(known, hash);
+    return !has_seen || is_over(call) || park(call, kind, name);
 }
 
 /* --- writing --- */

@@ -96,7 +96,8 @@ struct consul_call {
     struct span question; /* of one who is woken */
     struct timer timer;
     bool is_wait_over;
-    int64_t index; /* of the answer; 0: it has none */
+    int64_t index;    /* of the answer; 0: it has none */
+    const char *hash; /* of the answer; NULL: it has none */
 
     bool is_busy; /* the store has the command; the call must stay */
     struct store_command command;
@@ -124,9 +125,22 @@ void consul_reply_bool(struct consul_call *call, bool value);
 void consul_refuse(struct consul_call *call, unsigned status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* For a read whose answer is at `index`: it is to be answered now, and call->index is set. False:
- * it waits in the topic. */
-bool consul_is_due(struct consul_call *call, int64_t index, enum topic_kind kind, struct span name);
+/* What a revision of the store is as an index. A store begins at 0, which Consul's indexes never
+ * are: were it shown as 1, the first write of all, which is 1 as well, would wake nobody. */
+static inline int64_t consul_index(int64_t revision)
+{
+    return revision + 1;
+}
+
+/* For a read whose answer is of `revision`: it is to be answered now, and call->index is set.
+ * False: it waits in the topic. */
+bool consul_is_due(struct consul_call *call, int64_t revision, enum topic_kind kind,
+                   struct span name);
+
+/* The same for what has no index: a caller that has seen the answer already, by its "hash", waits.
+ * Borrows the hash until the answer. */
+bool consul_is_other(struct consul_call *call, const char *hash, enum topic_kind kind,
+                     struct span name);
 
 /* The index that the caller has seen; 0 when it does not want to wait. */
 int64_t consul_known_index(struct consul_call *call);
@@ -184,14 +198,19 @@ void consul_service_fini(struct consul *consul);
 int consul_service_apply(struct consul *consul, struct span id, const struct store_event *event)
     MUST_CHECK;
 
+/* --- agent_read.c --- */
+
+void consul_agent_services(struct consul_call *call);
+void consul_agent_service(struct consul_call *call);
+void consul_agent_checks(struct consul_call *call);
+void consul_agent_health_id(struct consul_call *call);
+void consul_agent_health_name(struct consul_call *call);
+
 /* --- agent_service.c --- */
 
 void consul_agent_register(struct consul_call *call);
 void consul_agent_deregister(struct consul_call *call);
-void consul_agent_services(struct consul_call *call);
-void consul_agent_service(struct consul_call *call);
 void consul_agent_maintenance(struct consul_call *call);
-void consul_agent_checks(struct consul_call *call);
 void consul_check_register(struct consul_call *call);
 void consul_check_deregister(struct consul_call *call);
 void consul_check_pass(struct consul_call *call);

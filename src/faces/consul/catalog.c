@@ -89,14 +89,7 @@ static void reply_entries(struct consul_call *call,
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct selection selection = { .call = call, .out = { .buf = &text }, .render = render };
-    struct span filter;
-    struct problem problem;
-    if (consul_param(call, "filter", &filter) &&
-        consul_filter_parse(&call->arena, filter, &selection.filter, &problem)) {
-        consul_refuse(call, 400, "Failed to create boolean expression evaluator: %s", problem.text);
-        return;
-    }
-    if (!is_due(call))
+    if (!consul_filter_read(call, &selection.filter) || !is_due(call))
         return;
     read_tags(&selection);
     selection.only_passing = render == consul_render_entry && wants_passing(call);
@@ -124,7 +117,7 @@ void consul_catalog_service(struct consul_call *call)
 /* Nobody is part of a mesh. */
 void consul_health_connect(struct consul_call *call)
 {
-    call->index = call->consul->catalog_revision > 0 ? call->consul->catalog_revision : 1;
+    call->index = consul_index(call->consul->catalog_revision);
     consul_reply(call, 200, "application/json", SPAN("[]"));
 }
 
@@ -199,17 +192,20 @@ void consul_catalog_services(struct consul_call *call)
 
 struct state_list {
     struct json_out out;
+    struct consul_filter *filter;
     struct span status; /* "any", or one */
 };
 
 static void each_check(struct consul_call *call, struct state_list *list)
 {
     const struct consul *consul = call->consul;
-    if (span_is(list->status, "any") || span_is(list->status, "passing"))
+    if (!list->filter && (span_is(list->status, "any") || span_is(list->status, "passing")))
         consul_render_node_check(&list->out, consul);
     map_each (node, &consul->checks) {
         const struct consul_check *check = container_of(node, struct consul_check, node);
-        if (span_is(list->status, "any") || span_is(list->status, check_status_word(check->status)))
+        bool is_wanted =
+            span_is(list->status, "any") || span_is(list->status, check_status_word(check->status));
+        if (is_wanted && consul_filter_has_check(list->filter, consul, check))
             consul_render_check(&list->out, consul, check);
     }
 }
@@ -218,7 +214,7 @@ static void reply_checks(struct consul_call *call, struct span status)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct state_list list = { .out = { .buf = &text }, .status = status };
-    if (!is_catalog_due(call))
+    if (!consul_filter_read(call, &list.filter) || !is_catalog_due(call))
         return;
     json_open(&list.out, '[');
     each_check(call, &list);
@@ -256,7 +252,8 @@ void consul_catalog_nodes(struct consul_call *call)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct json_out out = { .buf = &text };
-    call->index = 1;
+    if (!consul_is_due(call, 0, TOPIC_CATALOG, SPAN_NULL)) /* there is one, for ever */
+        return;
     json_open(&out, '[');
     consul_render_node(&out, call->consul);
     json_close(&out, ']');

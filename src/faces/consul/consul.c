@@ -34,6 +34,8 @@ static const struct consul_route routes[] = {
     { "PUT", "/v1/agent/check/fail/", consul_check_fail },
     { "PUT", "/v1/agent/check/update/", consul_check_update },
     { "GET", "/v1/agent/checks", consul_agent_checks },
+    { "GET", "/v1/agent/health/service/id/", consul_agent_health_id },
+    { "GET", "/v1/agent/health/service/name/", consul_agent_health_name },
     { "GET", "/v1/health/service/", consul_health_service },
     { "GET", "/v1/health/checks/", consul_health_checks },
     { "GET", "/v1/health/state/", consul_health_state },

@@ -207,6 +207,35 @@ int consul_filter_parse(struct arena *arena, struct span text, struct consul_fil
 
 /* --- matching --- */
 
+static struct span check_value(struct span selector, const struct consul_check *check)
+{
+    const struct {
+        const char *name;
+        struct span value;
+    } values[] = {
+        { "CheckID", span_of(check->id) },
+        { "Name", span_of(check->record->name) },
+        { "Status", span_of(check_status_word(check->status)) },
+        { "Output", span_of(check->output) },
+        { "Notes", span_of(check->record->notes) },
+        { "Type", consul_check_type(check) },
+    };
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        if (span_is(selector, values[i].name))
+            return values[i].value;
+    }
+    return SPAN_NULL;
+}
+
+/* A selector's name, with "Service." or, of the agent's services, without. */
+static bool selects(struct span selector, const char *name, const char *flat)
+{
+    struct span full = SPAN("Service.");
+    if (span_starts_with(selector, full))
+        selector = span_from(selector, full.size);
+    return span_is(selector, name) || span_is(selector, flat);
+}
+
 /* What a selector of one value stands for. */
 static struct span value_of(struct span selector, const struct consul *consul,
                             const struct consul_entry *entry, char number[16])
@@ -216,26 +245,27 @@ static struct span value_of(struct span selector, const struct consul *consul,
         return span_of(consul->settings.node);
     if (span_is(selector, "Node.Datacenter") || span_is(selector, "Datacenter"))
         return span_of(consul->settings.datacenter);
-    if (span_is(selector, "Service.ID") || span_is(selector, "ServiceID"))
+    if (selects(selector, "ID", "ServiceID"))
         return span_of(record ? entry->service->id : entry->instance->id);
-    if (span_is(selector, "Service.Service") || span_is(selector, "ServiceName"))
+    if (selects(selector, "Service", "ServiceName"))
         return consul_entry_name(entry);
-    if (span_is(selector, "Service.Address") || span_is(selector, "ServiceAddress"))
+    if (selects(selector, "Address", "ServiceAddress"))
         return record ? span_of(record->address) : SPAN_NULL;
-    if (span_is(selector, "Service.Port") || span_is(selector, "ServicePort")) {
+    if (selects(selector, "Port", "ServicePort")) {
         snprintf(number, 16, "%u", record ? record->port : 0);
         return span_of(number);
     }
-    return SPAN_NULL;
+    return entry->check ? check_value(selector, entry->check) : SPAN_NULL;
 }
 
 static bool is_meta(struct span selector, struct span *ret_key)
 {
-    struct span prefix =
-        span_starts_with(selector, SPAN("Service.")) ? SPAN("Service.Meta") : SPAN("ServiceMeta");
-    if (!span_starts_with(selector, prefix))
+    struct span name = span_first(selector, span_find(selector, '.'));
+    if (span_is(name, "Service"))
+        name = SPAN("Service.Meta");
+    if (!span_starts_with(selector, name) || !selects(name, "Meta", "ServiceMeta"))
         return false;
-    *ret_key = span_from(selector, prefix.size + 1); /* behind the point, or empty */
+    *ret_key = span_from(selector, name.size + 1); /* behind the point, or empty */
     return true;
 }
 
@@ -255,7 +285,7 @@ static struct span meta_of(const struct consul_entry *entry, struct span key)
 
 static bool is_tags(struct span selector)
 {
-    return span_is(selector, "Service.Tags") || span_is(selector, "ServiceTags");
+    return selects(selector, "Tags", "ServiceTags");
 }
 
 static bool leaf_matches(const struct consul_filter *filter, const struct consul *consul,
@@ -303,4 +333,31 @@ bool consul_filter_matches(const struct consul_filter *filter, const struct cons
     case FILTER_IS_EMPTY: break;
     }
     return leaf_matches(filter, consul, entry);
+}
+
+bool consul_filter_read(struct consul_call *call, struct consul_filter **ret_filter)
+{
+    struct span text;
+    struct problem problem;
+    *ret_filter = NULL;
+    if (!consul_param(call, "filter", &text) ||
+        !consul_filter_parse(&call->arena, text, ret_filter, &problem))
+        return true;
+    consul_refuse(call, 400, "Failed to create boolean expression evaluator: %s", problem.text);
+    return false;
+}
+
+bool consul_filter_has_service(const struct consul_filter *filter, const struct consul *consul,
+                               const struct consul_service *service)
+{
+    struct consul_entry entry = consul_entry_of(consul, service);
+    return !filter || (entry.instance && consul_filter_matches(filter, consul, &entry));
+}
+
+bool consul_filter_has_check(const struct consul_filter *filter, const struct consul *consul,
+                             const struct consul_check *check)
+{
+    struct consul_entry entry = consul_entry_of(consul, check->service);
+    entry.check = check;
+    return !filter || (entry.instance && consul_filter_matches(filter, consul, &entry));
 }

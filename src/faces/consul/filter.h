@@ -13,6 +13,9 @@
  * names ServiceID, ServiceName, ServiceAddress, ServicePort, ServiceTags, ServiceMeta.KEY, Node,
  * Datacenter.
  *
+ * Of the agent's services they go without "Service.": ID, Service, Address, Port, Tags, Meta.KEY; of
+ * checks they are CheckID, Name, Status, Output, Notes, Type, ServiceID, ServiceName, ServiceTags.
+ *
  * Owns:     nothing; a filter lives in its arena. Borrows: the text.
  */
 
@@ -30,3 +33,12 @@ int consul_filter_parse(struct arena *arena, struct span text, struct consul_fil
 
 bool consul_filter_matches(const struct consul_filter *filter, const struct consul *consul,
                            const struct consul_entry *entry);
+
+/* Of a call's "filter", NULL without one. False: the call is refused, and gone. */
+bool consul_filter_read(struct consul_call *call, struct consul_filter **ret_filter);
+
+/* The same of a service that registered here, and of one of its checks. Without a filter all do. */
+bool consul_filter_has_service(const struct consul_filter *filter, const struct consul *consul,
+                               const struct consul_service *service);
+bool consul_filter_has_check(const struct consul_filter *filter, const struct consul *consul,
+                             const struct consul_check *check);

@@ -184,9 +184,9 @@ static void put_entry(void *owner, const struct store_entry *entry)
         json_text(out, span_of(record->session));
     }
     json_key(out, SPAN("CreateIndex"));
-    json_int(out, entry->create_revision);
+    json_int(out, consul_index(entry->create_revision));
     json_key(out, SPAN("ModifyIndex"));
-    json_int(out, entry->mod_revision);
+    json_int(out, consul_index(entry->mod_revision));
     json_close(out, '}');
     consul__kv_record__free_unpacked(record, NULL);
 }
@@ -311,7 +311,7 @@ static int check_cas(struct consul_call *call, const struct store_entry *entry)
     if (!span_to_uint(text, INT64_MAX, &index))
         return consul_deny(call, 400, "cas is \"%.*s\"; an index is accepted",
                            SPAN_ARG(span_first(text, 40)));
-    return (int64_t)index == (entry ? entry->mod_revision : 0) ? 0 : CONSUL_FALSE;
+    return (int64_t)index == (entry ? consul_index(entry->mod_revision) : 0) ? 0 : CONSUL_FALSE;
 }
 
 static char *text_of(struct consul_call *call, struct span span)

@@ -2,6 +2,7 @@
 
 #include "faces/consul/render.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -25,9 +26,9 @@ static void put_empty(struct json_out *out, const char *name, char bracket)
 static void put_indexes(struct json_out *out, int64_t create, int64_t modify)
 {
     json_key(out, SPAN("CreateIndex"));
-    json_int(out, create > 0 ? create : 1);
+    json_int(out, consul_index(create));
     json_key(out, SPAN("ModifyIndex"));
-    json_int(out, modify > 0 ? modify : 1);
+    json_int(out, consul_index(modify));
 }
 
 /* --- entries --- */
@@ -109,7 +110,7 @@ void consul_render_node(struct json_out *out, const struct consul *consul)
     json_open(out, '{');
     put_node(out, consul);
     put_empty(out, "Meta", '{');
-    put_indexes(out, 1, 1);
+    put_indexes(out, 0, 0);
     json_close(out, '}');
 }
 
@@ -213,7 +214,8 @@ static void put_revisions(struct json_out *out, const struct consul_entry *entry
     put_indexes(out, entry->service ? entry->service->create_revision : modify, modify);
 }
 
-static void put_service(struct json_out *out, const struct consul_entry *entry)
+/* All of it but its indexes, which change with its checks, too. */
+static void put_content(struct json_out *out, const struct consul_entry *entry)
 {
     struct place place = place_of(entry);
     put_text(out, "ID", id_of(entry));
@@ -227,19 +229,45 @@ static void put_service(struct json_out *out, const struct consul_entry *entry)
     put_weights(out, "Weights", entry);
     json_key(out, SPAN("EnableTagOverride"));
     json_bool(out, entry->service && entry->service->record->enables_tag_override);
+}
+
+static void put_service(struct json_out *out, const struct consul_entry *entry)
+{
+    put_content(out, entry);
     put_revisions(out, entry);
+}
+
+void consul_hash_service(const struct consul_entry *entry, char ret_hash[17])
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    json_open(&out, '{');
+    put_content(&out, entry);
+    json_close(&out, '}');
+    snprintf(ret_hash, 17, "%016" PRIx64, hash_xxh3(buf_span(&text)));
+}
+
+struct consul_entry consul_entry_of(const struct consul *consul,
+                                    const struct consul_service *service)
+{
+    struct consul_entry entry = { .service = service };
+    const struct service *known = service_find(consul->registry, span_of(service->record->service));
+    if (known)
+        entry.instance = instance_find(known, span_of(service->record->instance));
+    return entry;
 }
 
 void consul_render_agent_service(struct json_out *out, const struct consul *consul,
                                  const struct consul_service *service)
 {
-    const struct service *known = service_find(consul->registry, span_of(service->record->service));
-    struct consul_entry entry = { .service = service };
-    if (known)
-        entry.instance = instance_find(known, span_of(service->record->instance));
+    struct consul_entry entry = consul_entry_of(consul, service);
     json_open(out, '{');
-    if (entry.instance)
+    if (entry.instance) {
+        char hash[17];
         put_service(out, &entry);
+        consul_hash_service(&entry, hash);
+        put_text(out, "ContentHash", span_of(hash));
+    }
     put_text(out, "Datacenter", span_of(consul->settings.datacenter));
     json_close(out, '}');
 }
@@ -271,7 +299,7 @@ static void put_check(struct json_out *out, const struct consul *consul,
     if (entry && entry->instance)
         put_revisions(out, entry);
     else
-        put_indexes(out, 1, 1);
+        put_indexes(out, 0, 0);
     json_close(out, '}');
 }
 
@@ -286,7 +314,7 @@ void consul_render_node_check(struct json_out *out, const struct consul *consul)
     put_check(out, consul, &check, NULL);
 }
 
-static struct span type_of(const struct consul_check *check)
+struct span consul_check_type(const struct consul_check *check)
 {
     switch ((enum check_kind)check->record->kind) {
     case CHECK_TTL: return SPAN("ttl");
@@ -309,7 +337,7 @@ static void put_service_check(struct json_out *out, const struct consul *consul,
         .output = span_of(check->output),
         .service_id = span_of(check->service->id),
         .service_name = span_of(check->service->record->name),
-        .type = type_of(check),
+        .type = consul_check_type(check),
     };
     put_check(out, consul, &shown, entry);
 }
@@ -317,11 +345,7 @@ static void put_service_check(struct json_out *out, const struct consul *consul,
 void consul_render_check(struct json_out *out, const struct consul *consul,
                          const struct consul_check *check)
 {
-    const Consul__ServiceRecord *record = check->service->record;
-    const struct service *known = service_find(consul->registry, span_of(record->service));
-    struct consul_entry entry = { .service = check->service };
-    if (known)
-        entry.instance = instance_find(known, span_of(record->instance));
+    struct consul_entry entry = consul_entry_of(consul, check->service);
     put_service_check(out, consul, check, &entry);
 }
 

@@ -16,7 +16,18 @@
 struct consul_entry {
     const struct instance *instance;
     const struct consul_service *service; /* NULL: it registered elsewhere */
+    const struct consul_check *check;     /* of the service, where one is looked at */
 };
+
+/* Of what registered here; without an instance where that was taken away by other means. */
+struct consul_entry consul_entry_of(const struct consul *consul,
+                                    const struct consul_service *service);
+
+/* What it registered as, in 16 digits: another where it is another. */
+void consul_hash_service(const struct consul_entry *entry, char ret_hash[17]);
+
+/* The word for what kind of check it is. */
+struct span consul_check_type(const struct consul_check *check);
 
 /* What the instances of a service are, those that were registered under another name left out.
  * Calls on_entry for each, in order of appearance. */

@@ -318,9 +318,9 @@ static void put_session(struct json_out *out, const struct session *session)
     put_texts(out, SPAN("NodeChecks"), record->node_checks, record->n_node_checks);
     put_texts(out, SPAN("ServiceChecks"), record->service_checks, record->n_service_checks);
     json_key(out, SPAN("CreateIndex"));
-    json_int(out, session->create_revision);
+    json_int(out, consul_index(session->create_revision));
     json_key(out, SPAN("ModifyIndex"));
-    json_int(out, session->mod_revision);
+    json_int(out, consul_index(session->mod_revision));
     json_close(out, '}');
 }
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What registered here, read back: services and checks by their ids, and how a service is.
+ */
+
+#include "faces/consul/filter.h"
+
+#define STATUS_TOO_MANY 429u /* for a warning, as Consul has it */
+
+void consul_agent_services(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    struct consul_filter *filter;
+    if (!consul_filter_read(call, &filter))
+        return;
+    json_open(&out, '{');
+    map_each (node, &call->consul->services) {
+        const struct consul_service *service = container_of(node, struct consul_service, node);
+        if (!consul_filter_has_service(filter, call->consul, service))
+            continue;
+        json_key(&out, span_of(service->id));
+        consul_render_agent_service(&out, call->consul, service);
+    }
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}
+
+/* Blocks by the hash of what it is, which a change of its checks leaves as it was. */
+void consul_agent_service(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    const struct consul_service *service = consul_service_find(call->consul, call->tail);
+    if (!service) {
+        consul_refuse(call, 404, "unknown service ID: %.*s", SPAN_ARG(span_first(call->tail, 200)));
+        return;
+    }
+    struct consul_entry entry = consul_entry_of(call->consul, service);
+    char hash[17] = "";
+    if (entry.instance)
+        consul_hash_service(&entry, hash);
+    if (!consul_is_other(call, arena_strdup(&call->arena, hash), TOPIC_SERVICE,
+                         span_of(service->record->service)))
+        return;
+    consul_render_agent_service(&out, call->consul, service);
+    consul_reply_json(call, &text);
+}
+
+void consul_agent_checks(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    struct consul_filter *filter;
+    if (!consul_filter_read(call, &filter))
+        return;
+    json_open(&out, '{');
+    map_each (node, &call->consul->checks) {
+        const struct consul_check *check = container_of(node, struct consul_check, node);
+        if (!consul_filter_has_check(filter, call->consul, check))
+            continue;
+        json_key(&out, span_of(check->id));
+        consul_render_check(&out, call->consul, check);
+    }
+    json_close(&out, '}');
+    consul_reply_json(call, &text);
+}
+
+/* --- how a service is --- */
+
+static bool is_in_maintenance(const struct consul_service *service)
+{
+    list_each (link, &service->checks) {
+        if (container_of(link, struct consul_check, link)->record->kind == CHECK_MAINTENANCE)
+            return true;
+    }
+    return false;
+}
+
+static const char *word_of(const struct consul_service *service)
+{
+    return is_in_maintenance(service) ? "maintenance"
+                                      : check_status_word(consul_service_status(service));
+}
+
+static void put_health(struct json_out *out, const struct consul *consul,
+                       const struct consul_service *service)
+{
+    json_open(out, '{');
+    json_key(out, SPAN("AggregatedStatus"));
+    json_text(out, span_of(word_of(service)));
+    json_key(out, SPAN("Service"));
+    consul_render_agent_service(out, consul, service);
+    json_key(out, SPAN("Checks"));
+    json_open(out, '[');
+    list_each (link, &service->checks)
+        consul_render_check(out, consul, container_of(link, struct consul_check, link));
+    json_close(out, ']');
+    json_close(out, '}');
+}
+
+/* The status says it, too, for those who look at nothing else. */
+static void reply_health(struct consul_call *call, const char *word, struct span json)
+{
+    struct span format;
+    unsigned status = 503;
+    if (strcmp(word, "passing") == 0)
+        status = 200;
+    else if (strcmp(word, "warning") == 0)
+        status = STATUS_TOO_MANY;
+    else if (json.size == 0 || span_is(json, "[]"))
+        status = 404;
+    if (consul_param(call, "format", &format) && span_is(format, "text"))
+        consul_reply(call, status, "text/plain", span_of(word));
+    else
+        consul_reply(call, status, "application/json", json.size ? json : SPAN("null"));
+}
+
+void consul_agent_health_id(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    const struct consul_service *service = consul_service_find(call->consul, call->tail);
+    if (service)
+        put_health(&out, call->consul, service);
+    reply_health(call, service ? word_of(service) : "critical", buf_span(&text));
+}
+
+static bool is_worse(const char *word, const char *than)
+{
+    static const char *const order[] = { "maintenance", "critical", "warning", "passing" };
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        if (strcmp(than, order[i]) == 0)
+            return false;
+        if (strcmp(word, order[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* As the worst of those that have the name; nobody is critical. */
+void consul_agent_health_name(struct consul_call *call)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct json_out out = { .buf = &text };
+    const char *worst = NULL;
+    json_open(&out, '[');
+    map_each (node, &call->consul->services) {
+        const struct consul_service *service = container_of(node, struct consul_service, node);
+        if (!span_equals_nocase(call->tail, span_of(service->record->name)))
+            continue;
+        put_health(&out, call->consul, service);
+        if (!worst || is_worse(word_of(service), worst))
+            worst = word_of(service);
+    }
+    json_close(&out, ']');
+    reply_health(call, worst ? worst : "critical", buf_span(&text));
+}
