@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Blocks, each behind two bytes of its size, for one connection. Where nghttp2 and we can both read
- * one, we read the same; what is read is encoded again, and both read that. */
+ * one, we read the same; what is read is encoded again, as lines where it can be, and both read
+ * that. */
 
 #include "codec/hpack.h"
 
 #include <nghttp2/nghttp2.h>
 
 #include "base/buf.h"
+#include "codec/http1.h"
 #include "property.h"
 
 #define OUT_MAX ((size_t)1 << 20)
@@ -69,11 +71,40 @@ static void check_encoded(struct ends *ends, struct span encoded, const struct b
     free_copy(copy);
 }
 
+/* As a line, where it can be one; what is found says the same. `after` is the last that was found. */
+static char *put_field(struct hpack_encoder *encoder, char *at, const struct hpack_field *field,
+                       struct hpack_line *after)
+{
+    struct span name = field->name, value = field->value;
+    if (field->is_never_indexed)
+        return hpack_put(encoder, at, name, value, HPACK_NEVER);
+    if (!http_is_small_token(name) || !http_is_field_value(value))
+        return hpack_put(encoder, at, name, value, HPACK_INDEXED);
+    struct buf text = { .limit = 0 };
+    buf_put(&text, name);
+    buf_puts(&text, ": ");
+    buf_put(&text, value);
+    buf_puts(&text, "\r\n");
+    struct span copy = copy_of(buf_span(&text));
+    struct hpack_line line = { .name = name, .value = value, .slot = HPACK_NO_SLOT };
+    bool is_found = hpack_guess_line(encoder, after->is_found ? after : NULL, copy, &line) ||
+                    hpack_find_line(encoder, copy, &line);
+    PROPERTY(is_found == line.is_found);
+    PROPERTY(span_equals(line.name, name) && span_equals(line.value, value));
+    at = hpack_put_line(encoder, at, &line);
+    if (is_found)
+        *after = line;
+    free_copy(copy);
+    buf_fini(&text);
+    return at;
+}
+
 /* False when the block is broken. */
 static bool check_block(struct ends *ends, struct span block)
 {
     struct span ours = block, theirs = block;
     struct hpack_field field;
+    struct hpack_line after = { .is_found = false };
     struct buf noted = { .limit = 0 };
     nghttp2_nv nv;
     char *memory = malloc(OUT_MAX), *at = hpack_begin(&ends->encoder, memory);
@@ -87,8 +118,7 @@ static bool check_block(struct ends *ends, struct span block)
         size_t bound = HPACK_FIELD_BOUND(field.name.size, field.value.size);
         if ((size_t)(at - memory) + bound > OUT_MAX)
             continue;
-        at = hpack_put(&ends->encoder, at, field.name, field.value,
-                       field.is_never_indexed ? HPACK_NEVER : HPACK_INDEXED);
+        at = put_field(&ends->encoder, at, &field, &after);
         note(&noted, &field);
     }
     if (answer == HPACK_END) {
