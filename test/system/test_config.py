@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The file, the line told, and what the sentence must name: key, what was found, what is accepted.
 BAD = [
     ("dta: x\n", 1, "dta is not known",
-     "data, user, group, sandbox, log, api, auth, health, gateway, retire, usage, drain, routes"),
+     "data, user, group, sandbox, log, api, auth, health, faces, gateway, retire, usage, drain, "
+     "routes"),
     ("dta: x\n", 1, "did you mean data?", ""),
     ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, usage, drain"),
     ("retire: { windw: 5s }\n", 1, "did you mean retire.window?", "Accepted are window"),
@@ -224,16 +225,18 @@ def test_a_good_file_is_fine(binary, tmp_path, text):
 
 
 def test_the_examples_in_the_docs_are_fine(binary, tmp_path):
-    """Certificates that they name are all one."""
+    """Certificates that they name are all one, and so are lists of what is revoked."""
     file = tmp_path / "sarsen.yaml"
-    pair = Authority(tmp_path / "authority").sign("any")
+    authority = Authority(tmp_path / "authority")
+    pair, revoked = authority.sign("any"), authority.revoke()
     for document in ("proxy.md", "server.md", "tls.md"):
         text = (ROOT / "docs" / "operate" / document).read_text()
         examples = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
         assert examples
         for example in examples:
-            for name, kind in re.findall(r"/etc/sarsen/(\S+\.(pem|key))\b", example):
-                shutil.copy(pair[kind == "key"], tmp_path / name)
+            for name, kind in re.findall(r"/etc/sarsen/(\S+\.(pem|key|crl))\b", example):
+                source = revoked if name.endswith(".crl") else pair[kind == "key"]
+                shutil.copy(source, tmp_path / name)
             file.write_text(example.replace("/etc/sarsen/", f"{tmp_path}/"))
             assert check(binary, file).stderr == ""
 
