@@ -11,10 +11,11 @@ static json_t *failing_instances(const struct registry *registry)
         const struct service *service = container_of(node, struct service, node);
         map_each (below, &service->instances) {
             const struct instance *instance = container_of(below, struct instance, node);
-            if (instance->is_failing && json_array_size(list) < FAILING_MAX)
-                json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "service", service->name,
-                                                      "id", instance->id, "reason",
-                                                      api_failing_reason(instance)));
+            if (!instance->is_failing || json_array_size(list) == FAILING_MAX)
+                continue;
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s}", "service", service->name, "id",
+                                            instance->id, "reason", api_failing_reason(instance)));
         }
     }
     return list;

@@ -24,11 +24,12 @@ static void print_http2(const sarsen_value *http2)
 {
     double n_calmed = sarsen_value_number(sarsen_value_get(http2, "calmed"));
     double n_broken = sarsen_value_number(sarsen_value_get(http2, "broken"));
-    if (n_calmed + n_broken > 0)
-        printf(
-            "connections of HTTP/2 were ended: %.0f for too much, %.0f for what is against the "
-            "protocol\n",
-            n_calmed, n_broken);
+    if (n_calmed + n_broken <= 0)
+        return;
+    printf(
+        "connections of HTTP/2 were ended: %.0f for too much, %.0f for what is against the "
+        "protocol\n",
+        n_calmed, n_broken);
 }
 
 static void print_failing(const sarsen_value *instances)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -469,6 +470,12 @@ def test_the_verb_ends_and_the_new_process_s_log_is_where_the_old_one_s_was(make
     assert "msg=stopped" in old.log[-1]
 
 
+def child_of(process):
+    """The number of its only child; None before there is one."""
+    path = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return int(path.read_text() or 0) or None
+
+
 def test_a_new_process_that_is_stopped_ends_and_gives_the_store_back(line, tmp_path):
     """It has the store already, and reads a certificate that never comes."""
     daemon = line.start("routes: [ { answer: { body: hi } } ]\n")
@@ -487,8 +494,7 @@ def test_a_new_process_that_is_stopped_ends_and_gives_the_store_back(line, tmp_p
         return None
 
     writer = eventually(reads)
-    child = int(open(f"/proc/{verb.pid}/task/{verb.pid}/children").read())
-    os.kill(child, signal.SIGSTOP)
+    os.kill(child_of(verb), signal.SIGSTOP)
     assert daemon.edge_get("/").body == b"hi"
     said = verb.communicate(timeout=40)[1]
     assert verb.returncode == 1 and f"ended by signal {int(signal.SIGKILL)}" in said
@@ -504,9 +510,7 @@ def test_the_verb_ends_a_process_that_is_stopped(line):
     os.mkfifo(config)
     verb = subprocess.Popen([daemon.binary, "upgrade", "-c", config, "--wait", "2"],
                             stderr=subprocess.PIPE, text=True)
-    children = f"/proc/{verb.pid}/task/{verb.pid}/children"
-    eventually(lambda: open(children).read().split())
-    child = int(open(children).read())
+    child = eventually(lambda: child_of(verb))
     os.kill(child, signal.SIGSTOP)
     assert "was not ready in time, and was ended" in verb.communicate(timeout=30)[1]
     assert verb.returncode == 1 and not os.path.exists(f"/proc/{child}")
