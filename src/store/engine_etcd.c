@@ -38,21 +38,25 @@ static void etcd_on_tick(struct timer *timer)
         etcd_break(etcd, "does not answer in time");
 }
 
+static int etcd_make_id(struct etcd *etcd, struct problem *problem)
+{
+    uint8_t random[ETCD_ID_SIZE / 2];
+    hash_random(random, sizeof(random));
+    hash_hex(random, sizeof(random), etcd->id);
+    int r = file_write(etcd->store->dir_fd, ETCD_ID_FILE, span_of(etcd->id), 0640);
+    if (r)
+        problem_set(problem, ETCD_ID_FILE, "cannot be written: %s", strerror(-r));
+    return err_fold(r);
+}
+
 /* The writer's name is the data directory's: it stays when the process goes, so what the one before
  * wrote to its markers is overwritten and does not add up. */
 static int etcd_read_id(struct etcd *etcd, struct problem *problem)
 {
     CLEANUP(buf_fini) struct buf text = { .limit = 64 };
     int r = file_read(etcd->store->dir_fd, ETCD_ID_FILE, &text);
-    if (r == FILE_ABSENT) {
-        uint8_t random[ETCD_ID_SIZE / 2];
-        hash_random(random, sizeof(random));
-        hash_hex(random, sizeof(random), etcd->id);
-        r = file_write(etcd->store->dir_fd, ETCD_ID_FILE, span_of(etcd->id), 0640);
-        if (r)
-            problem_set(problem, ETCD_ID_FILE, "cannot be written: %s", strerror(-r));
-        return err_fold(r);
-    }
+    if (r == FILE_ABSENT)
+        return etcd_make_id(etcd, problem);
     struct span id = span_trim(buf_span(&text));
     if (r || id.size != ETCD_ID_SIZE || strspn(id.data, "0123456789abcdef") < ETCD_ID_SIZE) {
         problem_set(problem, ETCD_ID_FILE, "is damaged; remove it, and a new one is made");
@@ -62,23 +66,26 @@ static int etcd_read_id(struct etcd *etcd, struct problem *problem)
     return 0;
 }
 
+static int etcd_read_endpoint(struct etcd *etcd, const char *text, struct problem *problem)
+{
+    unsigned i = etcd->n_endpoints++;
+    snprintf(etcd->authorities[i], ADDRESS_TEXT_MAX, "%s", text);
+    int r = address_parse(span_of(text), &etcd->endpoints[i]);
+    if (r)
+        problem_set(problem, "store.endpoints",
+                    "has \"%s\"; addresses as 127.0.0.1:2379 are accepted", text);
+    return err_fold(r);
+}
+
 static int etcd_read_endpoints(struct etcd *etcd, const struct store_etcd_settings *settings,
                                struct problem *problem)
 {
-    etcd->n_endpoints = settings->n_endpoints;
     etcd->endpoints = mem_new_array(struct address, settings->n_endpoints);
     etcd->authorities = mem_zalloc(settings->n_endpoints, ADDRESS_TEXT_MAX);
-    for (unsigned i = 0; i < settings->n_endpoints; i++) {
-        int r = address_parse(span_of(settings->endpoints[i]), &etcd->endpoints[i]);
-        if (r) {
-            problem_set(problem, "store.endpoints",
-                        "has \"%s\"; addresses as 127.0.0.1:2379 are accepted",
-                        settings->endpoints[i]);
-            return err_origin(-EINVAL);
-        }
-        snprintf(etcd->authorities[i], ADDRESS_TEXT_MAX, "%s", settings->endpoints[i]);
-    }
-    return 0;
+    int r = 0;
+    for (unsigned i = 0; i < settings->n_endpoints && !r; i++)
+        r = etcd_read_endpoint(etcd, settings->endpoints[i], problem);
+    return r;
 }
 
 /* The first key behind all that start with the prefix, which does not end with 0xff. */
@@ -122,35 +129,39 @@ static struct etcd *etcd_new(struct store *store, const struct store_etcd_settin
     return etcd;
 }
 
+/* Turns the loop until all is here. */
+static int etcd_wait_live(struct etcd *etcd, nsec within)
+{
+    struct clock *clock = loop_clock(etcd->loop);
+    nsec deadline = clock_now(clock) + within;
+    int r = 0;
+    while (!r && etcd->phase != ETCD_LIVE)
+        r = clock_now(clock) < deadline ? loop_turn(etcd->loop, ETCD_TICK) : -ETIMEDOUT;
+    return err_origin(r);
+}
+
 int etcd_open(struct store *store, const struct store_etcd_settings *settings,
               struct problem *problem)
 {
     struct etcd *etcd = store->etcd = etcd_new(store, settings);
+    store->is_read_only = true;
+    store->history = &etcd->history;
     int r = etcd_read_id(etcd, problem);
     if (!r)
         r = etcd_read_endpoints(etcd, settings, problem);
     if (r)
         return r;
 
-    struct clock *clock = loop_clock(etcd->loop);
     nsec within = settings->open_timeout ? settings->open_timeout : ETCD_OPEN_WITHIN;
-    nsec deadline = clock_now(clock) + within;
-    store->is_read_only = true;
-    store->history = &etcd->history;
     etcd_link_start(etcd);
     timer_start(&etcd->tick, etcd->loop, loop_now(etcd->loop) + ETCD_TICK);
-    while (etcd->phase != ETCD_LIVE) {
-        if (clock_now(clock) >= deadline) {
-            problem_set(problem, "store.endpoints", "gave nothing to start from within %u s; %s",
-                        (unsigned)(within / NSEC_PER_SEC),
-                        etcd->trouble[0] ? etcd->trouble : "none of them answers");
-            return err_origin(-ETIMEDOUT);
-        }
-        r = loop_turn(etcd->loop, ETCD_TICK);
-        if (r)
-            return err_trace(r);
+    r = etcd_wait_live(etcd, within);
+    if (r) {
+        problem_set(problem, "store.endpoints", "gave nothing to start from within %u s; %s",
+                    (unsigned)(within / NSEC_PER_SEC),
+                    etcd->trouble[0] ? etcd->trouble : "none of them answers");
     }
-    return 0;
+    return r;
 }
 
 /* What was submitted is finished where etcd lets us. */

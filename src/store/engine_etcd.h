@@ -146,7 +146,11 @@ ProtobufCBinaryData etcd_key(const struct etcd *etcd, struct arena *arena, const
 
 static inline ProtobufCBinaryData etcd_bytes(struct span span)
 {
-    return (ProtobufCBinaryData){ span.size, (uint8_t *)(uintptr_t)span.data };
+    union {
+        const char *from;
+        uint8_t *to; /* the library only reads what it packs */
+    } bytes = { .from = span.data };
+    return (ProtobufCBinaryData){ span.size, bytes.to };
 }
 
 static inline struct span etcd_span(ProtobufCBinaryData bytes)
@@ -171,7 +175,7 @@ void etcd_batch_clear(struct etcd_batch *batch);
 void etcd_write_init(struct etcd *etcd);
 
 /* Takes the transaction. An `answer` that is not 0 is told as it is, from the loop. */
-void etcd_submit(struct etcd *etcd, struct store_write *write, struct txn *txn, int answer);
+void etcd_submit(struct etcd *etcd, struct store_write *told, struct txn *txn, int answer);
 
 /* Whether the rest of a key below w/ is one of our slots. */
 bool etcd_slot_parse(const struct etcd *etcd, struct span rest, unsigned *ret_slot);

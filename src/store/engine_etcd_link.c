@@ -43,13 +43,12 @@ void etcd_send(struct grpc_call *call, const ProtobufCMessage *message)
 ProtobufCBinaryData etcd_key(const struct etcd *etcd, struct arena *arena, const char *kind,
                              struct span rest)
 {
-    size_t n_prefix = strlen(etcd->prefix), n_kind = strlen(kind);
-    uint8_t *key = arena_alloc(arena, 1, n_prefix + n_kind + rest.size + 1);
-    memcpy(key, etcd->prefix, n_prefix);
-    memcpy(key + n_prefix, kind, n_kind);
+    size_t n_before = strlen(etcd->prefix) + strlen(kind);
+    char *key = arena_alloc(arena, 1, n_before + rest.size + 1);
+    snprintf(key, n_before + 1, "%s%s", etcd->prefix, kind);
     if (rest.size)
-        memcpy(key + n_prefix + n_kind, rest.data, rest.size);
-    return (ProtobufCBinaryData){ n_prefix + n_kind + rest.size, key };
+        memcpy(key + n_before, rest.data, rest.size);
+    return (ProtobufCBinaryData){ n_before + rest.size, (uint8_t *)key };
 }
 
 bool etcd_is_linked(const struct etcd *etcd)

@@ -123,9 +123,9 @@ static void write_tell(struct etcd_write *write, int answer, int64_t revision)
     struct store_write *told = steal(write->write);
     write_land(write);
     list_remove(&write->link);
+    /* What etcd itself answers may be on its way still; it changes nothing. */
     if (write->call.is_open)
-        list_add_last(&etcd->spent,
-                      &write->link); /* its answer is on the way, and changes nothing */
+        list_add_last(&etcd->spent, &write->link);
     else
         write_free(write);
     if (!etcd->is_closing)
@@ -247,10 +247,11 @@ static void write_send_txn(struct etcd_write *write)
     Etcd__TxnRequest request = ETCD__TXN_REQUEST__INIT;
     request.compare = arena_new_array(&arena, Etcd__Compare *, txn->n_compares + 1);
     request.compare[request.n_compare++] = compare_epoch(write, &arena);
-    for (size_t i = 0; i < txn->n_compares; i++)
-        request.compare[request.n_compare++] =
-            compare_new(&arena, etcd_key(write->etcd, &arena, "k/", txn->compares[i].key),
-                        txn->compares[i].mod_revision);
+    for (size_t i = 0; i < txn->n_compares; i++) {
+        const struct txn_compare *compare = &txn->compares[i];
+        request.compare[request.n_compare++] = compare_new(
+            &arena, etcd_key(write->etcd, &arena, "k/", compare->key), compare->mod_revision);
+    }
     request.success = arena_new_array(&arena, Etcd__Op *, txn->n_ops + 1);
     for (size_t i = 0; i < txn->n_ops; i++)
         request.success[request.n_success++] = op_new(write->etcd, &arena, &txn->ops[i]);

@@ -205,11 +205,11 @@ struct store_lease {
 };
 
 /* `ttl` in whole seconds; etcd raises what is less than a few. */
-void store_lease_grant(struct store *store, struct store_lease *lease, nsec ttl);
+void store_lease_grant(struct store *store, struct store_lease *owner, nsec ttl);
 
 /* Gives it up: its keys go now, or with an etcd that is away, when the TTL is over. No callback
  * follows. Idempotent, but not before the first grant of a lease that is not zeroed. */
-void store_lease_end(struct store_lease *lease);
+void store_lease_end(struct store_lease *owner);
 
 /* --- elections: one of many, by a lease --- */
 
