@@ -42,6 +42,9 @@ static const struct settings_key table[] = {
       "refuses everybody" },
     { "tls.http1_only", LISTENER_BOOL, AT(tls.is_http1_only), "true, false",
       "whether ALPN offers no HTTP/2" },
+    { "tls.ktls", LISTENER_CHOICE, AT(tls.sealing), "off, auto",
+      "whether the kernel seals what is sent over TLS 1.3, where it can; files then are sent without "
+      "a copy. The kernel's `tls` module has to be loaded" },
 };
 #define N_KEYS (sizeof(table) / sizeof(table[0]))
 
@@ -170,6 +173,8 @@ static int read_value(struct key_reader *key_reader, const struct settings_key *
         return refuse(reader, setting->key, node, setting->accepts);
     if (setting->at == AT(tls.min_version))
         listener->tls.min_version = (enum tls_version)choice;
+    else if (setting->at == AT(tls.sealing))
+        listener->tls.sealing = (enum tls_sealing)choice;
     else
         listener->tls.client_auth = (enum tls_client_auth)choice;
     return 0;

@@ -13,10 +13,15 @@ struct certificates {
     struct tls_tickets *tickets;
     struct tls_server **servers;
     size_t n_servers, capacity;
+    bool has_told_kernel;
 };
 
 static void look(struct certificates *certificates)
 {
+    if (tls_kernel_is_missing() && !certificates->has_told_kernel) {
+        certificates->has_told_kernel = true;
+        log_info("gateway", "the kernel has no TLS, so ktls is not used");
+    }
     for (size_t i = 0; i < certificates->n_servers; i++) {
         struct problem problem = { 0 };
         switch (

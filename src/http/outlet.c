@@ -121,7 +121,9 @@ static int flush_file_tls(struct outlet *outlet, struct spares *spares)
     return answer;
 }
 
-static RARE int flush_tls(struct outlet *outlet, struct spares *spares)
+static int outlet_flush_file(struct outlet *outlet, int fd);
+
+static RARE int flush_tls(struct outlet *outlet, int fd, struct spares *spares)
 {
     if (!tls_stream_flush(outlet->tls))
         return OUTLET_GONE;
@@ -131,7 +133,14 @@ static RARE int flush_tls(struct outlet *outlet, struct spares *spares)
         if (r)
             return r;
     }
-    return outlet->has_file ? flush_file_tls(outlet, spares) : 0;
+    if (!outlet->has_file || outlet->is_blocked)
+        return 0;
+    if (!tls_stream_takes_files(outlet->tls))
+        return flush_file_tls(outlet, spares);
+    uint64_t left = outlet->file_left;
+    int r = outlet_flush_file(outlet, fd);
+    tls_stream_note_file(outlet->tls, (size_t)(left - outlet->file_left));
+    return r;
 }
 
 /* --- in plain text, and in general --- */
@@ -190,7 +199,7 @@ static int outlet_flush_file(struct outlet *outlet, int fd)
 static RARE int flush_special(struct outlet *outlet, int fd, struct spares *spares)
 {
     if (outlet->tls)
-        return flush_tls(outlet, spares);
+        return flush_tls(outlet, fd, spares);
     int r = fifo_size(&outlet->kept) > 0 ? flush_kept(outlet, fd, spares) : 0;
     return r || outlet->is_blocked ? r : outlet_flush_file(outlet, fd);
 }

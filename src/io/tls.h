@@ -72,6 +72,11 @@ enum tls_client_auth {
     TLS_CLIENT_REQUIRED,
 };
 
+enum tls_sealing {
+    TLS_SEALING_OWN,
+    TLS_SEALING_KERNEL, /* by the kernel where it can, which spares files a copy */
+};
+
 struct tls_pair {
     const char *certificate, *key; /* PEM files; the certificate's has its chain behind it */
 };
@@ -84,6 +89,7 @@ struct tls_server_settings {
     const char *client_ca;  /* a PEM file; needed where clients are asked */
     const char *client_crl; /* a PEM file of what its authorities have revoked; NULL: nothing */
     bool is_http1_only;     /* of what ALPN may choose */
+    enum tls_sealing sealing;
 };
 
 enum tls_answer {
@@ -207,6 +213,14 @@ bool tls_stream_is_over(const struct tls_stream *stream);
 
 /* It broke because its first byte is a request's in plain text. Nothing was sent. */
 bool tls_stream_is_plain(const struct tls_stream *stream);
+
+/* The kernel seals: with nothing that waits, a file can be sent by its descriptor, and
+ * tls_stream_note_file() is told how much of it was. */
+bool tls_stream_takes_files(const struct tls_stream *stream);
+void tls_stream_note_file(struct tls_stream *stream, size_t size);
+
+/* The kernel was to seal for a listener, and has no TLS. */
+bool tls_kernel_is_missing(void);
 
 /* NULL until it is established. */
 const struct tls_peer *tls_stream_peer(const struct tls_stream *stream);

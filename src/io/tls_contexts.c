@@ -392,6 +392,7 @@ int tls_contexts_new(const char *name, const struct tls_server_settings *setting
     map_init(&contexts->names);
     contexts->tickets = tls_tickets_ref(tickets);
     contexts->is_http1_only = settings->is_http1_only;
+    contexts->sealing = settings->sealing;
     contexts->contexts = arena_new_array(&contexts->arena, SSL_CTX *, settings->n_pairs);
     for (unsigned i = 0; i < settings->n_pairs; i++) {
         const struct tls_pair *pair = &settings->pairs[i];

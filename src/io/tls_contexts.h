@@ -22,6 +22,7 @@ struct tls_contexts {
     unsigned n;
     struct map names; /* "a.example.com", "*.example.com" */
     bool is_http1_only;
+    enum tls_sealing sealing;
     unix_msec expires; /* the first of them */
 };
 

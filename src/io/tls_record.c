@@ -32,13 +32,14 @@ static bool load(struct tls_keys *keys)
     const EVP_CIPHER *cipher = cipher_of(keys->suite);
     uint8_t key[32];
     size_t size = keys->suite == TLS_AES_128_GCM ? 16 : 32;
-    if (!cipher || !keys->cipher)
-        return false;
-    tls_expand_label(&keys->secret, "key", key, size);
-    tls_expand_label(&keys->secret, "iv", keys->iv, sizeof(keys->iv));
     keys->number = 0;
     keys->n_left = TLS_RECORDS_PER_KEY;
-    bool is_done = EVP_CipherInit_ex(keys->cipher, cipher, NULL, key, NULL, keys->seals) == 1;
+    tls_expand_label(&keys->secret, "iv", keys->iv, sizeof(keys->iv));
+    if (!keys->cipher)
+        return true;
+    tls_expand_label(&keys->secret, "key", key, size);
+    bool is_done =
+        cipher && EVP_CipherInit_ex(keys->cipher, cipher, NULL, key, NULL, keys->seals) == 1;
     OPENSSL_cleanse(key, sizeof(key));
     return is_done;
 }
@@ -50,7 +51,7 @@ bool tls_keys_init(struct tls_keys *keys, enum tls_suite suite, const struct tls
     keys->seals = seals;
     keys->secret = *secret;
     keys->cipher = EVP_CIPHER_CTX_new();
-    return load(keys);
+    return keys->cipher && load(keys);
 }
 
 void tls_keys_fini(struct tls_keys *keys)

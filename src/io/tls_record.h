@@ -54,7 +54,7 @@ enum tls_alert {
 
 /* Of one direction. */
 struct tls_keys {
-    EVP_CIPHER_CTX *cipher; /* NULL: none */
+    EVP_CIPHER_CTX *cipher; /* NULL: the kernel has these keys */
     enum tls_suite suite;
     bool seals;
     uint32_t n_left; /* records until others are due */

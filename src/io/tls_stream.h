@@ -39,9 +39,10 @@ struct tls_stream {
     struct tls_scratch *scratch;
     int fd;
     bool is_server, is_established, has_end, has_closed, is_broken, is_gone;
-    bool is_plain;                 /* not TLS at all */
-    bool is_held;                  /* what is unsent need not be sent yet */
-    bool owes_update;              /* of our keys, in answer to the other side's */
+    bool is_kernels;  /* the kernel seals: `out` has no cipher, what is unsent is plain */
+    bool is_plain;    /* not TLS at all */
+    bool is_held;     /* what is unsent need not be sent yet */
+    bool owes_update; /* of our keys, in answer to the other side's */
     uint8_t n_message, message[5]; /* of the handshake, that came in part */
     unsigned n_key_updates;
     unsigned n_idle_records; /* that came one after another and brought nothing */

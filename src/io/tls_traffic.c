@@ -13,8 +13,14 @@
 #include "io/tls_traffic.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "io/tls_contexts.h"
+#include "io/tls_kernel.h"
 
 #define EMPTY_RECORDS_MAX 32u /* one after another: they cost us, and say nothing */
 #define WARNINGS_MAX 5u
@@ -31,6 +37,17 @@ static bool suite_of(const SSL *ssl, enum tls_suite *ret_suite)
     case TLS1_3_CK_CHACHA20_POLY1305_SHA256: *ret_suite = TLS_CHACHA20_POLY1305; return true;
     default: return false;
     }
+}
+
+/* What is sealed already goes first, or it would be sealed again. */
+static void give_to_kernel(struct tls_stream *stream)
+{
+    tls_stream_push(stream);
+    if (stream->unsent.size > 0 || stream->is_gone || !tls_kernel_take(stream->fd, &stream->out))
+        return;
+    EVP_CIPHER_CTX_free(stream->out.cipher);
+    stream->out.cipher = NULL;
+    stream->is_kernels = true;
 }
 
 bool tls_traffic_begin(struct tls_stream *stream)
@@ -53,6 +70,8 @@ bool tls_traffic_begin(struct tls_stream *stream)
     }
     SSL_free(ssl);
     stream->ssl = NULL;
+    if (stream->contexts->sealing == TLS_SEALING_KERNEL)
+        give_to_kernel(stream);
     return true;
 }
 
@@ -85,9 +104,24 @@ static void seal(struct tls_stream *stream, enum tls_content type, struct span c
     stream->failure = tls_library_reason();
 }
 
+/* The kernel takes it now or never: behind what waits in the stream it has no place. */
+static bool say_by_kernel(struct tls_stream *stream, enum tls_content type, struct span content)
+{
+    if (stream->out.n_left > 0)
+        stream->out.n_left--;
+    return stream->unsent.size == 0 && tls_kernel_say(stream->fd, type, content);
+}
+
 static void seal_message(struct tls_stream *stream, enum tls_content type, const void *bytes,
                          size_t size)
 {
+    if (unlikely(stream->is_kernels)) {
+        if (!say_by_kernel(stream, type, (struct span){ bytes, size }) && type == TLS_HANDSHAKE) {
+            stream->is_broken = true;
+            stream->failure = "the kernel takes no message";
+        }
+        return;
+    }
     char *to = room_for(stream, size);
     memcpy(to + TLS_RECORD_HEAD, bytes, size);
     seal(stream, type, (struct span){ to + TLS_RECORD_HEAD, size }, to);
@@ -98,10 +132,67 @@ static void update_own_keys(struct tls_stream *stream)
 {
     static const uint8_t message[KEY_UPDATE_SIZE] = { KEY_UPDATE, 0, 0, 1, 0 };
     seal_message(stream, TLS_HANDSHAKE, message, sizeof(message));
-    if (stream->is_broken || tls_keys_update(&stream->out))
+    if (stream->is_broken)
+        return;
+    if (tls_keys_update(&stream->out) &&
+        (!stream->is_kernels || tls_kernel_take(stream->fd, &stream->out)))
         return;
     stream->is_broken = true;
-    stream->failure = tls_library_reason();
+    stream->failure = stream->is_kernels ? "the kernel takes no new keys" : tls_library_reason();
+}
+
+static void count_records(struct tls_keys *keys, size_t size)
+{
+    size_t n = size / TLS_CONTENT_MAX + 1;
+    keys->n_left = keys->n_left > n ? keys->n_left - (uint32_t)n : 0;
+}
+
+#define PARTS_MAX 8u
+
+/* What the kernel takes of the parts; the rest waits as it is. */
+static void send_by_kernel(struct tls_stream *stream, const struct span *parts, unsigned n_parts)
+{
+    struct iovec iov[PARTS_MAX];
+    size_t sent = 0;
+    assert(n_parts <= PARTS_MAX);
+    if (unlikely(stream->out.n_left == 0))
+        update_own_keys(stream);
+    if (stream->is_broken)
+        return;
+    for (unsigned i = 0; i < n_parts; i++) {
+        union {
+            const char *from;
+            void *to;
+        } base = { parts[i].data };
+        iov[i] = (struct iovec){ base.to, parts[i].size };
+        count_records(&stream->out, parts[i].size);
+    }
+    if (stream->unsent.size == 0) {
+        struct msghdr message = { .msg_iov = iov, .msg_iovlen = n_parts };
+        ssize_t n;
+        do {
+            n = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+        } while (n < 0 && errno == EINTR);
+        stream->is_gone = n < 0 && errno != EAGAIN;
+        sent = n > 0 ? (size_t)n : 0;
+    }
+    for (unsigned i = 0; i < n_parts && !stream->is_gone; i++) {
+        size_t from_this = sent < parts[i].size ? sent : parts[i].size;
+        struct span rest = span_from(parts[i], from_this);
+        sent -= from_this;
+        if (rest.size > 0)
+            buf_put(&stream->unsent, rest);
+    }
+}
+
+bool tls_stream_takes_files(const struct tls_stream *stream)
+{
+    return stream->is_kernels;
+}
+
+void tls_stream_note_file(struct tls_stream *stream, size_t size)
+{
+    count_records(&stream->out, size);
 }
 
 /* What is left to send. */
@@ -144,6 +235,10 @@ void tls_traffic_send(struct tls_stream *stream, const struct span *parts, unsig
 {
     if (n_parts == 0)
         return;
+    if (unlikely(stream->is_kernels)) {
+        send_by_kernel(stream, parts, n_parts);
+        return;
+    }
     struct rest rest = { parts, n_parts, parts[0] };
     skip_empty(&rest);
     while (rest.first.size > 0 && !stream->is_broken && !stream->is_gone) {

@@ -169,6 +169,22 @@ def test_what_is_neither_is_told_nothing(serve, authority, pair):
     assert b"HTTP" not in got and got[:1] in (b"", b"\x15")
 
 
+def test_the_kernel_seals_where_it_can(serve, service, authority, pair):
+    echo = service("echo")
+    daemon = serve(section(pair, more=", ktls: auto"), config=(
+        f"routes: [{{ match: {{ prefix: / }}, upstream: \"{echo.address}\" }}]\n"))
+    echo.answer = lambda request: (200, {}, request["body"])
+    for body in (b"small", BODY, b"again"):
+        with connect(authority.client(), port(daemon)) as wire:
+            status, _, got = ask(wire, "/echo", body)
+            assert status == 200 and got == body
+    with open("/proc/sys/net/ipv4/tcp_available_ulp", encoding="ascii") as file:
+        has_it = "tls" in file.read().split()
+    if not has_it:
+        eventually(lambda: "the kernel has no TLS" in "".join(daemon.log))
+        assert "".join(daemon.log).count("the kernel has no TLS") == 1
+
+
 @pytest.mark.parametrize(("certificate", "key", "says"), [
     ("absent", None, "cannot be read as a certificate: No such file or directory"),
     (".", None, "cannot be read as a certificate: Is a directory"),
