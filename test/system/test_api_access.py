@@ -276,8 +276,9 @@ def test_other_hosts_take_tls(binary, tmp_path, config, words):
     assert not (tmp_path / ".sarsen").exists()
 
 
-def test_with_tls_other_hosts_are_accepted(binary, tmp_path):
+def test_with_tls_other_hosts_are_accepted(binary, authority, tmp_path):
+    certificate, key = authority.sign("api")
     (tmp_path / "sarsen.yaml").write_text(
-        "api: { listen: 0.0.0.0:7000, tls: { certificate: a.pem, key: a.key } }\n")
+        f"api: {{ listen: 0.0.0.0:7000, tls: {{ certificate: {certificate}, key: {key} }} }}\n")
     subprocess.run([binary, "config", "check", tmp_path / "sarsen.yaml"], check=True,
                    capture_output=True, timeout=30)
