@@ -169,3 +169,16 @@ def test_go_micro(framework, face):
     said = b"hello you 1.4.0"
     assert through() == b"\x0a" + bytes([len(said)]) + said
     is_dropped(one, process, through)
+
+
+def test_kitex_is_listed_and_not_routed(framework, face):
+    one = framework("kitex")
+    process = one.start("1.5.0")
+    one.waits_for(1)
+    entry, = one.passing()
+    port = entry["Service"]["Port"]
+    assert one.call("find") == f"127.0.0.1:{port} 10"
+    instance, = face.get(f"/v1/services/{one.name}/instances")["instances"]
+    assert (instance["build"], instance["protocol"]) == ("1.5.0", "thrift")
+    assert face.internal_get(f"/api/{one.name}@1/hello/you").status == 503
+    is_dropped(one, process, lambda: False)

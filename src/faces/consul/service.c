@@ -214,13 +214,28 @@ char *consul_instance_id(struct arena *arena, struct span id)
     return text;
 }
 
+/* "protocol:thrift", as those of CloudWeGo write their tags; HTTP without one. */
+static struct span protocol_of_tags(const Consul__ServiceRecord *record)
+{
+    struct span prefix = SPAN("protocol");
+    for (size_t i = 0; i < record->n_tags; i++) {
+        struct span tag = span_of(record->tags[i]);
+        if (!span_starts_with(tag, prefix) || tag.size < prefix.size + 2)
+            continue;
+        char between = tag.data[prefix.size];
+        if (between == ':' || between == '=')
+            return span_from(tag, prefix.size + 1);
+    }
+    return SPAN("http");
+}
+
 /* What frameworks say of how they are spoken to: an address whose name is a scheme, as Kratos has
- * them, or a word of the metadata. */
+ * them, a word of the metadata, or a tag. */
 static struct span find_protocol(const Consul__ServiceRecord *record, struct span *ret_address)
 {
     static const char *const schemes[] = { "http", "https", "grpc" };
     bool is_secure = false;
-    struct span word = SPAN("http");
+    struct span word = protocol_of_tags(record);
     for (size_t i = 0; i < record->n_meta; i++) {
         struct span value = span_of(record->meta[i]->value);
         if (strcasecmp(record->meta[i]->key, "protocol") == 0 && value.size)
