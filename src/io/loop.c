@@ -35,6 +35,7 @@ struct loop {
     struct clock *clock;
     nsec now;
     unix_msec wall;
+    nsec wall_at; /* when that was read */
     struct heap timers;
     struct list tasks;
     struct list watches;
@@ -43,9 +44,13 @@ struct loop {
     struct epoll_event events[LOOP_BATCH];
 };
 
+/* Wall time counts milliseconds, so it is not asked for more often. */
 static void loop_read_clock(struct loop *loop)
 {
     loop->now = clock_now(loop->clock);
+    if (loop->now - loop->wall_at < NSEC_PER_MSEC && loop->wall)
+        return;
+    loop->wall_at = loop->now;
     loop->wall = clock_wall(loop->clock);
 }
 

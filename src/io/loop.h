@@ -40,7 +40,7 @@ void loop_stop(struct loop *loop);
 
 /* The time this turn began. */
 nsec loop_now(const struct loop *loop);
-unix_msec loop_wall(const struct loop *loop);
+unix_msec loop_wall(const struct loop *loop); /* a millisecond old at most */
 struct clock *loop_clock(struct loop *loop);
 
 /* A watched descriptor. on_ready gets EPOLL* bits; the watch may be removed (and its owner freed)
