@@ -8,9 +8,8 @@ import subprocess
 
 import grpc
 import pytest
-from support.daemon import request
-
 from conftest import ROOT
+from support.daemon import request
 
 CHECKED = 45  # seconds: Kratos has itself checked each 10 s, from a moment within the first 10
 
@@ -41,7 +40,7 @@ class Framework:
                             MICRO_REGISTRY_ADDRESS=face.consul, MICRO_REGISTER_TTL="6",
                             MICRO_REGISTER_INTERVAL="2", MICRO_SERVER_ADDRESS="127.0.0.1:0")
         self.running = []
-        self.log = open(face.directory / f"{program}.log", "w+", encoding="utf-8")
+        self.log = (face.directory / f"{program}.log").open("w+", encoding="utf-8")
 
     def start(self, version):
         process = subprocess.Popen(

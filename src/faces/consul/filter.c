@@ -293,10 +293,11 @@ static bool leaf_matches(const struct consul_filter *filter, const struct consul
 {
     char number[16];
     struct span key;
-    if (is_tags(filter->selector))
-        return filter->kind == FILTER_IS_EMPTY
-                   ? consul_entry_n_tags(entry) == 0
-                   : filter->kind == FILTER_HAS && consul_entry_has_tag(entry, filter->value);
+    if (is_tags(filter->selector)) {
+        if (filter->kind == FILTER_IS_EMPTY)
+            return consul_entry_n_tags(entry) == 0;
+        return filter->kind == FILTER_HAS && consul_entry_has_tag(entry, filter->value);
+    }
     if (is_meta(filter->selector, &key)) {
         if (filter->kind == FILTER_HAS)
             return meta_of(entry, filter->value).data != NULL; /* a map has keys */

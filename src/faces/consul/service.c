@@ -195,7 +195,7 @@ bool consul_service_name(struct span name, char ret_name[SERVICE_NAME_MAX + 1])
         if (c >= 'A' && c <= 'Z')
             c = (char)(c - 'A' + 'a');
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-        ret_name[i] = is_fine ? c : '-';
+        ret_name[i] = (char)(is_fine ? c : '-');
     }
     ret_name[name.size] = '\0';
     return service_name_is_valid((struct span){ ret_name, name.size });
