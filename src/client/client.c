@@ -363,7 +363,7 @@ int sarsen_register(sarsen_client *client, const sarsen_instance *instance)
     if (!instance || instance->size < INSTANCE_SIZE_MIN || !instance->address)
         return SARSEN_EINVALID;
     char path[PATH_MAX_SIZE];
-    json_t *json;
+    json_t *json = NULL;
     int r = instance_path(path, instance->service, instance->id, "");
     if (!r)
         r = put_instance(instance, &json);

@@ -277,8 +277,9 @@ static enum tls_input read_records(struct tls_stream *stream, char *to, size_t c
 /* A server's first bytes. A record of TLS begins with no letter, and each method does. */
 static bool begin(struct tls_stream *stream)
 {
-    char first = stream->input.size > 0 ? stream->input.data[0] : '\0';
-    if (first < 'A' || first > 'Z')
+    bool is_letter =
+        stream->input.size > 0 && stream->input.data[0] >= 'A' && stream->input.data[0] <= 'Z';
+    if (!is_letter)
         return tls_server_begin(stream);
     stream->is_broken = stream->is_plain = true;
     stream->failure = "a request in plain text";

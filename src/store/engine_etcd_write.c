@@ -478,6 +478,6 @@ void etcd_write_fini(struct etcd *etcd)
     while (!list_is_empty(&etcd->flying))
         write_tell(container_of(etcd->flying.next, struct etcd_write, link), STORE_UNCERTAIN, 0);
     while (!list_is_empty(&etcd->queue))
-        write_tell_refused(queue_first(etcd));
+        write_tell_refused(container_of(etcd->queue.next, struct etcd_write, link));
     map_fini(&etcd->busy);
 }

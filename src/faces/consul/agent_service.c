@@ -127,11 +127,12 @@ static int prepare(struct consul_call *call, json_t *body)
     if (r)
         return r;
     char *service = arena_alloc(&call->arena, SERVICE_NAME_MAX + 1, 1);
-    if (!consul_service_name(span_of(record->name), service))
+    if (!consul_service_name(span_of(record->name), service)) {
         return consul_deny(call, 400,
                            "Name is \"%.80s\"; up to %u letters, digits, \"-\", \".\" and \"_\", a "
                            "letter first, are accepted",
                            record->name, SERVICE_NAME_MAX);
+    }
     record->service = service;
     record->instance = consul_instance_id(&call->arena, call->tail);
     if (strlen(record->instance) > INSTANCE_ID_MAX)
@@ -164,11 +165,12 @@ void consul_agent_register(struct consul_call *call)
 static int build_deregister(struct consul_call *call, struct txn *txn)
 {
     struct consul_service *service = consul_service_find(call->consul, call->tail);
-    if (!service)
+    if (!service) {
         return consul_deny(call, 404,
                            "Unknown service ID \"%.*s\". Ensure that the service ID is "
                            "passed, not the service name.",
                            SPAN_ARG(span_first(call->tail, 200)));
+    }
     consul_service_delete(call->consul, service, txn);
     return 0;
 }
@@ -256,13 +258,14 @@ void consul_check_update(struct consul_call *call)
     unsigned status = CHECK_CRITICAL;
     while (word && status <= CHECK_PASSING && strcmp(word, check_status_word(status)) != 0)
         status++;
-    if (!word || status > CHECK_PASSING)
+    if (!word || status > CHECK_PASSING) {
         consul_refuse(call, 400,
                       "Invalid check status: \"%.40s\"; passing, warning and critical "
                       "are",
                       word ? word : "");
-    else
+    } else {
         tell(call, status, span_of(output ? output : ""));
+    }
     json_decref(body);
 }
 

@@ -28,7 +28,9 @@ struct span consul_decode(struct consul_call *call, struct span raw)
     char *memory = arena_alloc(&call->arena, raw.size + 1, 1);
     char *plain = arena_alloc(&call->arena, raw.size + 1, 1);
     for (size_t i = 0; i < text.size; i++)
-        plain[i] = (char)(text.data[i] == '+' ? ' ' : text.data[i]);
+        plain[i] = text.data[i];
+    for (char *at = plain; (at = strchr(at, '+'));)
+        *at = ' ';
     if (uri_decode((struct span){ plain, text.size }, memory, &decoded))
         return text;
     return arena_span_dup(&call->arena, decoded);

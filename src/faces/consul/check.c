@@ -26,50 +26,67 @@ struct prober {
 
 /* --- targets --- */
 
+/* "10.0.0.7:8080", "[::1]", "localhost:80". False: there is no such address. */
+static bool parse_host(struct span text, const char *standard_port, struct address *ret_address)
+{
+    char name[HOST_MAX + 8], own[HOST_MAX + 1] = "";
+    size_t colon = text.size;
+    while (colon > 0 && text.data[colon - 1] != ':' && text.data[colon - 1] != ']')
+        colon--;
+    bool has_port = colon > 0 && text.data[colon - 1] == ':';
+    struct span host = has_port ? span_first(text, colon - 1) : text;
+    struct span port = has_port ? span_from(text, colon) : span_of(standard_port);
+    gethostname(own, HOST_MAX);
+    if (span_equals_nocase(host, SPAN("localhost")) || span_equals_nocase(host, span_of(own)))
+        host = SPAN("127.0.0.1");
+    if (host.size > HOST_MAX || port.size > 5)
+        return false;
+    snprintf(name, sizeof(name), "%.*s:%.*s", SPAN_ARG(host), SPAN_ARG(port));
+    return !address_parse(span_of(name), ret_address) && ret_address->any.sa_family != AF_UNIX;
+}
+
+/* How it is asked, by the scheme in front of its target; HEALTH_NONE when that is none for it. */
+static enum health_kind kind_of(const Consul__CheckRecord *record, struct span scheme)
+{
+    bool is_https = span_equals_nocase(scheme, SPAN("https"));
+    switch ((enum check_kind)record->kind) {
+    case CHECK_HTTP:
+        if (is_https)
+            return HEALTH_HTTPS;
+        return span_equals_nocase(scheme, SPAN("http")) ? HEALTH_HTTP : HEALTH_NONE;
+    case CHECK_TCP: return scheme.size ? HEALTH_NONE : HEALTH_TCP;
+    case CHECK_GRPC: return scheme.size ? HEALTH_NONE : HEALTH_GRPC;
+    case CHECK_TTL:
+    case CHECK_MAINTENANCE: break;
+    }
+    return HEALTH_NONE;
+}
+
 /* "http://10.0.0.7:8080/health", "10.0.0.7:8080", "10.0.0.7:9000/shop.Orders". */
 static bool parse_target(const Consul__CheckRecord *record, struct address *ret_address,
                          struct health_check *ret_check)
 {
     struct span text = span_of(record->target), scheme = SPAN_NULL;
-    struct health_check check = health_check_standard;
     const char *mark = strstr(record->target, "://");
     if (mark) {
         scheme = span_first(text, (size_t)(mark - record->target));
         text = span_from(text, scheme.size + 3);
     }
-    bool is_https = span_equals_nocase(scheme, SPAN("https"));
-    bool is_http = is_https || span_equals_nocase(scheme, SPAN("http"));
-    if ((record->kind == CHECK_HTTP) != is_http)
-        return false;
-    check.kind = record->kind == CHECK_TCP    ? HEALTH_TCP
-                 : record->kind == CHECK_GRPC ? HEALTH_GRPC
-                 : is_https                   ? HEALTH_HTTPS
-                                              : HEALTH_HTTP;
     struct span host = span_first(text, span_find(text, '/'));
     struct span rest = span_from(text, host.size);
-    if (record->kind == CHECK_TCP && rest.size)
+    struct health_check check = health_check_standard;
+    check.kind = kind_of(record, scheme);
+    if (check.kind == HEALTH_NONE || (check.kind == HEALTH_TCP && rest.size))
         return false;
-    check.target = record->kind == CHECK_GRPC ? span_from(rest, 1) : rest.size ? rest : SPAN("/");
-
-    char name[HOST_MAX + 8], own[HOST_MAX + 1] = "";
-    size_t colon = host.size;
-    while (colon > 0 && host.data[colon - 1] != ':' && host.data[colon - 1] != ']')
-        colon--;
-    bool has_port = colon > 0 && host.data[colon - 1] == ':';
-    struct span bare = has_port ? span_first(host, colon - 1) : host;
-    struct span port = has_port ? span_from(host, colon) : is_https ? SPAN("443") : SPAN("80");
-    gethostname(own, HOST_MAX);
-    if (span_equals_nocase(bare, SPAN("localhost")) || span_equals_nocase(bare, span_of(own)))
-        bare = SPAN("127.0.0.1");
-    if (bare.size > HOST_MAX || port.size > 5)
-        return false;
-    snprintf(name, sizeof(name), "%.*s:%.*s", SPAN_ARG(bare), SPAN_ARG(port));
+    check.target = rest.size ? rest : SPAN("/");
+    if (check.kind == HEALTH_GRPC)
+        check.target = span_from(rest, 1);
     check.interval = record->interval;
     check.timeout = record->timeout;
     check.failures = record->failures;
     check.passes = record->passes;
     *ret_check = check;
-    return !address_parse(span_of(name), ret_address) && ret_address->any.sa_family != AF_UNIX;
+    return parse_host(host, check.kind == HEALTH_HTTPS ? "443" : "80", ret_address);
 }
 
 int consul_check_judge(struct consul_call *call, const Consul__CheckRecord *record)
@@ -80,11 +97,12 @@ int consul_check_judge(struct consul_call *call, const Consul__CheckRecord *reco
     struct problem problem;
     if (record->kind == CHECK_TTL || record->kind == CHECK_MAINTENANCE)
         return 0;
-    if (!parse_target(record, &address, &check))
+    if (!parse_target(record, &address, &check)) {
         return consul_deny(call, 400,
                            "Invalid check: \"%.200s\" cannot be asked; http://IP:PORT/PATH, "
                            "https://…, IP:PORT and, of gRPC, IP:PORT/SERVICE are accepted",
                            record->target);
+    }
     if (health_check_judge(&check, &problem))
         return consul_deny(call, 400, "Invalid check: %s %s", problem.path, problem.text);
     if (address_is_same_host(peer, &address) ||

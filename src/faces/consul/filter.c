@@ -309,7 +309,8 @@ static bool leaf_matches(const struct consul_filter *filter, const struct consul
     switch (filter->kind) {
     case FILTER_IS_EMPTY: return value.size == 0;
     case FILTER_HAS:
-        return memmem(value.data, value.size, filter->value.data, filter->value.size) != NULL;
+        return value.size > 0 && filter->value.size > 0 &&
+               memmem(value.data, value.size, filter->value.data, filter->value.size);
     case FILTER_EQUALS:
     case FILTER_AND:
     case FILTER_OR:

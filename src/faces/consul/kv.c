@@ -200,7 +200,8 @@ struct key_list {
 
 static size_t find_text(struct span text, struct span wanted)
 {
-    const char *at = wanted.size ? memmem(text.data, text.size, wanted.data, wanted.size) : NULL;
+    bool can = wanted.size > 0 && text.size > 0;
+    const char *at = can ? memmem(text.data, text.size, wanted.data, wanted.size) : NULL;
     return at ? (size_t)(at - text.data) + wanted.size : text.size;
 }
 
@@ -210,7 +211,8 @@ static void put_key(void *owner, const struct store_entry *entry)
     struct span key = key_of(entry);
     size_t size = list->prefix_size + find_text(span_from(key, list->prefix_size), list->separator);
     key = span_first(key, size);
-    if (list->last.data && span_equals(list->last, key))
+    bool has_last = list->last.data && key.data;
+    if (has_last && span_equals(list->last, key))
         return;
     list->last = key;
     json_text(&list->out, key);
@@ -380,16 +382,17 @@ void consul_kv_put(struct consul_call *call)
                        consul_has_param(call, "release");
     if (!call->tail.size)
         consul_refuse(call, 400, "Missing key name");
-    else if (call->tail.size > KEY_MAX)
+    else if (call->tail.size > KEY_MAX) {
         consul_refuse(call, 400, "the key has %zu bytes; up to %zu are accepted", call->tail.size,
                       KEY_MAX);
-    else if (call->body.size > VALUE_MAX)
+    } else if (call->body.size > VALUE_MAX) {
         consul_refuse(call, 413, "Request body(%zu bytes) too large, max size: %zu bytes.",
                       call->body.size, VALUE_MAX);
-    else if (n_kinds > 1)
+    } else if (n_kinds > 1) {
         consul_refuse(call, 400, "Conflicting flags: cas, acquire and release exclude each other");
-    else
+    } else {
         consul_write(call, put_key_in, reply_true);
+    }
 }
 
 static int build_delete(struct consul_call *call, struct txn *txn)

@@ -105,10 +105,11 @@ static int read_kind(struct consul_call *call, json_t *body, Consul__CheckRecord
                                            "H2PING",    "OSService" };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         json_t *value = consul_member(body, refused[i]);
-        if (value && !(json_is_string(value) && json_string_length(value) == 0))
+        if (value && !(json_is_string(value) && json_string_length(value) == 0)) {
             return consul_deny(call, 400,
                                "checks by %s are not made here; TTL, HTTP, TCP and GRPC are",
                                refused[i]);
+        }
     }
     int r = read_time(call, body, "TTL", "ttl", &check->ttl);
     check->kind = CHECK_TTL;
@@ -139,10 +140,11 @@ static int read_limits(struct consul_call *call, json_t *body, Consul__CheckReco
         r = read_number(call, body, "FailuresBeforeCritical", TIMES_MAX, &failures);
     if (!r)
         r = read_number(call, body, "SuccessBeforePassing", TIMES_MAX, &passes);
-    if (!r && check->kind != CHECK_TTL && !check->interval)
+    if (!r && check->kind != CHECK_TTL && !check->interval) {
         r = consul_deny(call, 400,
                         "Invalid check: Interval must be > 0 for Script, HTTP, H2PING, "
                         "TCP, UDP or OSService checks");
+    }
     if (check->kind != CHECK_TTL && check->interval < INTERVAL_MIN)
         check->interval = INTERVAL_MIN;
     if (check->deregister_after && check->deregister_after < DEREGISTER_MIN)
@@ -174,6 +176,7 @@ int consul_read_check(struct consul_call *call, json_t *body, Consul__CheckRecor
 {
     Consul__CheckRecord *check = arena_new(&call->arena, Consul__CheckRecord);
     consul__check_record__init(check);
+    *ret_check = check;
     if (!json_is_object(body))
         return consul_deny(call, 400, "Invalid check: it is no JSON object");
     int r = read_kind(call, body, check);
@@ -191,7 +194,6 @@ int consul_read_check(struct consul_call *call, json_t *body, Consul__CheckRecor
         r = read_text(call, body, "Notes", &check->notes);
     json_t *is_tls = member_of(body, "GRPCUseTLS", "grpc_use_tls");
     check->is_tls = json_is_true(is_tls);
-    *ret_check = check;
     return r;
 }
 
@@ -207,7 +209,7 @@ static int read_checks(struct consul_call *call, json_t *body, Consul__ServiceRe
         return consul_deny(call, 400, "there are %zu checks; up to %u are accepted", n, CHECKS_MAX);
     record->checks = arena_new_array(&call->arena, Consul__CheckRecord *, n + 1);
     for (size_t i = 0; i < n; i++) {
-        Consul__CheckRecord *check;
+        Consul__CheckRecord *check = NULL;
         json_t *source = i < n_one ? one : json_array_get(list, i - n_one);
         int r = consul_read_check(call, source, &check);
         if (r)
@@ -258,22 +260,24 @@ static int read_meta(struct consul_call *call, json_t *body, Consul__ServiceReco
     json_t *meta = consul_member(body, "Meta"), *value;
     const char *key;
     size_t n = json_object_size(meta);
-    if (meta && (!json_is_object(meta) || n > META_MAX))
+    if (meta && (!json_is_object(meta) || n > META_MAX)) {
         return consul_deny(call, 400,
                            "Invalid Service Meta: Node metadata cannot contain more than %u key "
                            "pairs",
                            META_MAX);
+    }
     record->meta = arena_new_array(&call->arena, Consul__MetaRecord *, n + 1);
     json_object_foreach(meta, key, value)
     {
         const char *text = json_is_null(value) ? "" : json_string_value(value);
         if (!is_meta_key(key))
             return consul_deny(call, 400, "Invalid Service Meta: key '%.80s' is not accepted", key);
-        if (!text || strlen(text) > META_VALUE_MAX)
+        if (!text || strlen(text) > META_VALUE_MAX) {
             return consul_deny(call, 400,
                                "Invalid Service Meta: the value of '%s' is no text of at most %u "
                                "bytes",
                                key, META_VALUE_MAX);
+        }
         Consul__MetaRecord *pair = arena_new(&call->arena, Consul__MetaRecord);
         consul__meta_record__init(pair);
         pair->key = arena_strdup(&call->arena, key);

@@ -195,7 +195,9 @@ bool consul_service_name(struct span name, char ret_name[SERVICE_NAME_MAX + 1])
         if (c >= 'A' && c <= 'Z')
             c = (char)(c - 'A' + 'a');
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-        ret_name[i] = (char)(is_fine ? c : '-');
+        if (!is_fine)
+            c = '-';
+        ret_name[i] = c;
     }
     ret_name[name.size] = '\0';
     return service_name_is_valid((struct span){ ret_name, name.size });
@@ -229,34 +231,40 @@ static struct span protocol_of_tags(const Consul__ServiceRecord *record)
     return SPAN("http");
 }
 
-/* What frameworks say of how they are spoken to: an address whose name is a scheme, as Kratos has
- * them, a word of the metadata, or a tag. */
+/* An address that is a URL of the scheme it is named by, as Kratos has them: what is behind "://". */
+static bool find_url(const Consul__ServiceRecord *record, const char *scheme, struct span *ret_rest)
+{
+    for (size_t i = 0; i < record->n_tagged; i++) {
+        struct span url = span_of(record->tagged[i]->address);
+        struct span after = span_from(url, strlen(scheme));
+        if (strcmp(record->tagged[i]->name, scheme) != 0 ||
+            !span_starts_with(url, span_of(scheme)) || !span_starts_with(after, SPAN("://")) ||
+            after.size <= 3)
+            continue;
+        *ret_rest = span_from(after, 3);
+        return true;
+    }
+    return false;
+}
+
+/* What frameworks say of how they are spoken to: such a URL, a word of the metadata, or a tag. */
 static struct span find_protocol(const Consul__ServiceRecord *record, struct span *ret_address)
 {
     static const char *const schemes[] = { "http", "https", "grpc" };
     bool is_secure = false;
-    struct span word = protocol_of_tags(record);
+    struct span word = protocol_of_tags(record), rest = SPAN_NULL;
     for (size_t i = 0; i < record->n_meta; i++) {
         struct span value = span_of(record->meta[i]->value);
         if (strcasecmp(record->meta[i]->key, "protocol") == 0 && value.size)
             word = value;
         is_secure |= strcasecmp(record->meta[i]->key, "secure") == 0 && span_is(value, "true");
     }
-    for (size_t k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++) {
-        for (size_t i = 0; i < record->n_tagged; i++) {
-            struct span url = span_of(record->tagged[i]->address);
-            size_t size = strlen(schemes[k]);
-            if (strcmp(record->tagged[i]->name, schemes[k]) != 0 ||
-                !span_starts_with(url, span_of(schemes[k])) ||
-                !span_starts_with(span_from(url, size), SPAN("://")))
-                continue;
-            struct span rest = span_from(url, size + 3);
-            *ret_address = span_first(rest, strcspn(rest.data, "/?"));
-            is_secure = strstr(rest.data, "isSecure=true") != NULL;
-            word = span_of(schemes[k]);
-            k = sizeof(schemes) / sizeof(schemes[0]) - 1;
-            break;
-        }
+    for (size_t i = 0; !rest.data && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (!find_url(record, schemes[i], &rest))
+            continue;
+        *ret_address = span_first(rest, strcspn(rest.data, "/?"));
+        is_secure = strstr(rest.data, "isSecure=true") != NULL;
+        word = span_of(schemes[i]);
     }
     if (is_secure && span_is(word, "http"))
         return SPAN("https");

@@ -16,7 +16,7 @@
 #include "codec/json.h"
 #include "codec/timefmt.h"
 #include "faces/consul/call.h"
-#include "faces/consul/records.pb-c.h"
+#include "faces/consul/service.h"
 
 #define PREFIX CONSUL_PREFIX "session/"
 #define TTL_MIN (10 * NSEC_PER_SEC)
@@ -411,39 +411,14 @@ void consul_session_destroy(struct consul_call *call)
 
 /* --- making one --- */
 
-/* Field names are taken in any case: not all clients write them as the documents do. */
-static json_t *member(json_t *body, const char *name)
+/* "15s", or a number: small ones are seconds. */
+static bool read_delay(json_t *value, nsec *ret_delay)
 {
-    const char *key;
-    json_t *value;
-    json_t *object = (json_t *)(uintptr_t)body;
-    json_object_foreach(object, key, value)
-    {
-        if (strcasecmp(key, name) == 0)
-            return value;
-    }
-    return NULL;
-}
-
-/* A duration as Go writes it, or a number. False: it is neither. */
-static bool read_duration(const json_t *value, bool has_seconds, nsec *ret_duration)
-{
-    if (!value || json_is_null(value))
-        return true;
-    if (json_is_number(value)) {
-        double number = json_number_value(value);
-        if (number < 0 || number > 1e18)
-            return false;
-        bool is_seconds = has_seconds && number < SECONDS_BELOW;
-        *ret_duration = (nsec)(is_seconds ? number * (double)NSEC_PER_SEC : number);
-        return true;
-    }
-    const char *text = json_string_value(value);
-    if (!text)
-        return false;
-    if (text[0] == '\0')
-        return true;
-    return duration_parse(span_of(text), ret_duration) == 0;
+    double number = json_number_value(value);
+    if (!json_is_number(value) || number >= SECONDS_BELOW || number < 0)
+        return consul_read_duration(value, ret_delay);
+    *ret_delay = (nsec)(number * (double)NSEC_PER_SEC);
+    return true;
 }
 
 static int read_checks(struct consul_call *call, const json_t *list, char ***ret_texts,
@@ -468,9 +443,9 @@ static int read_checks(struct consul_call *call, const json_t *list, char ***ret
 static int read_times(struct consul_call *call, json_t *body, Consul__SessionRecord *record)
 {
     nsec delay = DELAY_DEFAULT, ttl = 0;
-    if (!read_duration(member(body, "LockDelay"), true, &delay))
+    if (!read_delay(consul_member(body, "LockDelay"), &delay))
         return consul_deny(call, 400, "LockDelay is no duration; \"15s\" is one");
-    if (!read_duration(member(body, "TTL"), false, &ttl))
+    if (!consul_read_duration(consul_member(body, "TTL"), &ttl))
         return consul_deny(call, 400, "TTL is no duration; \"30s\" is one");
     if (ttl && (ttl < TTL_MIN || ttl > TTL_MAX))
         return consul_deny(call, 400, "Invalid Session TTL, must be between [10s=24h0m0s]");
@@ -481,9 +456,9 @@ static int read_times(struct consul_call *call, json_t *body, Consul__SessionRec
 
 static int read_session(struct consul_call *call, json_t *body, Consul__SessionRecord *record)
 {
-    const char *behavior = json_string_value(member(body, "Behavior"));
-    const char *name = json_string_value(member(body, "Name"));
-    const char *node = json_string_value(member(body, "Node"));
+    const char *behavior = json_string_value(consul_member(body, "Behavior"));
+    const char *name = json_string_value(consul_member(body, "Name"));
+    const char *node = json_string_value(consul_member(body, "Node"));
     if (behavior && behavior[0] && strcmp(behavior, "release") != 0 &&
         strcmp(behavior, "delete") != 0)
         return consul_deny(call, 400, "Invalid Behavior setting '%s'; release and delete are",
@@ -495,12 +470,12 @@ static int read_session(struct consul_call *call, json_t *body, Consul__SessionR
     record->node = arena_strdup(&call->arena, call->consul->settings.node);
     int r = read_times(call, body, record);
     if (!r)
-        r = read_checks(call, member(body, "NodeChecks"), &record->node_checks,
+        r = read_checks(call, consul_member(body, "NodeChecks"), &record->node_checks,
                         &record->n_node_checks);
     if (!r)
-        r = read_checks(call, member(body, "ServiceChecks"), &record->service_checks,
+        r = read_checks(call, consul_member(body, "ServiceChecks"), &record->service_checks,
                         &record->n_service_checks);
-    if (!r && !member(body, "NodeChecks") && !member(body, "Checks")) {
+    if (!r && !consul_member(body, "NodeChecks") && !consul_member(body, "Checks")) {
         record->node_checks = arena_new_array(&call->arena, char *, 1);
         record->node_checks[0] = arena_strdup(&call->arena, "serfHealth");
         record->n_node_checks = 1;
