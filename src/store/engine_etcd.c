@@ -49,6 +49,16 @@ static int etcd_make_id(struct etcd *etcd, struct problem *problem)
     return err_fold(r);
 }
 
+static bool is_id(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
+            return false;
+    }
+    return text.size == ETCD_ID_SIZE;
+}
+
 /* The writer's name is the data directory's: it stays when the process goes, so what the one before
  * wrote to its markers is overwritten and does not add up. */
 static int etcd_read_id(struct etcd *etcd, struct problem *problem)
@@ -58,7 +68,7 @@ static int etcd_read_id(struct etcd *etcd, struct problem *problem)
     if (r == FILE_ABSENT)
         return etcd_make_id(etcd, problem);
     struct span id = span_trim(buf_span(&text));
-    if (r || id.size != ETCD_ID_SIZE || strspn(id.data, "0123456789abcdef") < ETCD_ID_SIZE) {
+    if (r || !is_id(id)) {
         problem_set(problem, ETCD_ID_FILE, "is damaged; remove it, and a new one is made");
         return STORE_CORRUPT;
     }
