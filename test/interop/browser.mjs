@@ -7,7 +7,6 @@
 
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { launch } from "../browser.mjs";
 
 const [modules, base, what] = process.argv.slice(2);
 const { chromium } = createRequire(join(modules, "x.js"))("playwright-core");
@@ -26,7 +25,20 @@ const talks = {
   },
 };
 
-const browser = await launch(chromium, "--ignore-certificate-errors");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--ignore-certificate-errors",
+  ],
+});
 const context = await browser.newContext({ ignoreHTTPSErrors: true });
 const page = await context.newPage();
 await page.goto(`${base}/page`);

@@ -13,14 +13,25 @@
 
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
-import { launch } from "../../../test/browser.mjs";
 
 const gateway = process.argv[2];
 const shop = `${gateway}/apps/shop/`;
 const deadline = 20_000;
 const people = new Map();
 
-const browser = await launch(chromium);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
 
 async function personFor(customer) {
   let person = people.get(customer);
