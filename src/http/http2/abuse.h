@@ -9,7 +9,7 @@
  *   resets      streams that the client gave up (rapid reset, CVE-2023-44487)
  *   own resets  streams that we had to end for what the client did on them (CVE-2025-8671)
  *   glitches    frames that carry nothing: PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA and
- *               HEADERS, frames of unknown types, frames that are not legal
+ *               HEADERS, frames of unknown types
  *
  * A peer that we send much to has reason to send window updates and pings, so what carries
  * something gives glitches back.
@@ -22,7 +22,7 @@
 
 #include "base/clock.h"
 
-/* Policy; what is 0 has no limit. */
+/* Policy; a burst of 0 is no limit. */
 struct http2_rate {
     unsigned burst, per_second;
 };
@@ -41,8 +41,8 @@ struct http2_limits {
 #define HTTP2_LIMITS_DEFAULT                                                                       \
     {                                                                                              \
         .max_streams = 100, .stream_window = 65536, .connection_window = 1048576,                  \
-        .max_fields_size = 32768, .resets = { 200, 20 }, .own_resets = { 100, 10 },                \
-        .glitches = { 200, 20 },                                                                   \
+        .max_fields_size = 32768, .max_fields = 100, .resets = { 200, 20 },                        \
+        .own_resets = { 100, 10 }, .glitches = { 200, 20 },                                        \
     }
 
 enum http2_offence {

@@ -114,8 +114,7 @@ static void release_held(struct http2_client *connection)
 void http2_client_leave(struct http2_client *connection)
 {
     connection->n_streams--;
-    if (unlikely(connection->n_calls > connection->n_streams + 1) &&
-        connection->state == HTTP2_READY)
+    if (unlikely(connection->n_calls > connection->n_streams) && connection->state == HTTP2_READY)
         release_held(connection);
     if (connection->n_streams > 0)
         return;

@@ -9,6 +9,8 @@
 
 #include "http/http2/session.h"
 
+#define DRIBBLE 256u /* a window that lets fewer bytes go than this is none to speak of */
+
 static struct spares *spares_of(const struct http2_session *session)
 {
     return session->side->spares;
@@ -267,6 +269,18 @@ void http2_send_head(struct http2_session *session, struct http2_stream *stream,
 
 /* --- bodies --- */
 
+/* How many frames a peer may send for DATA: a window of the stream and of the connection for each, or
+ * for every 4 KiB of it, as some do. Windows of a few bytes, which have us send a frame for each,
+ * are no reason for more of them (CVE-2019-9511). */
+static unsigned excuse_of(const struct http2_session *session, const struct http2_stream *stream,
+                          size_t size)
+{
+    int32_t room =
+        stream->send_window < session->send_window ? stream->send_window : session->send_window;
+    bool is_dribbled = size > 0 && size < DRIBBLE && (int32_t)size == room;
+    return is_dribbled ? 0 : 2 + (unsigned)(size / 2048);
+}
+
 void http2_put_data(struct http2_session *session, struct http2_stream *stream, size_t size,
                     bool is_end)
 {
@@ -277,9 +291,9 @@ void http2_put_data(struct http2_session *session, struct http2_stream *stream, 
     http2_frame_encode(at, (struct http2_frame){ (uint32_t)size, stream->id, HTTP2_DATA,
                                                  is_end ? HTTP2_END_STREAM : 0 });
     fifo_grow(kept, HTTP2_FRAME_HEAD);
+    http2_abuse_excuse(&session->abuse, excuse_of(session, stream, size));
     stream->send_window -= (int32_t)size;
     session->send_window -= (int32_t)size;
-    http2_abuse_excuse(&session->abuse, 2);
 }
 
 void http2_end_data(struct http2_session *session, struct http2_stream *stream)

@@ -11,6 +11,7 @@
 #define FLUSHES_PER_RUN 4u
 #define HPACK_TABLE 4096u
 #define LINGER_TIME (2 * NSEC_PER_SEC)
+#define LINGER_RATE 1024u  /* bytes a second that it has to take of what waits, at least */
 #define LINGER_MAX 262144u /* bytes that are read and dropped meanwhile */
 
 /* Whether no more frames come of it. */
@@ -103,9 +104,13 @@ static void flush_outlet(struct http2_session *session)
  * peer would not learn why. */
 static void linger(struct http2_session *session)
 {
+    nsec now = loop_now(session->side->loop);
     if (!session->is_lingering) {
         session->is_lingering = session->is_mute = true;
-        session->linger_until = loop_now(session->side->loop) + LINGER_TIME;
+        session->linger_until = now + LINGER_TIME;
+        /* The end of an answer may be among what a slow client has not taken. */
+        if (session->error == HTTP2_NO_ERROR)
+            session->linger_until += outlet_unsent(&session->out) / LINGER_RATE * NSEC_PER_SEC;
         http2_session_arm(session, session->linger_until);
         tell_lost(session);
     }
@@ -117,6 +122,8 @@ static void linger(struct http2_session *session)
         if (session->in.tls)
             tls_stream_close(session->in.tls);
         shutdown(session->watch.fd, SHUT_WR);
+        session->linger_until = now + LINGER_TIME;
+        http2_session_arm(session, session->linger_until);
     }
 }
 

@@ -5,7 +5,7 @@
 /*
  * A stream of HTTP/2, embedded in what it is there for, and the streams of a session by their ids.
  *
- *   open ──END_STREAM both ways, RST_STREAM either way──► closed, `is_over` until that is told
+ *   open ──END_STREAM both ways, RST_STREAM either way──► closed, in the session's list `over` until that is told
  *
  * Ids only grow, so few share a place in a table of their lowest bits, and those form a chain. Of
  * those that are closed the last few are remembered: who ended a stream says what may still come
@@ -36,7 +36,6 @@ struct http2_stream {
     bool has_peer_reset; /* and `error` is the peer's */
     bool is_sending;     /* it has something to send, and is in that list unless */
     bool is_starved;     /* its own window is shut */
-    bool is_over;        /* closed, and in the list of those */
 };
 
 #define HTTP2_FIRST_STREAMS 16u
