@@ -125,7 +125,11 @@ static void end_by_status(struct http_checker *checker)
 static void on_body(struct http_call *call, struct span bytes)
 {
     struct http_checker *checker = container_of(call, struct http_checker, call);
-    if (buf_append(&checker->body, bytes) && !is_grpc(checker))
+    if (!buf_append(&checker->body, bytes))
+        return;
+    if (is_grpc(checker))
+        end(checker, "its answer is broken");
+    else
         end_by_status(checker);
 }
 
