@@ -156,6 +156,15 @@ def test_what_a_registration_is_refused_for(make_daemon, body, text):
     assert consul.get("/v1/agent/services").json == {}
 
 
+def test_a_registration_under_another_name_leaves_nothing_behind(consul):
+    consul.register(ID="x", Name="first", Port=1)
+    consul.register(ID="x", Name="second", Port=1)
+    assert consul.health("first") == [] and len(consul.health("second")) == 1
+    assert consul.daemon.get("/v1/services/first/instances")["instances"] == []
+    consul.put("/v1/agent/service/deregister/x")
+    assert consul.health("second") == []
+
+
 def test_members_are_known_in_any_case_and_nulls_are_nothing(consul):
     consul.put("/v1/agent/service/register", {"name": "foo", "id": "foo-1", "port": 1, "tags": None,
                                               "meta": None, "Unknown": {"a": 1}, "check": None})
@@ -477,8 +486,13 @@ def test_tokens(make_daemon):
     consul.put("/v1/kv/a", "1", headers=looks, status=403)
 
 
-def test_pages_in_a_browser_are_refused(consul):
+def test_pages_of_others_are_refused(consul):
     consul.put("/v1/kv/a", "1", headers={"Origin": "http://evil.example"}, status=403)
+    consul.get("/v1/kv/?recurse", headers={"Host": "evil.example:8500"}, status=403)  # rebinding
+    consul.get("/v1/kv/?keys", headers={"Sec-Fetch-Site": "cross-site"}, status=403)
+    consul.get("/v1/kv/?keys", headers={"Host": "localhost:8500"})
+    token = {"X-Consul-Token": consul.daemon.token}
+    consul.get("/v1/kv/?keys", headers={"Host": "consul:8500", **token})
 
 
 def test_what_clients_ask_to_learn_whom_they_talk_to(consul):

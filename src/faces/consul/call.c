@@ -101,7 +101,7 @@ static struct span question_of(struct consul_call *call)
             is_ignored |= span_is(name, ignored[i]);
         if (is_ignored)
             continue;
-        buf_puts(&text, "&");
+        buf_put(&text, SPAN("\0")); /* which no key has */
         buf_put(&text, param);
     }
     return arena_span_dup(&call->arena, buf_span(&text));

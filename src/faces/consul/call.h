@@ -78,6 +78,7 @@ struct consul {
     struct map delays;         /* struct lock_delay by key */
     int64_t sessions_revision; /* of the last that ended, or of the process's start */
     struct heap deadlines;
+    bool has_orphans; /* keys may be held by sessions that are gone */
     struct timer expire;
     struct store_command expire_command;
     bool is_expiring;
@@ -184,7 +185,8 @@ int consul_session_apply(struct consul *consul, struct span id, const struct sto
     MUST_CHECK;
 void consul_session_init(struct consul *consul);
 void consul_session_fini(struct consul *consul);
-bool consul_session_exists(const struct consul *consul, struct span id);
+/* Whether there is such a session; then the transaction holds only while there is. */
+bool consul_session_expect(const struct consul *consul, struct span id, struct txn *txn);
 
 /* Which session holds the key, by the record that was applied; it notes the change. */
 void consul_session_hold(struct consul *consul, struct span key, struct span session);

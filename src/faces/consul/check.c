@@ -18,10 +18,8 @@ struct prober {
     struct consul *consul;
     struct consul_check *check;
     struct health_tally tally;
-    char *target; /* as it was registered */
-    char *path;
-    nsec interval, timeout;
-    bool is_tls; /* of gRPC */
+    char *target; /* as it was registered; the checker borrows from it */
+    bool is_tls;  /* of gRPC */
 };
 
 /* --- targets --- */
@@ -63,17 +61,19 @@ static enum health_kind kind_of(const Consul__CheckRecord *record, struct span s
 }
 
 /* "http://10.0.0.7:8080/health", "10.0.0.7:8080", "10.0.0.7:9000/shop.Orders". */
-static bool parse_target(const Consul__CheckRecord *record, struct address *ret_address,
-                         struct health_check *ret_check)
+static bool parse_target(const char *target, const Consul__CheckRecord *record,
+                         struct address *ret_address, struct health_check *ret_check,
+                         struct span *ret_host)
 {
-    struct span text = span_of(record->target), scheme = SPAN_NULL;
-    const char *mark = strstr(record->target, "://");
+    struct span text = span_of(target), scheme = SPAN_NULL;
+    const char *mark = strstr(target, "://");
     if (mark) {
-        scheme = span_first(text, (size_t)(mark - record->target));
+        scheme = span_first(text, (size_t)(mark - target));
         text = span_from(text, scheme.size + 3);
     }
     struct span host = span_first(text, span_find(text, '/'));
     struct span rest = span_from(text, host.size);
+    *ret_host = host;
     struct health_check check = health_check_standard;
     check.kind = kind_of(record, scheme);
     if (check.kind == HEALTH_NONE || (check.kind == HEALTH_TCP && rest.size))
@@ -95,9 +95,10 @@ int consul_check_judge(struct consul_call *call, const Consul__CheckRecord *reco
     struct address address;
     struct health_check check;
     struct problem problem;
+    struct span host;
     if (record->kind == CHECK_TTL || record->kind == CHECK_MAINTENANCE)
         return 0;
-    if (!parse_target(record, &address, &check)) {
+    if (!parse_target(record->target, record, &address, &check, &host)) {
         return consul_deny(call, 400,
                            "Invalid check: \"%.200s\" cannot be asked; http://IP:PORT/PATH, "
                            "https://…, IP:PORT and, of gRPC, IP:PORT/SERVICE are accepted",
@@ -137,39 +138,48 @@ static void on_due(struct http_checker *checker)
         checker->tls = settings->upstream_tls(settings->owner);
 }
 
-static bool is_same(const struct prober *prober, const Consul__CheckRecord *record)
+static bool is_same(const struct prober *prober, const struct prober *other)
 {
-    return strcmp(prober->target, record->target) == 0 && prober->interval == record->interval &&
-           prober->timeout == record->timeout;
+    return strcmp(prober->target, other->target) == 0 && prober->is_tls == other->is_tls &&
+           health_check_equals(&prober->checker.check, &other->checker.check);
+}
+
+static struct prober *prober_free(struct prober *prober)
+{
+    free(prober->target);
+    free(prober);
+    return NULL;
+}
+
+/* NULL for one that is not asked. */
+static struct prober *prober_new(struct consul *consul, struct consul_check *check)
+{
+    const Consul__CheckRecord *record = check->record;
+    struct prober *prober = mem_new(struct prober);
+    struct http_checker *checker = &prober->checker;
+    prober->consul = consul;
+    prober->check = check;
+    prober->target = mem_strdup(record->target);
+    prober->is_tls = record->is_tls;
+    if (!parse_target(prober->target, record, &checker->address, &checker->check, &checker->host))
+        return prober_free(prober);
+    checker->protocol = record->kind == CHECK_GRPC ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
+    checker->on_due = on_due;
+    checker->on_checked = on_checked;
+    return prober;
 }
 
 void consul_check_start(struct consul *consul, struct consul_check *check)
 {
-    const Consul__CheckRecord *record = check->record;
-    struct address address;
-    struct health_check spec;
-    if (check->prober && is_same(check->prober, record))
+    struct prober *prober = prober_new(consul, check);
+    if (prober && check->prober && is_same(check->prober, prober)) {
+        prober_free(prober);
         return;
+    }
     consul_check_stop(check);
-    if (record->kind == CHECK_TTL || record->kind == CHECK_MAINTENANCE ||
-        !parse_target(record, &address, &spec))
-        return;
-    struct prober *prober = mem_new(struct prober);
-    prober->consul = consul;
-    prober->check = check;
-    prober->target = mem_strdup(record->target);
-    prober->path = mem_span_dup(spec.target);
-    prober->interval = record->interval;
-    prober->timeout = record->timeout;
-    prober->is_tls = record->is_tls;
-    prober->checker.check = spec;
-    prober->checker.check.target = (struct span){ prober->path, spec.target.size };
-    prober->checker.address = address;
-    prober->checker.protocol = record->kind == CHECK_GRPC ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
-    prober->checker.on_due = on_due;
-    prober->checker.on_checked = on_checked;
     check->prober = prober;
-    http_checker_start(consul->checkers, &prober->checker);
+    if (prober)
+        http_checker_start(consul->checkers, &prober->checker);
 }
 
 void consul_check_stop(struct consul_check *check)
@@ -179,7 +189,5 @@ void consul_check_stop(struct consul_check *check)
         return;
     check->prober = NULL;
     http_checker_stop(&prober->checker);
-    free(prober->target);
-    free(prober->path);
-    free(prober);
+    prober_free(prober);
 }

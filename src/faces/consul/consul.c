@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/uri.h"
 #include "faces/consul/call.h"
+#include "http/site.h"
 
 #define KV_PREFIX CONSUL_PREFIX "kv/"
 #define SERVICE_PREFIX CONSUL_PREFIX "service/"
@@ -114,8 +115,11 @@ static bool check_caller(struct consul_call *call)
         text = bearer_of(head);
     if (!text.size)
         consul_param(call, "token", &text);
-    if (http_head_value(head, HTTP_ORIGIN).size) {
-        consul_refuse(call, 403, "Permission denied: browsers are not served here");
+    if (!text.size && !site_is_ours(call->exchange, span_of(consul->settings.node))) {
+        consul_refuse(
+            call, 403,
+            "Permission denied: Host or Origin names another site; an address, localhost, "
+            "or a token is accepted");
         return false;
     }
     if (!text.size) {

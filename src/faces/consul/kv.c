@@ -322,11 +322,11 @@ static char *text_of(struct consul_call *call, struct span span)
 }
 
 /* What the record says of locks when the write is done; `record` has what it said before. */
-static int lock(struct consul_call *call, Consul__KvRecord *record)
+static int lock(struct consul_call *call, Consul__KvRecord *record, struct txn *txn)
 {
     struct span session;
     if (consul_param(call, "acquire", &session)) {
-        if (!consul_session_exists(call->consul, session))
+        if (!consul_session_expect(call->consul, session, txn))
             return consul_deny(call, 500, "invalid session \"%.*s\"",
                                SPAN_ARG(span_first(session, 64)));
         if (span_is(session, record->session))
@@ -363,7 +363,7 @@ static int put_key_in(struct consul_call *call, struct txn *txn)
     if (consul_param(call, "flags", &flags) && !span_to_uint(flags, UINT64_MAX, &record.flags))
         return consul_deny(call, 400, "flags is \"%.*s\"; a number of 64 bits is accepted",
                            SPAN_ARG(span_first(flags, 40)));
-    r = lock(call, &record);
+    r = lock(call, &record, txn);
     if (r)
         return r;
     record.value.data = (uint8_t *)call->body.data;

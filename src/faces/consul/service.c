@@ -324,10 +324,26 @@ static int put_instance(struct consul *consul, const Consul__ServiceRecord *reco
     return r;
 }
 
+/* Under another name it is another instance, and nobody would speak for the one before. */
+static void drop_other_instance(struct consul *consul, const Consul__ServiceRecord *before,
+                                const Consul__ServiceRecord *record, struct txn *txn)
+{
+    if (strcmp(before->service, record->service) == 0 &&
+        strcmp(before->instance, record->instance) == 0)
+        return;
+    if (instance_delete(consul->registry, span_of(before->service), span_of(before->instance), txn))
+        return; /* it is gone already */
+}
+
 int consul_service_put(struct consul *consul, struct span id, const Consul__ServiceRecord *record,
                        struct txn *txn, struct problem *problem)
 {
     const struct consul_service *before = consul_service_find(consul, id);
+    int r = put_instance(consul, record, txn, problem);
+    if (r)
+        return r;
+    if (before)
+        drop_other_instance(consul, before->record, record, txn);
     struct span key = span_of(arena_format(&txn->arena, PREFIX "%.*s", SPAN_ARG(id)));
     size_t size = consul__service_record__get_packed_size(record);
     char *bytes = arena_alloc(&txn->arena, size + 1, 1);
@@ -337,7 +353,7 @@ int consul_service_put(struct consul *consul, struct span id, const Consul__Serv
     txn_expect(txn, key, before ? before->mod_revision : 0);
     if (!entry || !span_equals(entry->value, value))
         txn_put(txn, key, value);
-    return put_instance(consul, record, txn, problem);
+    return 0;
 }
 
 void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn)

@@ -28,6 +28,7 @@
 #define SESSIONS_MAX 10000u
 #define CHECKS_MAX 64u
 #define RELEASE_MAX 500u /* keys in one transaction */
+#define SWEEP_EVERY 256u /* delays that are kept */
 #define ID_SIZE 36u
 
 struct session {
@@ -57,9 +58,13 @@ static struct session *find(const struct consul *consul, struct span id)
     return map_find_as(&consul->sessions, id, struct session, node);
 }
 
-bool consul_session_exists(const struct consul *consul, struct span id)
+bool consul_session_expect(const struct consul *consul, struct span id, struct txn *txn)
 {
-    return find(consul, id) != NULL;
+    const struct session *session = find(consul, id);
+    if (session)
+        txn_expect(txn, span_of(arena_format(&txn->arena, PREFIX "%s", session->id)),
+                   session->mod_revision);
+    return session != NULL;
 }
 
 /* --- held keys --- */
@@ -71,10 +76,22 @@ static void drop_delay(struct consul *consul, struct lock_delay *delay)
     free(delay);
 }
 
+/* Most keys are never asked for again. */
+static void sweep_delays(struct consul *consul)
+{
+    map_each (node, &consul->delays) {
+        struct lock_delay *delay = container_of(node, struct lock_delay, node);
+        if (loop_now(consul->loop) >= delay->until)
+            drop_delay(consul, delay);
+    }
+}
+
 static void delay_key(struct consul *consul, struct span key, nsec time)
 {
     struct lock_delay *delay = map_find_as(&consul->delays, key, struct lock_delay, node);
     if (!delay) {
+        if (consul->delays.n_nodes % SWEEP_EVERY == SWEEP_EVERY - 1)
+            sweep_delays(consul);
         delay = mem_new(struct lock_delay);
         delay->key = mem_span_dup(key);
         map_add(&consul->delays, &delay->node, (struct span){ delay->key, key.size });
@@ -101,6 +118,14 @@ static void drop_held(struct consul *consul, struct held_key *held)
     free(held);
 }
 
+/* A key was acquired while its session ended: it is given back, as soon as all has been applied. */
+static void note_orphans(struct consul *consul)
+{
+    consul->has_orphans = true;
+    if (!consul->is_expiring)
+        timer_start(&consul->expire, consul->loop, loop_now(consul->loop));
+}
+
 void consul_session_hold(struct consul *consul, struct span key, struct span session)
 {
     struct held_key *held = map_find_as(&consul->held, key, struct held_key, node);
@@ -118,6 +143,8 @@ void consul_session_hold(struct consul *consul, struct span key, struct span ses
     list_init(&held->link);
     if (owner)
         list_add_last(&owner->held, &held->link);
+    else
+        note_orphans(consul);
 }
 
 /* --- the fold --- */
@@ -125,7 +152,11 @@ void consul_session_hold(struct consul *consul, struct span key, struct span ses
 static void plan_expiry(struct consul *consul)
 {
     const struct heap_node *first = heap_first(&consul->deadlines);
-    if (!first || consul->is_expiring)
+    if (consul->is_expiring)
+        timer_stop(&consul->expire);
+    else if (consul->has_orphans)
+        timer_start(&consul->expire, consul->loop, loop_now(consul->loop));
+    else if (!first)
         timer_stop(&consul->expire);
     else
         timer_start(&consul->expire, consul->loop, first->at);
@@ -140,19 +171,6 @@ static void renew(struct consul *consul, struct session *session)
     plan_expiry(consul);
 }
 
-static void drop(struct consul *consul, struct session *session)
-{
-    while (!list_is_empty(&session->held)) {
-        struct held_key *held = container_of(session->held.next, struct held_key, link);
-        list_remove(&held->link);
-    }
-    heap_remove(&consul->deadlines, &session->deadline);
-    map_remove(&consul->sessions, &session->node);
-    consul__session_record__free_unpacked(session->record, NULL);
-    free(session);
-    plan_expiry(consul);
-}
-
 /* Keys may have been read before the session that holds them. */
 static void take_held(struct consul *consul, struct session *session)
 {
@@ -161,6 +179,18 @@ static void take_held(struct consul *consul, struct session *session)
         if (strcmp(held->session, session->id) == 0 && list_is_empty(&held->link))
             list_add_last(&session->held, &held->link);
     }
+}
+
+static void drop(struct consul *consul, struct session *session)
+{
+    take_held(consul, session);
+    while (list_take_first(&session->held))
+        consul->has_orphans = true;
+    heap_remove(&consul->deadlines, &session->deadline);
+    map_remove(&consul->sessions, &session->node);
+    consul__session_record__free_unpacked(session->record, NULL);
+    free(session);
+    plan_expiry(consul);
 }
 
 int consul_session_apply(struct consul *consul, struct span id, const struct store_event *event)
@@ -223,9 +253,30 @@ static void end_session(struct consul *consul, struct session *session, struct t
     }
 }
 
+/* As many as one transaction takes; their release is applied, and looks again when there are more. */
+static void release_orphans(struct consul *consul, struct txn *txn)
+{
+    size_t n = 0;
+    consul->has_orphans = false;
+    map_each (node, &consul->held) {
+        const struct held_key *held = container_of(node, struct held_key, node);
+        if (find(consul, span_of(held->session)))
+            continue;
+        if (n++ == RELEASE_MAX) {
+            consul->has_orphans = true;
+            break;
+        }
+        consul_kv_release(consul, held->node.key, false, txn);
+    }
+}
+
 static int build_expire(struct store_command *command, struct txn *txn)
 {
     struct consul *consul = container_of(command, struct consul, expire_command);
+    if (consul->has_orphans) {
+        release_orphans(consul, txn);
+        return 0;
+    }
     struct heap_node *first = heap_first(&consul->deadlines);
     if (!first || first->at > loop_now(consul->loop))
         return 0;
