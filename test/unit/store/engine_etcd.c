@@ -97,7 +97,7 @@ static void maker_run(struct maker *maker, int n)
 {
     int until = maker->n_done + n;
     while (maker->n_done < until) {
-        while (maker->n_open < 8)
+        while (maker->n_open < 8 && !store_is_read_only(maker->f->store))
             maker_start_one(maker);
         fixture_turn(maker->f);
     }

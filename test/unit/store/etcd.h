@@ -100,9 +100,11 @@ static inline void etcd_signal(struct etcd_cluster *cluster, unsigned i, int num
 {
     struct etcd_member *member = &cluster->members[i];
     kill(member->pid, number);
-    if (number == SIGSTOP || number == SIGCONT)
+    if (number == SIGCONT)
         return;
-    waitpid(member->pid, NULL, 0);
+    waitpid(member->pid, NULL, number == SIGSTOP ? WUNTRACED : 0); /* its threads stop one by one */
+    if (number == SIGSTOP)
+        return;
     member->pid = 0;
 }
 
