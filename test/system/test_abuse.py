@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks by HTTP/2: each hostile connection ends within 500 abusive frames, or on its deadline; it
 costs at most 4 MiB, and neighbours next to nothing."""
+import contextlib
 import os
 import pathlib
 import statistics
@@ -271,3 +272,31 @@ def test_a_client_that_does_not_read_has_a_deadline(target):
                     initial_window=(1 << 31) - 1) as wire:
         hold(wire, 100)
         eventually(lambda: target.n_clients() == 0, DEADLINE + 15)
+
+
+def test_a_client_that_gives_back_each_4_kib_is_no_attacker(target):
+    """As Go's does, for the stream and for the connection: what was sent is the reason."""
+    with h2.H2.open(target.daemon.edge) as wire:
+        for _ in range(20):
+            stream = wire.head(h2.request_fields("/api/fast/big"))
+            seen, given = wire.streams.setdefault(stream, h2.Seen()), 0
+            while not seen.is_ended:
+                wire.step()
+                while len(seen.body) - given >= 4096:
+                    given += 4096
+                    wire.send(h2.window_update(stream, 4096) + h2.window_update(0, 4096))
+            assert seen.status == 200 and len(seen.body) == given
+        assert wire.goaway is None
+    eventually(lambda: target.n_clients() == 0)
+
+
+def test_windows_of_single_bytes_come_to_an_end(target):
+    """CVE-2019-9511: each has us send a frame for a byte."""
+    with h2.H2.open(target.daemon.edge, initial_window=0) as wire:
+        stream = wire.head(h2.request_fields("/api/fast/big"))
+        with contextlib.suppress(EOFError, ConnectionError):
+            for _ in range(abuse.N):
+                wire.send(h2.window_update(stream, 1))
+                wire.step()
+        assert until_end(wire) < DEADLINE and wire.goaway == h2.ENHANCE_YOUR_CALM
+    eventually(lambda: target.n_clients() == 0)
