@@ -152,14 +152,12 @@ void consul_session_hold(struct consul *consul, struct span key, struct span ses
 static void plan_expiry(struct consul *consul)
 {
     const struct heap_node *first = heap_first(&consul->deadlines);
-    if (consul->is_expiring)
-        timer_stop(&consul->expire);
-    else if (consul->has_orphans)
-        timer_start(&consul->expire, consul->loop, loop_now(consul->loop));
-    else if (!first)
+    bool is_idle = !first && !consul->has_orphans;
+    if (consul->is_expiring || is_idle)
         timer_stop(&consul->expire);
     else
-        timer_start(&consul->expire, consul->loop, first->at);
+        timer_start(&consul->expire, consul->loop,
+                    consul->has_orphans ? loop_now(consul->loop) : first->at);
 }
 
 static void renew(struct consul *consul, struct session *session)
