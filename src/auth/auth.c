@@ -169,13 +169,10 @@ int token_create(const struct auth *auth, const struct token_spec *spec, unix_ms
     record.is_read_only = spec->is_read_only;
     record.created = now;
     record.expires = spec->expires;
-    size_t size = auth__token_record__get_packed_size(&record);
-    uint8_t *bytes = arena_alloc(&txn->arena, size + 1, 1);
-    auth__token_record__pack(&record, bytes);
 
     struct span key = token_key(&txn->arena, spec->name);
     txn_expect(txn, key, 0);
-    txn_put(txn, key, (struct span){ (const char *)bytes, size });
+    txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
 }
 

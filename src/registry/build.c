@@ -124,7 +124,7 @@ static void build_write(const struct build_spec *spec, Registry__BuildRecord *re
     if (digest.size)
         record->digest = record_text(&txn->arena, digest);
     txn_put(txn, build_key(&txn->arena, spec->service, spec->version),
-            record_pack(&txn->arena, &record->base));
+            txn_pack(txn, &record->base));
 }
 
 /* The build exists: in the registry, or earlier in this transaction. */

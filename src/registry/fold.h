@@ -25,11 +25,10 @@ struct registry {
     struct heap deadlines; /* of struct instance */
 };
 
-/* Keys and packed records live in the arena. */
+/* Keys live in the arena. */
 struct span service_key(struct arena *arena, struct span service);
 struct span build_key(struct arena *arena, struct span service, struct span version);
 struct span instance_key(struct arena *arena, struct span service, struct span id);
-struct span record_pack(struct arena *arena, const ProtobufCMessage *record);
 
 /* The span with a NUL behind it, as records want their text. */
 char *record_text(struct arena *arena, struct span text);

@@ -67,6 +67,6 @@ int instance_set_failing(const struct registry *registry, struct span service, s
     Registry__InstanceRecord record = instance_record(instance, &txn->arena);
     record.is_failing = is_failing;
     txn_expect(txn, key, instance->mod_revision);
-    txn_put(txn, key, record_pack(&txn->arena, &record.base));
+    txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
 }

@@ -214,11 +214,11 @@ static int instance_write(const struct registry *registry, const struct instance
     if (before) {
         record.is_draining = keeps_draining(before, &record);
         Registry__InstanceRecord stands = instance_record(before, arena);
-        if (span_equals(record_pack(arena, &stands.base), record_pack(arena, &record.base)))
+        if (span_equals(txn_pack(txn, &stands.base), txn_pack(txn, &record.base)))
             return 0;
         record.registered = wall;
     }
-    txn_put(txn, key, record_pack(arena, &record.base));
+    txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
 }
 
@@ -263,7 +263,7 @@ int instance_drain(const struct registry *registry, struct span service, struct 
     Registry__InstanceRecord record = instance_record(instance, &txn->arena);
     record.is_draining = true;
     txn_expect(txn, key, instance->mod_revision);
-    txn_put(txn, key, record_pack(&txn->arena, &record.base));
+    txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
 }
 

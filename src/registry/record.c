@@ -19,14 +19,6 @@ struct span instance_key(struct arena *arena, struct span service, struct span i
         arena_format(arena, REGISTRY_PREFIX "instance/%.*s/%.*s", SPAN_ARG(service), SPAN_ARG(id)));
 }
 
-struct span record_pack(struct arena *arena, const ProtobufCMessage *record)
-{
-    size_t size = protobuf_c_message_get_packed_size(record);
-    uint8_t *bytes = arena_alloc(arena, size + 1, 1); /* + 1: the zero record has no bytes */
-    protobuf_c_message_pack(record, bytes);
-    return (struct span){ (const char *)bytes, size };
-}
-
 char *record_text(struct arena *arena, struct span text)
 {
     return arena_format(arena, "%.*s", SPAN_ARG(text));

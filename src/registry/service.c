@@ -46,7 +46,7 @@ static Registry__ServiceRecord service_record(const struct registry *registry, s
 static void service_write_record(struct span name, const Registry__ServiceRecord *record,
                                  struct txn *txn)
 {
-    txn_put(txn, service_key(&txn->arena, name), record_pack(&txn->arena, &record->base));
+    txn_put(txn, service_key(&txn->arena, name), txn_pack(txn, &record->base));
 }
 
 void service_write(const struct registry *registry, struct span name, unix_msec wall,
@@ -113,8 +113,7 @@ int service_put(const struct registry *registry, const struct service_spec *spec
     if (spec->promote_when_baseline_gone.is_set)
         record.promotes_when_baseline_gone = spec->promote_when_baseline_gone.value;
 
-    if (!is_known || !span_equals(record_pack(&txn->arena, &before.base),
-                                  record_pack(&txn->arena, &record.base)))
+    if (!is_known || !span_equals(txn_pack(txn, &before.base), txn_pack(txn, &record.base)))
         service_write_record(spec->name, &record, txn);
     return 0;
 }

@@ -305,10 +305,7 @@ void rollout_put(const struct rollout *rollout, struct txn *txn)
     record.reason = rollout->reason;
     record.epoch = rollout->epoch;
 
-    size_t size = rollout__rollout_record__get_packed_size(&record);
-    uint8_t *bytes = arena_alloc(&txn->arena, size, 1);
-    rollout__rollout_record__pack(&record, bytes);
-    txn_put(txn, rollout_key(rollout, txn), (struct span){ (const char *)bytes, size });
+    txn_put(txn, rollout_key(rollout, txn), txn_pack(txn, &record.base));
 }
 
 /* --- targets --- */

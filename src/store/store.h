@@ -100,6 +100,10 @@ void txn_expect(struct txn *txn, struct span key, int64_t mod_revision);
 void txn_put(struct txn *txn, struct span key, struct span value);
 void txn_delete(struct txn *txn, struct span key);
 
+/* The bytes of a record, in the transaction's arena. */
+struct ProtobufCMessage;
+struct span txn_pack(struct txn *txn, const struct ProtobufCMessage *record);
+
 /* The key goes when the lease does, unless it is put again without it. The lease must be granted. */
 struct store_lease;
 void txn_put_leased(struct txn *txn, struct span key, struct span value,

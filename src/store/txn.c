@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <protobuf-c/protobuf-c.h>
+
 #include "base/mem.h"
 #include "store/store.h"
 
@@ -82,4 +84,12 @@ struct span txn_pending(const struct txn *txn, struct span key)
 {
     const struct txn_op *op = txn_find_op(txn, key);
     return op && op->kind == TXN_PUT ? op->value : SPAN_NULL;
+}
+
+struct span txn_pack(struct txn *txn, const ProtobufCMessage *record)
+{
+    size_t size = protobuf_c_message_get_packed_size(record);
+    uint8_t *bytes = arena_alloc(&txn->arena, size + 1, 1); /* + 1: the zero record has no bytes */
+    protobuf_c_message_pack(record, bytes);
+    return (struct span){ (const char *)bytes, size };
 }

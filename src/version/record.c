@@ -26,10 +26,7 @@ ProtobufCMessage *version_record_free(ProtobufCMessage *message)
 
 void version_record_put(struct txn *txn, struct span key, const ProtobufCMessage *message)
 {
-    size_t size = protobuf_c_message_get_packed_size(message);
-    CLEANUP(mem_freep) uint8_t *bytes = mem_zalloc(size, 1);
-    protobuf_c_message_pack(message, bytes);
-    txn_put(txn, key, (struct span){ (const char *)bytes, size });
+    txn_put(txn, key, txn_pack(txn, message));
 }
 
 char *version_text(struct txn *txn, struct span text)

@@ -26,34 +26,34 @@ static void apply_delete(const char *key, int64_t revision)
     CHECK(registry_is_sound(fake.registry));
 }
 
-static struct span service_bytes(struct arena *arena)
+static struct span service_bytes(struct txn *txn)
 {
     Registry__ServiceRecord record;
     registry__service_record__init(&record);
     record.created = 7;
     record.is_identity = true;
-    return record_pack(arena, &record.base);
+    return txn_pack(txn, &record.base);
 }
 
-static struct span build_bytes(struct arena *arena)
+static struct span build_bytes(struct txn *txn)
 {
     uint32_t provides[] = { 2, 3 };
     Registry__BuildRecord record;
     registry__build_record__init(&record);
     record.provides = provides;
     record.n_provides = 2;
-    return record_pack(arena, &record.base);
+    return txn_pack(txn, &record.base);
 }
 
-static struct span instance_bytes(struct arena *arena)
+static struct span instance_bytes(struct txn *txn)
 {
     Registry__InstanceRecord record;
     registry__instance_record__init(&record);
-    record.build = record_text(arena, SPAN("3.14.2"));
-    record.address = record_text(arena, SPAN("10.0.0.7:8080"));
-    record.protocol = record_text(arena, SPAN("http"));
+    record.build = record_text(&txn->arena, SPAN("3.14.2"));
+    record.address = record_text(&txn->arena, SPAN("10.0.0.7:8080"));
+    record.protocol = record_text(&txn->arena, SPAN("http"));
     record.ttl = 10 * NSEC_PER_SEC;
-    return record_pack(arena, &record.base);
+    return txn_pack(txn, &record.base);
 }
 
 static const char *const keys[] = { "registry/service/orders", "registry/build/orders/3.14.2",
@@ -92,8 +92,8 @@ TEST(records_may_come_and_go_in_any_order)
 {
     static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
                                      { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
-    CLEANUP(arena_fini) struct arena arena = { 0 };
-    struct span values[] = { service_bytes(&arena), build_bytes(&arena), instance_bytes(&arena) };
+    CLEANUP(txn_fini) struct txn txn = { 0 };
+    struct span values[] = { service_bytes(&txn), build_bytes(&txn), instance_bytes(&txn) };
 
     fake_registry_init(&fake);
     for (unsigned put = 0; put < 6; put++) {
@@ -109,9 +109,9 @@ TEST(records_may_come_and_go_in_any_order)
 
 TEST(a_build_without_a_record_provides_its_major)
 {
-    CLEANUP(arena_fini) struct arena arena = { 0 };
+    CLEANUP(txn_fini) struct txn txn = { 0 };
     fake_registry_init(&fake);
-    CHECK_INT(apply("registry/instance/orders/a", instance_bytes(&arena), 1), 0);
+    CHECK_INT(apply("registry/instance/orders/a", instance_bytes(&txn), 1), 0);
     const struct service *service = service_find(fake.registry, SPAN("orders"));
     CHECK(!service->is_known);
     CHECK(build_provides(build_find(service, SPAN("3.14.2")), 3));
@@ -121,11 +121,11 @@ TEST(a_build_without_a_record_provides_its_major)
 
 TEST(what_cannot_be_decoded_is_a_fault_and_leaves_nothing)
 {
-    CLEANUP(arena_fini) struct arena arena = { 0 };
+    CLEANUP(txn_fini) struct txn txn = { 0 };
     fake_registry_init(&fake);
     CHECK(apply("registry/service/orders", SPAN("\xff\xff"), 1) < 0);
     CHECK(apply("registry/build/orders/3.14.2", SPAN("\xff\xff"), 1) < 0);
-    CHECK(apply("registry/build/orders/three", build_bytes(&arena), 1) < 0);
+    CHECK(apply("registry/build/orders/three", build_bytes(&txn), 1) < 0);
     CHECK(apply("registry/build/orders/3.14.2", SPAN(""), 1) < 0); /* provides nothing */
     CHECK(apply("registry/instance/orders/a", SPAN("\xff\xff"), 1) < 0);
     CHECK(apply("registry/instance/orders/a", SPAN(""), 1) < 0); /* of no build */
@@ -135,8 +135,8 @@ TEST(what_cannot_be_decoded_is_a_fault_and_leaves_nothing)
 
 TEST(every_truncated_instance_is_decoded_or_refused)
 {
-    CLEANUP(arena_fini) struct arena arena = { 0 };
-    struct span whole = instance_bytes(&arena);
+    CLEANUP(txn_fini) struct txn txn = { 0 };
+    struct span whole = instance_bytes(&txn);
     fake_registry_init(&fake);
     for (size_t size = 0; size < whole.size; size++) {
         char *exact = mem_span_dup(span_first(whole, size)); /* so that an overread is seen */
