@@ -17,14 +17,6 @@ bool access_is_from_here(const struct access *access, const struct http_exchange
 
 /* --- who it is --- */
 
-static struct span token_of(const struct http_exchange *exchange)
-{
-    struct span value = http_head_value(exchange->head, HTTP_AUTHORIZATION);
-    if (!span_equals_nocase(span_first(value, 7), SPAN("Bearer ")))
-        return SPAN_NULL;
-    return span_trim(span_from(value, 7));
-}
-
 static bool is_token(const struct access *access, struct span text, unix_msec wall,
                      struct caller *ret_caller)
 {
@@ -126,7 +118,7 @@ bool access_check(struct access *access, const struct http_exchange *exchange,
     if (!address_is_loopback(exchange->peer) &&
         attempts_is_over(&access->attempts, exchange->peer, moment.now))
         return refuse(ret_refusal, 429, "", "too many wrong tokens came from this address");
-    if (is_token(access, token_of(exchange), moment.wall, ret_caller) ||
+    if (is_token(access, http_head_bearer(exchange->head), moment.wall, ret_caller) ||
         is_our_peer(exchange, ret_caller)) {
         if (!ret_caller->is_read_only || is_reading(exchange->head->method))
             return true;

@@ -264,13 +264,6 @@ static bool start_call(struct api_call *call)
     return true;
 }
 
-/* http/ tells of the end of a body only where there is one. */
-static bool has_body(const struct http_head *head)
-{
-    return head->framing != HTTP_BODY_NONE &&
-           (head->framing != HTTP_BODY_LENGTH || head->content_length > 0);
-}
-
 static void on_request(struct http_handler *handler, struct http_exchange *exchange)
 {
     struct api *api = container_of(handler, struct api, handler);
@@ -283,7 +276,7 @@ static void on_request(struct http_handler *handler, struct http_exchange *excha
     list_add_last(&api->calls, &call->link);
     exchange->owner = call;
     exchange->ops = &call_ops;
-    bool is_complete = !has_body(exchange->head);
+    bool is_complete = !http_head_has_body(exchange->head);
     if (start_call(call) && is_complete)
         on_body_end(exchange);
 }

@@ -109,6 +109,16 @@ size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text)
     return 2 * size;
 }
 
+void hash_uuid(const uint8_t bytes[16], char ret_text[UUID_SIZE + 1])
+{
+    char *at = ret_text;
+    for (size_t i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *at++ = '-';
+        at += hash_hex(bytes + i, 1, at);
+    }
+}
+
 size_t hash_base32(const uint8_t *bytes, size_t size, char *ret_text)
 {
     static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";

@@ -55,6 +55,10 @@ size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text);
 size_t hash_base32(const uint8_t *bytes, size_t size, char *ret_text);
 size_t hash_base64(const uint8_t *bytes, size_t size, char *ret_text);
 
+/* 16 bytes as a UUID is written (RFC 9562), "0c3e…-…", with a NUL. */
+#define UUID_SIZE 36u
+void hash_uuid(const uint8_t bytes[16], char ret_text[UUID_SIZE + 1]);
+
 /* The 16 digits of eight bytes, without a NUL, all at once: the halves of each byte beside each other,
  * and then what each half reads as. */
 static inline void hash_hex_8(const uint8_t bytes[8], char ret_text[16])

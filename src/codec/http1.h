@@ -203,6 +203,21 @@ static inline bool http_head_has_one(const struct http_head *head, enum http_nam
     return head->by_name[name] && !(head->repeated >> name & 1);
 }
 
+/* Whether bytes of a body follow: where none do, the end of one is not told of either. */
+static inline bool http_head_has_body(const struct http_head *head)
+{
+    return head->framing != HTTP_BODY_NONE &&
+           (head->framing != HTTP_BODY_LENGTH || head->content_length > 0);
+}
+
+/* What "Authorization: Bearer …" brings, or SPAN_NULL. */
+static inline struct span http_head_bearer(const struct http_head *head)
+{
+    struct span value = http_head_value(head, HTTP_AUTHORIZATION);
+    bool is_bearer = span_equals_nocase(span_first(value, 7), SPAN("Bearer "));
+    return is_bearer ? span_trim(span_from(value, 7)) : SPAN_NULL;
+}
+
 /* The chunked coding, decoded in place of arrival (RFC 9112 section 7.1). Chunk extensions are
  * bounded and dropped; trailers are bounded, held to the field rules and handed out as they are. */
 struct http1_chunked {

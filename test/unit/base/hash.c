@@ -96,6 +96,13 @@ TEST(text_forms)
     memset(all, 0xff, sizeof(all));
     CHECK_INT(hash_base32(all, sizeof(all), text), 16);
     CHECK_STR(text, "7777777777777777");
+
+    char uuid[UUID_SIZE + 1];
+    uint8_t ordered[16];
+    for (uint8_t i = 0; i < sizeof(ordered); i++)
+        ordered[i] = (uint8_t)(i << 4 | i);
+    hash_uuid(ordered, uuid);
+    CHECK_STR(uuid, "00112233-4455-6677-8899-aabbccddeeff");
 }
 
 TEST(equality)
