@@ -5,29 +5,22 @@
  * datacenter, and no cluster of Consul's kind behind them.
  */
 
-#include "codec/json.h"
-#include "faces/consul/call.h"
+#include "faces/consul/render.h"
 
 #define VERSION "1.21.0" /* whose API this is; clients look at it */
 #define LEADER SPAN("127.0.0.1:8300")
 
-static void put_text(struct json_out *out, struct span name, const char *text)
-{
-    json_key(out, name);
-    json_text(out, span_of(text));
-}
-
 static void put_member(struct json_out *out, const struct consul *consul)
 {
     json_open(out, '{');
-    put_text(out, SPAN("Name"), consul->settings.node);
-    put_text(out, SPAN("Addr"), "127.0.0.1");
+    put_text(out, "Name", span_of(consul->settings.node));
+    put_text(out, "Addr", SPAN("127.0.0.1"));
     json_key(out, SPAN("Port"));
     json_uint(out, 8301);
     json_key(out, SPAN("Tags"));
     json_open(out, '{');
-    put_text(out, SPAN("dc"), consul->settings.datacenter);
-    put_text(out, SPAN("role"), "consul");
+    put_text(out, "dc", span_of(consul->settings.datacenter));
+    put_text(out, "role", SPAN("consul"));
     json_close(out, '}');
     json_key(out, SPAN("Status"));
     json_uint(out, 1); /* alive */
@@ -41,12 +34,12 @@ void consul_agent_self(struct consul_call *call)
     json_open(&out, '{');
     json_key(&out, SPAN("Config"));
     json_open(&out, '{');
-    put_text(&out, SPAN("Datacenter"), call->consul->settings.datacenter);
-    put_text(&out, SPAN("PrimaryDatacenter"), call->consul->settings.datacenter);
-    put_text(&out, SPAN("NodeName"), call->consul->settings.node);
+    put_text(&out, "Datacenter", span_of(call->consul->settings.datacenter));
+    put_text(&out, "PrimaryDatacenter", span_of(call->consul->settings.datacenter));
+    put_text(&out, "NodeName", span_of(call->consul->settings.node));
     json_key(&out, SPAN("Server"));
     json_bool(&out, true);
-    put_text(&out, SPAN("Version"), VERSION);
+    put_text(&out, "Version", SPAN(VERSION));
     json_close(&out, '}');
     json_key(&out, SPAN("Member"));
     put_member(&out, call->consul);

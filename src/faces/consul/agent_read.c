@@ -8,7 +8,10 @@
 
 #define STATUS_TOO_MANY 429u /* for a warning, as Consul has it */
 
-void consul_agent_services(struct consul_call *call)
+/* One member for each of a map, by its id. */
+static void reply_each(struct consul_call *call, const struct map *map,
+                       void (*put)(struct json_out *out, const struct consul *consul,
+                                   const struct consul_filter *filter, struct map_node *node))
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct json_out out = { .buf = &text };
@@ -16,15 +19,40 @@ void consul_agent_services(struct consul_call *call)
     if (!consul_filter_read(call, &filter))
         return;
     json_open(&out, '{');
-    map_each (node, &call->consul->services) {
-        const struct consul_service *service = container_of(node, struct consul_service, node);
-        if (!consul_filter_has_service(filter, call->consul, service))
-            continue;
-        json_key(&out, span_of(service->id));
-        consul_render_agent_service(&out, call->consul, service);
-    }
+    map_each (node, map)
+        put(&out, call->consul, filter, node);
     json_close(&out, '}');
     consul_reply_json(call, &text);
+}
+
+static void put_service(struct json_out *out, const struct consul *consul,
+                        const struct consul_filter *filter, struct map_node *node)
+{
+    const struct consul_service *service = container_of(node, struct consul_service, node);
+    if (!consul_filter_has_service(filter, consul, service))
+        return;
+    json_key(out, node->key);
+    consul_render_agent_service(out, consul, service);
+}
+
+void consul_agent_services(struct consul_call *call)
+{
+    reply_each(call, &call->consul->services, put_service);
+}
+
+static void put_check(struct json_out *out, const struct consul *consul,
+                      const struct consul_filter *filter, struct map_node *node)
+{
+    const struct consul_check *check = container_of(node, struct consul_check, node);
+    if (!consul_filter_has_check(filter, consul, check))
+        return;
+    json_key(out, node->key);
+    consul_render_check(out, consul, check);
+}
+
+void consul_agent_checks(struct consul_call *call)
+{
+    reply_each(call, &call->consul->checks, put_check);
 }
 
 /* Blocks by the hash of what it is, which a change of its checks leaves as it was. */
@@ -45,25 +73,6 @@ void consul_agent_service(struct consul_call *call)
                          span_of(service->record->service)))
         return;
     consul_render_agent_service(&out, call->consul, service);
-    consul_reply_json(call, &text);
-}
-
-void consul_agent_checks(struct consul_call *call)
-{
-    CLEANUP(buf_fini) struct buf text = { 0 };
-    struct json_out out = { .buf = &text };
-    struct consul_filter *filter;
-    if (!consul_filter_read(call, &filter))
-        return;
-    json_open(&out, '{');
-    map_each (node, &call->consul->checks) {
-        const struct consul_check *check = container_of(node, struct consul_check, node);
-        if (!consul_filter_has_check(filter, call->consul, check))
-            continue;
-        json_key(&out, span_of(check->id));
-        consul_render_check(&out, call->consul, check);
-    }
-    json_close(&out, '}');
     consul_reply_json(call, &text);
 }
 
@@ -88,8 +97,7 @@ static void put_health(struct json_out *out, const struct consul *consul,
                        const struct consul_service *service)
 {
     json_open(out, '{');
-    json_key(out, SPAN("AggregatedStatus"));
-    json_text(out, span_of(word_of(service)));
+    put_text(out, "AggregatedStatus", span_of(word_of(service)));
     json_key(out, SPAN("Service"));
     consul_render_agent_service(out, consul, service);
     json_key(out, SPAN("Checks"));

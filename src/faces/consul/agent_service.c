@@ -69,15 +69,14 @@ static int check_ids(struct consul_call *call, const Consul__ServiceRecord *reco
 /* Names that are different here must not be one service in the registry. */
 static int check_name(struct consul_call *call, const Consul__ServiceRecord *record)
 {
-    map_each (node, &call->consul->services) {
-        const Consul__ServiceRecord *other =
-            container_of(node, struct consul_service, node)->record;
-        if (strcmp(other->service, record->service) == 0 &&
-            strcasecmp(other->name, record->name) != 0)
-            return consul_deny(call, 400, "\"%.80s\" and \"%.80s\" would be the same service: %s",
-                               record->name, other->name, record->service);
-    }
-    return 0;
+    const struct consul_name *name = consul_name_find(call->consul, span_of(record->service));
+    if (!name)
+        return 0;
+    const char *other = consul_name_first(name)->record->name;
+    if (strcasecmp(other, record->name) == 0)
+        return 0;
+    return consul_deny(call, 400, "\"%.80s\" and \"%.80s\" would be the same service: %s",
+                       record->name, other, record->service);
 }
 
 static int build_register(struct consul_call *call, struct txn *txn)
@@ -155,11 +154,10 @@ void consul_agent_register(struct consul_call *call)
     int r = prepare(call, body);
     json_decref(body);
     if (r) {
-        consul_reply(call, (unsigned)r, "text/plain; charset=utf-8", span_of(call->refusal));
+        consul_reply_denied(call, r);
         return;
     }
-    call->waits_for_workers = true;
-    consul_write(call, build_register, registered);
+    consul_write_routed(call, build_register, registered);
 }
 
 static int build_deregister(struct consul_call *call, struct txn *txn)
@@ -177,8 +175,7 @@ static int build_deregister(struct consul_call *call, struct txn *txn)
 
 void consul_agent_deregister(struct consul_call *call)
 {
-    call->waits_for_workers = true;
-    consul_write(call, build_deregister, reply_empty);
+    consul_write_routed(call, build_deregister, reply_empty);
 }
 
 /* --- checks --- */
@@ -212,10 +209,8 @@ static int build_told(struct consul_call *call, struct txn *txn)
         return 0;
     }
     check->record->status = told->status;
-    int r = consul_service_put(call->consul, span_of(check->service->id), check->service->record,
-                               txn, &problem);
-    check->record->status = check->status;
-    return status_of(call, r, &problem);
+    return status_of(call, consul_service_put_told(call->consul, check->service, txn, &problem),
+                     &problem);
 }
 
 static void tell(struct consul_call *call, enum check_status status, struct span output)
@@ -224,8 +219,7 @@ static void tell(struct consul_call *call, enum check_status status, struct span
     told->status = status;
     told->output = arena_format(&call->arena, "%.*s", SPAN_ARG(span_first(output, OUTPUT_MAX)));
     call->registration = told;
-    call->waits_for_workers = true;
-    consul_write(call, build_told, reply_empty);
+    consul_write_routed(call, build_told, reply_empty);
 }
 
 static void tell_note(struct consul_call *call, enum check_status status)
@@ -317,12 +311,11 @@ void consul_check_register(struct consul_call *call)
         call->tail = span_of(arena_strdup(&call->arena, service));
     json_decref(body);
     if (r) {
-        consul_reply(call, (unsigned)r, "text/plain; charset=utf-8", span_of(call->refusal));
+        consul_reply_denied(call, r);
         return;
     }
     call->registration = check;
-    call->waits_for_workers = true;
-    consul_write(call, build_add_check, reply_empty);
+    consul_write_routed(call, build_add_check, reply_empty);
 }
 
 /* One without a name stands for none. */
@@ -333,8 +326,7 @@ static void remove_check(struct consul_call *call, const struct consul_check *ch
     none->id = arena_strdup(&call->arena, check->id);
     call->tail = span_of(arena_strdup(&call->arena, check->service->id));
     call->registration = none;
-    call->waits_for_workers = true;
-    consul_write(call, build_add_check, reply_empty);
+    consul_write_routed(call, build_add_check, reply_empty);
 }
 
 void consul_check_deregister(struct consul_call *call)
@@ -343,8 +335,7 @@ void consul_check_deregister(struct consul_call *call)
     if (check)
         remove_check(call, check);
     else
-        consul_reply(call, (unsigned)no_check(call), "text/plain; charset=utf-8",
-                     span_of(call->refusal));
+        consul_reply_denied(call, no_check(call));
 }
 
 void consul_agent_maintenance(struct consul_call *call)
@@ -381,6 +372,5 @@ void consul_agent_maintenance(struct consul_call *call)
                                        "Maintenance mode is enabled for this service, but "
                                        "no reason was provided. This is a default message.");
     call->registration = record;
-    call->waits_for_workers = true;
-    consul_write(call, build_add_check, reply_empty);
+    consul_write_routed(call, build_add_check, reply_empty);
 }

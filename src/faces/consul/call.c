@@ -164,7 +164,12 @@ void consul_refuse(struct consul_call *call, unsigned status, const char *format
     va_start(args, format);
     vsnprintf(call->refusal, sizeof(call->refusal), format, args);
     va_end(args);
-    consul_reply(call, status, "text/plain; charset=utf-8", span_of(call->refusal));
+    consul_reply_denied(call, (int)status);
+}
+
+void consul_reply_denied(struct consul_call *call, int status)
+{
+    consul_reply(call, (unsigned)status, "text/plain; charset=utf-8", span_of(call->refusal));
 }
 
 int consul_deny(struct consul_call *call, int status, const char *format, ...)
@@ -249,6 +254,12 @@ static int on_build(struct store_command *command, struct txn *txn)
     return call->build(call, txn);
 }
 
+static void await_workers(struct consul_call *call)
+{
+    list_remove(&call->link);
+    list_add_last(&call->consul->settling, &call->link);
+}
+
 static void on_done(struct store_command *command, int answer, bool is_store_answer,
                     int64_t revision)
 {
@@ -264,11 +275,11 @@ static void on_done(struct store_command *command, int answer, bool is_store_ans
     else if (answer == CONSUL_FALSE && !is_store_answer)
         consul_reply_bool(call, false);
     else if (answer >= 400 && !is_store_answer)
-        consul_reply(call, (unsigned)answer, "text/plain; charset=utf-8", span_of(call->refusal));
+        consul_reply_denied(call, answer);
     else if (answer)
         consul_refuse(call, 500, "the write failed; try again");
     else if (call->waits_for_workers && !*call->consul->settings.is_settled)
-        call->is_settling = true;
+        await_workers(call);
     else
         call->done(call);
 }
@@ -282,4 +293,12 @@ void consul_write(struct consul_call *call, int (*build)(struct consul_call *cal
     call->command.build = on_build;
     call->command.on_done = on_done;
     store_run(call->consul->store, &call->command);
+}
+
+void consul_write_routed(struct consul_call *call,
+                         int (*build)(struct consul_call *call, struct txn *txn),
+                         void (*done)(struct consul_call *call))
+{
+    call->waits_for_workers = true;
+    consul_write(call, build, done);
 }

@@ -50,7 +50,7 @@ struct consul {
     struct version *version;
     const struct auth *auth;
     struct consul_settings settings;
-    struct list calls;
+    struct list calls, settling; /* settling: written, and answered when the workers serve by it */
     struct topics topics;
     struct consul_shared shared;
     struct random random; /* for how long somebody waits */
@@ -59,6 +59,7 @@ struct consul {
     /* service.c */
     struct map services;          /* struct consul_service by id */
     struct map service_instances; /* and by "service/instance" of the registry */
+    struct map names;             /* struct consul_name by the registry's name */
     struct map checks;            /* struct consul_check by id */
     int64_t catalog_revision;     /* of the last change of any service */
     int64_t gone_revision;        /* of the last that went, or of the process's start */
@@ -105,9 +106,8 @@ struct consul_call {
     int (*build)(struct consul_call *call, struct txn *txn);
     void (*done)(struct consul_call *call);
     bool waits_for_workers; /* the write is answered when they serve by it */
-    bool is_settling;
-    void *registration; /* what was read of the body */
-    char refusal[512];  /* why there is nothing to write */
+    void *registration;     /* what was read of the body */
+    char refusal[512];      /* why there is nothing to write */
 };
 
 /* --- what was asked --- */
@@ -123,6 +123,8 @@ bool consul_has_param(struct consul_call *call, const char *name);
 void consul_reply(struct consul_call *call, unsigned status, const char *type, struct span text);
 void consul_reply_json(struct consul_call *call, const struct buf *json);
 void consul_reply_bool(struct consul_call *call, bool value);
+/* With what consul_deny() noted. */
+void consul_reply_denied(struct consul_call *call, int status);
 void consul_refuse(struct consul_call *call, unsigned status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
@@ -158,6 +160,11 @@ int consul_deny(struct consul_call *call, int status, const char *format, ...) P
 /* Runs `build` into a transaction, and `done` when that is durable or was empty. */
 void consul_write(struct consul_call *call, int (*build)(struct consul_call *call, struct txn *txn),
                   void (*done)(struct consul_call *call));
+
+/* The same of what requests are routed by: the workers serve by it when `done` is called. */
+void consul_write_routed(struct consul_call *call,
+                         int (*build)(struct consul_call *call, struct txn *txn),
+                         void (*done)(struct consul_call *call));
 
 void consul_call_end(struct consul_call *call);
 

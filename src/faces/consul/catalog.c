@@ -26,11 +26,9 @@ static bool is_due(struct consul_call *call)
     int64_t index = consul->gone_revision;
     if (service && service->changed_revision > 0)
         index = service->changed_revision;
-    map_each (node, &consul->services) {
-        const struct consul_service *here = container_of(node, struct consul_service, node);
-        if (here->mod_revision > index && span_is(name, here->record->service))
-            index = here->mod_revision;
-    }
+    const struct consul_name *here = consul_name_find(consul, name);
+    if (here && here->changed_revision > index)
+        index = here->changed_revision;
     return consul_is_due(call, index, TOPIC_SERVICE, name);
 }
 

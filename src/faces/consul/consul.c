@@ -88,13 +88,6 @@ static const struct consul_route *find_route(struct consul_call *call, struct sp
 
 /* --- who may --- */
 
-static struct span bearer_of(const struct http_head *head)
-{
-    struct span value = http_head_value(head, HTTP_AUTHORIZATION);
-    bool is_bearer = span_equals_nocase(span_first(value, 7), SPAN("Bearer "));
-    return is_bearer ? span_trim(span_from(value, 7)) : SPAN_NULL;
-}
-
 static struct span field_of(const struct http_head *head, struct span name)
 {
     for (unsigned i = 0; i < head->n_fields; i++) {
@@ -112,7 +105,7 @@ static bool check_caller(struct consul_call *call)
     const struct consul *consul = call->consul;
     struct span text = field_of(head, SPAN("X-Consul-Token"));
     if (!text.size)
-        text = bearer_of(head);
+        text = http_head_bearer(head);
     if (!text.size)
         consul_param(call, "token", &text);
     if (!text.size && !site_is_ours(call->exchange, span_of(consul->settings.node))) {
@@ -191,12 +184,6 @@ static bool start_call(struct consul_call *call)
     return check_caller(call);
 }
 
-static bool has_body(const struct http_head *head)
-{
-    return head->framing != HTTP_BODY_NONE &&
-           (head->framing != HTTP_BODY_LENGTH || head->content_length > 0);
-}
-
 static void on_request(struct http_handler *handler, struct http_exchange *exchange)
 {
     struct consul *consul = container_of(handler, struct consul, handler);
@@ -208,7 +195,7 @@ static void on_request(struct http_handler *handler, struct http_exchange *excha
     list_add_last(&consul->calls, &call->link);
     exchange->owner = call;
     exchange->ops = &call_ops;
-    bool is_complete = !has_body(exchange->head);
+    bool is_complete = !http_head_has_body(exchange->head);
     if (start_call(call) && is_complete)
         on_body_end(exchange);
 }
@@ -227,6 +214,7 @@ struct consul *consul_new(struct loop *loop, const struct consul_rooms *rooms,
     consul->auth = rooms->auth;
     consul->settings = *settings;
     list_init(&consul->calls);
+    list_init(&consul->settling);
     topics_init(&consul->topics);
     map_init(&consul->deleted);
     consul->deleted_floor = store_revision(consul->store);
@@ -303,12 +291,10 @@ void consul_instance_changed(struct consul *consul, struct span service)
 
 void consul_settled(struct consul *consul)
 {
-    list_each_safe (link, &consul->calls) {
+    for (struct list *link; (link = list_take_first(&consul->settling));) {
+        list_add_last(&consul->calls, link);
         struct consul_call *call = container_of(link, struct consul_call, link);
-        if (call->is_settling) {
-            call->is_settling = false;
-            call->done(call);
-        }
+        call->done(call);
     }
 }
 

@@ -8,8 +8,6 @@
  * deleted at one revision: an index may be higher than it need be, never lower than it was.
  */
 
-#include <inttypes.h>
-
 #include "base/hash.h"
 #include "base/mem.h"
 #include "codec/json.h"
@@ -42,14 +40,6 @@ static struct span key_of(const struct store_entry *entry)
 static Consul__KvRecord *unpack(const struct store_entry *entry)
 {
     return consul__kv_record__unpack(NULL, entry->value.size, (const uint8_t *)entry->value.data);
-}
-
-static struct span pack(struct arena *arena, const Consul__KvRecord *record)
-{
-    size_t size = consul__kv_record__get_packed_size(record);
-    char *bytes = arena_alloc(arena, size + 1, 1);
-    consul__kv_record__pack(record, (uint8_t *)bytes);
-    return (struct span){ bytes, size };
 }
 
 /* --- what was deleted --- */
@@ -369,7 +359,7 @@ static int put_key_in(struct consul_call *call, struct txn *txn)
     record.value.data = (uint8_t *)call->body.data;
     record.value.len = call->body.size;
 
-    struct span value = pack(&txn->arena, &record);
+    struct span value = txn_pack(txn, &record.base);
     txn_expect(txn, key, entry ? entry->mod_revision : 0);
     if (!entry || !span_equals(entry->value, value)) /* the same again changes no index */
         txn_put(txn, key, value);
@@ -459,7 +449,7 @@ void consul_kv_release(struct consul *consul, struct span key, bool deletes, str
     } else {
         char *session = record->session, none[] = "";
         record->session = none;
-        txn_put(txn, full, pack(&txn->arena, record));
+        txn_put(txn, full, txn_pack(txn, &record->base));
         record->session = session;
     }
     consul__kv_record__free_unpacked(record, NULL);

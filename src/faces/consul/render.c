@@ -10,12 +10,6 @@
 
 #define NODE_ADDRESS "127.0.0.1"
 
-static void put_text(struct json_out *out, const char *name, struct span text)
-{
-    json_key(out, span_of(name));
-    json_text(out, text);
-}
-
 static void put_empty(struct json_out *out, const char *name, char bracket)
 {
     json_key(out, span_of(name));
@@ -81,18 +75,16 @@ void consul_each_entry(struct consul_call *call, struct span name,
 /* --- nodes --- */
 
 /* An id that stays the same as long as the name does. */
-static void node_id(const struct consul *consul, char text[40])
+static void node_id(const struct consul *consul, char ret_text[UUID_SIZE + 1])
 {
     uint8_t digest[SHA256_SIZE];
-    char hex[2 * SHA256_SIZE + 1];
     hash_sha256(span_of(consul->settings.node), digest);
-    hash_hex(digest, sizeof(digest), hex);
-    snprintf(text, 40, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    hash_uuid(digest, ret_text);
 }
 
 static void put_node(struct json_out *out, const struct consul *consul)
 {
-    char id[40];
+    char id[UUID_SIZE + 1];
     node_id(consul, id);
     put_text(out, "ID", span_of(id));
     put_text(out, "Node", span_of(consul->settings.node));

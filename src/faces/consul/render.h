@@ -12,6 +12,13 @@
 #include "codec/json.h"
 #include "faces/consul/service.h"
 
+/* A member of an object. */
+static inline void put_text(struct json_out *out, const char *name, struct span text)
+{
+    json_key(out, span_of(name));
+    json_text(out, text);
+}
+
 /* An instance as the catalog shows it: with what it registered here, or as the registry knows it. */
 struct consul_entry {
     const struct instance *instance;
@@ -39,7 +46,6 @@ void consul_each_entry(struct consul_call *call, struct span name,
 struct span consul_entry_name(const struct consul_entry *entry);
 enum check_status consul_entry_status(const struct consul_entry *entry);
 bool consul_entry_has_tag(const struct consul_entry *entry, struct span tag);
-/* Calls on_tag for each. */
 size_t consul_entry_n_tags(const struct consul_entry *entry);
 
 void consul_render_node(struct json_out *out, const struct consul *consul);

@@ -11,7 +11,6 @@
 #include "http/checker.h"
 
 #define PREFIX CONSUL_PREFIX "service/"
-#define ID_MAX 255u
 #define GRACE NSEC_PER_SEC /* for a transaction that writes what has become due */
 #define DUE_AT_ONCE 256u   /* services in one transaction */
 
@@ -119,6 +118,53 @@ static void check_take(struct consul *consul, struct consul_service *service,
     consul_check_start(consul, check);
 }
 
+/* --- names --- */
+
+struct consul_name *consul_name_find(const struct consul *consul, struct span name)
+{
+    return map_find_as(&consul->names, name, struct consul_name, node);
+}
+
+struct consul_service *consul_name_first(const struct consul_name *name)
+{
+    return container_of(name->services.next, struct consul_service, name_link);
+}
+
+static void name_leave(struct consul *consul, struct consul_service *service)
+{
+    struct consul_name *name = service->name;
+    list_remove(&service->name_link);
+    service->name = NULL;
+    if (!name || !list_is_empty(&name->services))
+        return;
+    map_remove(&consul->names, &name->node);
+    free(name->text);
+    free(name);
+}
+
+static void name_join(struct consul *consul, struct consul_service *service, struct span text)
+{
+    struct consul_name *name = consul_name_find(consul, text);
+    if (name && name == service->name)
+        return;
+    name_leave(consul, service);
+    if (!name) {
+        name = mem_new(struct consul_name);
+        name->text = mem_span_dup(text);
+        list_init(&name->services);
+        map_add(&consul->names, &name->node, (struct span){ name->text, text.size });
+    }
+    service->name = name;
+    list_add_last(&name->services, &service->name_link);
+}
+
+/* Who waits for the service is told, and the index of its name is this one. */
+static void note_change(struct consul *consul, struct consul_service *service, int64_t revision)
+{
+    service->name->changed_revision = revision;
+    topics_changed(&consul->topics, TOPIC_SERVICE, service->name->node.key);
+}
+
 static void take_record(struct consul *consul, struct consul_service *service,
                         Consul__ServiceRecord *record)
 {
@@ -135,6 +181,7 @@ static void take_record(struct consul *consul, struct consul_service *service,
         consul__service_record__free_unpacked(service->record, NULL);
     }
     service->record = record;
+    name_join(consul, service, span_of(record->service));
     service->instance_key = mem_format("%s/%s", record->service, record->instance);
     map_add(&consul->service_instances, &service->instance_node, span_of(service->instance_key));
     plan(consul);
@@ -144,6 +191,7 @@ static void service_drop(struct consul *consul, struct consul_service *service)
 {
     for (struct list *link; (link = list_take_first(&service->checks));)
         check_free(consul, container_of(link, struct consul_check, link));
+    name_leave(consul, service);
     map_remove(&consul->service_instances, &service->instance_node);
     map_remove(&consul->services, &service->node);
     consul__service_record__free_unpacked(service->record, NULL);
@@ -157,7 +205,7 @@ int consul_service_apply(struct consul *consul, struct span id, const struct sto
 {
     struct consul_service *service = consul_service_find(consul, id);
     if (service)
-        topics_changed(&consul->topics, TOPIC_SERVICE, span_of(service->record->service));
+        note_change(consul, service, event->entry.mod_revision);
     topics_changed(&consul->topics, TOPIC_CATALOG, SPAN_NULL);
     consul->catalog_revision = event->entry.mod_revision;
     if (event->kind == TXN_DELETE) {
@@ -175,11 +223,12 @@ int consul_service_apply(struct consul *consul, struct span id, const struct sto
         service->id = mem_span_dup(id);
         service->create_revision = event->entry.create_revision;
         list_init(&service->checks);
+        list_init(&service->name_link);
         map_add(&consul->services, &service->node, (struct span){ service->id, id.size });
     }
     service->mod_revision = event->entry.mod_revision;
     take_record(consul, service, record);
-    topics_changed(&consul->topics, TOPIC_SERVICE, span_of(record->service));
+    note_change(consul, service, event->entry.mod_revision);
     return 0;
 }
 
@@ -345,15 +394,28 @@ int consul_service_put(struct consul *consul, struct span id, const Consul__Serv
     if (before)
         drop_other_instance(consul, before->record, record, txn);
     struct span key = span_of(arena_format(&txn->arena, PREFIX "%.*s", SPAN_ARG(id)));
-    size_t size = consul__service_record__get_packed_size(record);
-    char *bytes = arena_alloc(&txn->arena, size + 1, 1);
-    consul__service_record__pack(record, (uint8_t *)bytes);
-    struct span value = { bytes, size };
+    struct span value = txn_pack(txn, &record->base);
     const struct store_entry *entry = store_find(consul->store, key);
     txn_expect(txn, key, before ? before->mod_revision : 0);
     if (!entry || !span_equals(entry->value, value))
         txn_put(txn, key, value);
     return 0;
+}
+
+static void recall_statuses(struct consul_service *service)
+{
+    list_each (link, &service->checks) {
+        struct consul_check *check = container_of(link, struct consul_check, link);
+        check->record->status = check->status;
+    }
+}
+
+int consul_service_put_told(struct consul *consul, struct consul_service *service, struct txn *txn,
+                            struct problem *problem)
+{
+    int r = consul_service_put(consul, span_of(service->id), service->record, txn, problem);
+    recall_statuses(service);
+    return r;
 }
 
 void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn)
@@ -401,14 +463,11 @@ static void service_due(struct consul *consul, struct consul_service *service, n
     }
     if (is_over) {
         log_info("consul", "service deregistered: critical for too long", "id", service->id);
+        recall_statuses(service);
         consul_service_delete(consul, service, txn);
-    } else if (consul_service_put(consul, span_of(service->id), service->record, txn, &problem)) {
+    } else if (consul_service_put_told(consul, service, txn, &problem)) {
         log_error("consul", "a check's end cannot be written", "id", service->id, "why",
                   problem.text);
-    }
-    list_each (at, &service->checks) {
-        struct consul_check *check = container_of(at, struct consul_check, link);
-        check->record->status = check->status; /* until it has come back from the log */
     }
 }
 
@@ -462,10 +521,7 @@ static int build_transition(struct store_command *command, struct txn *txn)
     if (!check || check->status == transition->status)
         return 0;
     check->record->status = transition->status;
-    int r = consul_service_put(transition->consul, span_of(check->service->id),
-                               check->service->record, txn, &problem);
-    check->record->status = check->status;
-    return r;
+    return consul_service_put_told(transition->consul, check->service, txn, &problem);
 }
 
 static void on_transition_done(struct store_command *command, int answer, bool is_store_answer,
@@ -481,11 +537,8 @@ void consul_check_told(struct consul *consul, struct consul_check *check, enum c
                        const char *output)
 {
     consul_check_say(check, output);
-    if (status == check->status) {
-        if (check->record->kind == CHECK_TTL && status != CHECK_CRITICAL)
-            consul_check_renew(consul, check);
+    if (status == check->status)
         return;
-    }
     log_info("consul", "check changed", "check", check->id, "status", check_status_word(status),
              "says", output);
     struct transition *transition = mem_new(struct transition);
@@ -503,6 +556,7 @@ void consul_service_init(struct consul *consul)
 {
     map_init(&consul->services);
     map_init(&consul->service_instances);
+    map_init(&consul->names);
     map_init(&consul->checks);
     consul->catalog_revision = store_revision(consul->store);
     consul->gone_revision = store_revision(consul->store);
@@ -516,6 +570,7 @@ void consul_service_fini(struct consul *consul)
         service_drop(consul, container_of(node, struct consul_service, node));
     map_fini(&consul->services);
     map_fini(&consul->service_instances);
+    map_fini(&consul->names);
     map_fini(&consul->checks);
     heap_fini(&consul->due);
     timer_stop(&consul->check_timer);

@@ -47,9 +47,19 @@ struct consul_check {
     struct prober *prober; /* NULL: nobody is asked */
 };
 
+/* Those that are one service of the registry. */
+struct consul_name {
+    struct map_node node; /* by the registry's name */
+    char *text;
+    struct list services;
+    int64_t changed_revision; /* of the last change of any, also of one that went */
+};
+
 struct consul_service {
     struct map_node node; /* by id, of the face */
     struct map_node instance_node;
+    struct consul_name *name;
+    struct list name_link;
     char *id, *instance_key; /* "service/instance" of the registry */
     Consul__ServiceRecord *record;
     struct list checks;
@@ -68,9 +78,17 @@ struct consul_service *consul_service_of(const struct consul *consul,
 struct consul_service *consul_service_find(const struct consul *consul, struct span id);
 struct consul_check *consul_check_find(const struct consul *consul, struct span id);
 
+/* By the registry's name; NULL when nothing of that name is registered here. */
+struct consul_name *consul_name_find(const struct consul *consul, struct span name);
+struct consul_service *consul_name_first(const struct consul_name *name);
+
 /* Writes a registration, over the one of that id, and its instance. Answers of the registry. */
 int consul_service_put(struct consul *consul, struct span id, const Consul__ServiceRecord *record,
                        struct txn *txn, struct problem *problem);
+/* The same of one that is there, with the statuses that its checks' records were given; they are
+ * again what they were then, until the new ones have come back from the log. */
+int consul_service_put_told(struct consul *consul, struct consul_service *service, struct txn *txn,
+                            struct problem *problem);
 void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn);
 
 /* What a check says beside its status. */

@@ -8,15 +8,11 @@
  * rely on. Deadlines are in memory: after a restart each session has all of its time again.
  */
 
-#include <stdio.h>
-
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/json.h"
 #include "codec/timefmt.h"
-#include "faces/consul/call.h"
-#include "faces/consul/service.h"
+#include "faces/consul/render.h"
 
 #define PREFIX CONSUL_PREFIX "session/"
 #define TTL_MIN (10 * NSEC_PER_SEC)
@@ -29,11 +25,10 @@
 #define CHECKS_MAX 64u
 #define RELEASE_MAX 500u /* keys in one transaction */
 #define SWEEP_EVERY 256u /* delays that are kept */
-#define ID_SIZE 36u
 
 struct session {
     struct map_node node;
-    char id[ID_SIZE + 1];
+    char id[UUID_SIZE + 1];
     Consul__SessionRecord *record;
     int64_t create_revision, mod_revision;
     struct list held;
@@ -44,7 +39,7 @@ struct held_key {
     struct map_node node;
     struct list link; /* in the session's, or in none when that is not there */
     char *key;
-    char session[ID_SIZE + 1];
+    char session[UUID_SIZE + 1];
 };
 
 struct lock_delay {
@@ -133,7 +128,7 @@ void consul_session_hold(struct consul *consul, struct span key, struct span ses
         return;
     if (held)
         drop_held(consul, held);
-    if (session.size == 0 || session.size > ID_SIZE)
+    if (session.size == 0 || session.size > UUID_SIZE)
         return;
     held = mem_new(struct held_key);
     held->key = mem_span_dup(key);
@@ -203,7 +198,7 @@ int consul_session_apply(struct consul *consul, struct span id, const struct sto
     }
     Consul__SessionRecord *record = consul__session_record__unpack(
         NULL, event->entry.value.size, (const uint8_t *)event->entry.value.data);
-    if (!record || id.size != ID_SIZE) {
+    if (!record || id.size != UUID_SIZE) {
         if (record)
             consul__session_record__free_unpacked(record, NULL);
         return err_origin(-EBADMSG);
@@ -212,9 +207,9 @@ int consul_session_apply(struct consul *consul, struct span id, const struct sto
         consul__session_record__free_unpacked(session->record, NULL);
     } else {
         session = mem_new(struct session);
-        memcpy(session->id, id.data, ID_SIZE);
+        memcpy(session->id, id.data, UUID_SIZE);
         list_init(&session->held);
-        map_add(&consul->sessions, &session->node, (struct span){ session->id, ID_SIZE });
+        map_add(&consul->sessions, &session->node, (struct span){ session->id, UUID_SIZE });
         take_held(consul, session);
     }
     session->record = record;
@@ -352,18 +347,13 @@ static void put_session(struct json_out *out, const struct session *session)
     if (record->ttl)
         duration_format(record->ttl, ttl);
     json_open(out, '{');
-    json_key(out, SPAN("ID"));
-    json_text(out, span_of(session->id));
-    json_key(out, SPAN("Name"));
-    json_text(out, span_of(record->name));
-    json_key(out, SPAN("Node"));
-    json_text(out, span_of(record->node));
+    put_text(out, "ID", span_of(session->id));
+    put_text(out, "Name", span_of(record->name));
+    put_text(out, "Node", span_of(record->node));
     json_key(out, SPAN("LockDelay"));
     json_uint(out, record->lock_delay);
-    json_key(out, SPAN("Behavior"));
-    json_text(out, record->deletes ? SPAN("delete") : SPAN("release"));
-    json_key(out, SPAN("TTL"));
-    json_text(out, span_of(ttl));
+    put_text(out, "Behavior", record->deletes ? SPAN("delete") : SPAN("release"));
+    put_text(out, "TTL", span_of(ttl));
     put_texts(out, SPAN("NodeChecks"), record->node_checks, record->n_node_checks);
     put_texts(out, SPAN("ServiceChecks"), record->service_checks, record->n_service_checks);
     json_key(out, SPAN("CreateIndex"));
@@ -532,16 +522,6 @@ static int read_session(struct consul_call *call, json_t *body, Consul__SessionR
     return r;
 }
 
-static void make_id(char id[ID_SIZE + 1])
-{
-    uint8_t bytes[16];
-    char hex[33];
-    hash_random(bytes, sizeof(bytes));
-    hash_hex(bytes, sizeof(bytes), hex);
-    snprintf(id, ID_SIZE + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-             hex + 20);
-}
-
 static int build_create(struct consul_call *call, struct txn *txn)
 {
     Consul__SessionRecord record;
@@ -560,15 +540,14 @@ static int build_create(struct consul_call *call, struct txn *txn)
     json_decref(body);
     if (r)
         return r;
-    char *id = arena_alloc(&call->arena, ID_SIZE + 1, 1);
-    make_id(id);
+    uint8_t bytes[16];
+    char *id = arena_alloc(&call->arena, UUID_SIZE + 1, 1);
+    hash_random(bytes, sizeof(bytes));
+    hash_uuid(bytes, id);
     call->tail = span_of(id);
-    size_t size = consul__session_record__get_packed_size(&record);
-    char *bytes = arena_alloc(&txn->arena, size + 1, 1);
-    consul__session_record__pack(&record, (uint8_t *)bytes);
     struct span key = record_key(&txn->arena, id);
     txn_expect(txn, key, 0);
-    txn_put(txn, key, (struct span){ bytes, size });
+    txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
 }
 
