@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "codec/grpc.h"
+#include "codec/http1.h"
 #include "codec/timefmt.h"
 
 #define TIMES_MAX 100u
@@ -163,9 +164,51 @@ static int judge_target(const struct health_check *check, struct problem *proble
                   "a path that begins with \"/\", perhaps with a query,", problem);
 }
 
+static bool is_method(struct span method)
+{
+    if (!method.size)
+        return true;
+    return method.size <= HEALTH_METHOD_MAX && http_is_token(method) && !span_is(method, "CONNECT");
+}
+
+/* Lines about the body and the connection are ours to write. */
+static bool are_headers(struct span lines)
+{
+    struct http1_line line;
+    if (lines.size > HEALTH_HEADERS_MAX)
+        return false;
+    while (lines.size) {
+        if (!http1_cut_line(&lines, &line))
+            return false;
+        enum http_name name = http_name_find(line.name);
+        if (name == HTTP_CONTENT_LENGTH || name == HTTP_TRANSFER_ENCODING ||
+            name == HTTP_CONNECTION || name == HTTP_HOST || name == HTTP_UPGRADE ||
+            name == HTTP_TE || name == HTTP_EXPECT)
+            return false;
+    }
+    return true;
+}
+
+static int judge_request(const struct health_check *check, struct problem *problem)
+{
+    if (!is_method(check->method))
+        return refuse("method", check->method, "a method such as GET or HEAD", problem);
+    if (!are_headers(check->headers))
+        return refuse("header", SPAN("not what can be sent"),
+                      "fields of 4096 bytes in all, and none about host, body and connection,",
+                      problem);
+    if (check->body.size > HEALTH_BODY_MAX)
+        return refuse("body", SPAN("too long"), "one of up to 4096 bytes", problem);
+    if (check->server_name.size <= HEALTH_NAME_MAX && is_visible(check->server_name))
+        return 0;
+    return refuse("server_name", check->server_name, "the name of a host", problem);
+}
+
 int health_check_judge(const struct health_check *check, struct problem *problem)
 {
     int r = judge_target(check, problem);
+    if (!r)
+        r = judge_request(check, problem);
     if (!r)
         r = judge_time(check->interval, "health.interval", problem);
     if (!r)
@@ -175,6 +218,11 @@ int health_check_judge(const struct health_check *check, struct problem *problem
     return r ? r : judge_times(check->passes, "health.passes", problem);
 }
 
+bool health_needs_tls(const struct health_check *check)
+{
+    return check->kind == HEALTH_HTTPS || check->is_tls;
+}
+
 bool health_has_status(enum health_kind kind)
 {
     return kind == HEALTH_HTTP || kind == HEALTH_HTTPS;
@@ -182,8 +230,14 @@ bool health_has_status(enum health_kind kind)
 
 bool health_check_equals(const struct health_check *a, const struct health_check *b)
 {
-    bool is_status_same = a->first_status == b->first_status && a->last_status == b->last_status;
-    return a->kind == b->kind && span_equals(a->target, b->target) && a->port == b->port &&
+    bool is_status_same = a->first_status == b->first_status && a->last_status == b->last_status &&
+                          a->warning_status == b->warning_status;
+    bool is_request_same = span_equals(a->method, b->method) &&
+                           span_equals(a->headers, b->headers) && span_equals(a->body, b->body);
+    bool is_tls_same = a->is_tls == b->is_tls && a->is_unverified == b->is_unverified &&
+                       span_equals(a->server_name, b->server_name);
+    return is_request_same && is_tls_same && a->kind == b->kind &&
+           span_equals(a->target, b->target) && a->port == b->port &&
            (is_status_same || !health_has_status(a->kind)) && a->interval == b->interval &&
            a->timeout == b->timeout && a->failures == b->failures && a->passes == b->passes;
 }

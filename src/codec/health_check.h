@@ -7,7 +7,7 @@
  * and when what it says counts. The messages of grpc.health.v1 are here too ("health.proto" of the
  * gRPC project). Nobody is asked here.
  *
- * Borrows:  the target. Threads: any. No allocation.
+ * Borrows:  its texts. Threads: any. No allocation.
  */
 
 #include <stdbool.h>
@@ -19,12 +19,16 @@
 #include "base/span.h"
 
 #define HEALTH_TARGET_MAX 255u
+#define HEALTH_METHOD_MAX 16u
+#define HEALTH_HEADERS_MAX 4096u
+#define HEALTH_BODY_MAX 4096u
+#define HEALTH_NAME_MAX 253u
 
 enum health_kind {
     HEALTH_NONE,
     HEALTH_GRPC,  /* grpc.health.v1 */
     HEALTH_TCP,   /* it takes a connection */
-    HEALTH_HTTP,  /* a GET is answered with a status of these */
+    HEALTH_HTTP,  /* a request is answered with a status of these */
     HEALTH_HTTPS, /* the same over TLS, whatever else is spoken to it */
 };
 
@@ -33,7 +37,14 @@ struct health_check {
     struct span target; /* of gRPC: a service, empty for all of the instance; of HTTP: a path */
     unsigned port;      /* where it is asked; 0: where requests go */
     unsigned first_status, last_status; /* of HTTP */
-    nsec interval, timeout;
+    unsigned warning_status; /* of HTTP: says neither that it works nor that not; 0: none does */
+    struct span method;      /* of HTTP; empty: GET */
+    struct span headers;     /* of HTTP: lines that are added, as they are sent */
+    struct span body;        /* of HTTP */
+    struct span server_name; /* that a certificate must be for; empty: who is asked */
+    bool is_tls,
+        is_unverified;         /* over TLS, whatever requests are sent over; any certificate does */
+    nsec interval, timeout;    /* an interval begins when a check has ended */
     unsigned failures, passes; /* one after the other, until its state changes */
 };
 
@@ -55,6 +66,9 @@ int health_check_set(struct health_check *check, struct span member, struct span
 /* Whether all of it together is one that can be asked; HEALTH_NONE is not. Answers:
  * HEALTH_INVALID. */
 int health_check_judge(const struct health_check *check, struct problem *problem) MUST_CHECK;
+
+/* Whether it asks over TLS where requests are sent in plain text. */
+bool health_needs_tls(const struct health_check *check);
 
 /* Whether the status of an answer is looked at. */
 bool health_has_status(enum health_kind kind);

@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "codec/grpc.h"
+#include "http/shake.h"
+#include "http/stream.h"
+#include "io/tls.h"
 
 #define ANSWER_MAX 65536u  /* of what is read, so that the connection can be kept */
 #define SERVING_MAX 256u   /* of a HealthCheckResponse, which has two bytes */
@@ -56,6 +59,8 @@ static void stop_asking(struct http_checker *checker)
     if (checker->is_connecting) {
         int fd = checker->watch.fd;
         watch_remove(&checker->watch);
+        checker->in.tls = tls_stream_free(checker->in.tls);
+        inlet_fini(&checker->in, &checker->checkers->pool->spares);
         close(fd);
     } else if (checker->is_asking) {
         http_call_cancel(&checker->call);
@@ -74,11 +79,38 @@ static void end(struct http_checker *checker, const char *why)
 
 /* --- a connection --- */
 
+static const struct tls_client *tls_of(const struct http_checker *checker)
+{
+    return checker->varied ? checker->varied : checker->tls;
+}
+
+/* What it says behind the handshake is not looked at. */
+static void shake(struct http_checker *checker)
+{
+    switch ((enum shake_answer)shake_on(&checker->in, checker->checkers->pool, checker->watch.fd)) {
+    case SHAKE_MORE: return;
+    case SHAKE_DONE:
+        tls_stream_close(checker->in.tls);
+        end(checker, NULL);
+        return;
+    case SHAKE_FAILED: end(checker, shake_failure(&checker->in)); return;
+    }
+}
+
 static void on_connected(struct watch *watch, uint32_t events)
 {
     struct http_checker *checker = container_of(watch, struct http_checker, watch);
-    (void)events;
-    end(checker, socket_error(watch->fd) ? "it cannot be reached" : NULL);
+    struct http_upstream upstream = { .address = checker->address, .tls = tls_of(checker) };
+    bool is_first = !checker->in.tls;
+    const char *why = is_first && socket_error(watch->fd) ? "it cannot be reached" : NULL;
+    if (why || !upstream.tls) {
+        end(checker, why);
+        return;
+    }
+    inlet_note(&checker->in, events);
+    if (is_first)
+        shake_begin(&checker->in, checker->checkers->pool, &upstream, watch->fd, TLS_ALPN_NONE);
+    shake(checker);
 }
 
 static void ask_tcp(struct http_checker *checker, const struct address *address)
@@ -89,7 +121,8 @@ static void ask_tcp(struct http_checker *checker, const struct address *address)
         return;
     }
     checker->watch.on_ready = on_connected;
-    if (watch_add(&checker->watch, checker->checkers->loop, fd, EPOLLOUT)) {
+    uint32_t events = tls_of(checker) ? EPOLLIN | EPOLLOUT | EPOLLRDHUP : EPOLLOUT;
+    if (watch_add(&checker->watch, checker->checkers->loop, fd, events)) {
         close(fd);
         end(checker, "it cannot be watched");
         return;
@@ -113,6 +146,8 @@ static void on_response(struct http_call *call, const struct http_head *head)
         checker->is_ok = span_is(http_head_value(head, HTTP_GRPC_STATUS), "0");
     else
         checker->is_ok = head->status >= check->first_status && head->status <= check->last_status;
+    checker->has_warned =
+        !is_grpc(checker) && !checker->is_ok && head->status == check->warning_status;
 }
 
 static void end_by_status(struct http_checker *checker)
@@ -187,41 +222,73 @@ static const struct http_call_ops call_ops = {
     .on_fault = on_fault,
 };
 
-static void ask_http(struct http_checker *checker, const struct address *address)
+static bool names_field(struct span lines, struct span name)
 {
-    char text[ADDRESS_TEXT_MAX], lines[ADDRESS_TEXT_MAX + 512], request[HEALTH_REQUEST_MAX];
+    struct http1_line line;
+    while (lines.size && http1_cut_line(&lines, &line)) {
+        if (span_equals_nocase(line.name, name))
+            return true;
+    }
+    return false;
+}
+
+/* The owner's lines, and those of ours that it does not give itself. */
+static void write_lines(const struct http_checker *checker, const struct address *address,
+                        struct buf *lines)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct span own = checker->check.headers, host = checker->host;
     address_format(address, text);
-    struct span host = checker->host;
     if (!host.size)
         host = address->any.sa_family == AF_UNIX ? SPAN("localhost") : span_of(text);
-    int size = snprintf(lines, sizeof(lines), "Host: %.*s\r\nUser-Agent: Sarsen-Health\r\n%s",
-                        SPAN_ARG(span_first(host, 300)),
-                        is_grpc(checker) ? "Content-Type: application/grpc\r\nTE: trailers\r\n"
-                                         : "Accept: */*\r\n");
-    struct http_message message = {
-        .method = SPAN("GET"),
-        .target = checker->check.target,
-        .lines = { lines, (size_t)size },
-    };
-    checker->call = (struct http_call){ .ops = &call_ops,
-                                        .protocol = checker->protocol,
-                                        .tls = checker->tls,
-                                        .is_fresh = checker->is_fresh };
-    if (is_grpc(checker)) {
-        message.method = SPAN("POST");
-        message.target = SPAN("/grpc.health.v1.Health/Check");
-        message.wants_trailers = true;
-        message.body = HTTP_SEND_LENGTH;
-        message.content_length = health_request_write(checker->check.target, request);
-        checker->call.protocol = HTTP_PROTOCOL_2;
-    }
+    buf_printf(lines, "Host: %.*s\r\n", SPAN_ARG(span_first(host, 300)));
+    if (!names_field(own, SPAN("User-Agent")))
+        buf_printf(lines, "User-Agent: Sarsen-Health\r\n");
+    if (is_grpc(checker))
+        buf_printf(lines, "Content-Type: application/grpc\r\nTE: trailers\r\n");
+    else if (!names_field(own, SPAN("Accept")))
+        buf_printf(lines, "Accept: */*\r\n");
+    buf_printf(lines, "%.*s", SPAN_ARG(own));
+}
+
+static void start_call(struct http_checker *checker, const struct address *address,
+                       struct http_message *message, struct span body)
+{
+    CLEANUP(buf_fini) struct buf lines = { 0 };
+    write_lines(checker, address, &lines);
+    message->lines = buf_span(&lines);
+    message->body = body.size ? HTTP_SEND_LENGTH : HTTP_SEND_NONE;
+    message->content_length = body.size;
     nsec until = loop_now(checker->checkers->loop) + checker->check.timeout;
     checker->is_asking = true;
-    http_call_start(checker->checkers->pool, &checker->call, address, &message, until);
-    if (!is_grpc(checker))
+    http_call_start(checker->checkers->pool, &checker->call, address, message, until);
+    if (!body.size)
         return;
-    http_call_send(&checker->call, (struct span){ request, (size_t)message.content_length });
+    http_call_send(&checker->call, body);
     http_call_finish(&checker->call);
+}
+
+static void ask_http(struct http_checker *checker, const struct address *address)
+{
+    const struct health_check *check = &checker->check;
+    char request[HEALTH_REQUEST_MAX];
+    checker->call = (struct http_call){ .ops = &call_ops,
+                                        .protocol = checker->protocol,
+                                        .tls = tls_of(checker),
+                                        .is_fresh = checker->is_fresh };
+    if (is_grpc(checker)) {
+        struct http_message message = { .method = SPAN("POST"),
+                                        .target = SPAN("/grpc.health.v1.Health/Check"),
+                                        .wants_trailers = true };
+        checker->call.protocol = HTTP_PROTOCOL_2;
+        size_t size = health_request_write(check->target, request);
+        start_call(checker, address, &message, (struct span){ request, size });
+        return;
+    }
+    struct http_message message = { .method = check->method.size ? check->method : SPAN("GET"),
+                                    .target = check->target };
+    checker->call.is_head_request = http_is_head(message.method);
+    start_call(checker, address, &message, check->body);
 }
 
 static void ask(struct http_checker *checker)
@@ -242,6 +309,21 @@ static void ask(struct http_checker *checker)
     }
 }
 
+static void vary_tls(struct http_checker *checker)
+{
+    const struct health_check *check = &checker->check;
+    bool is_own = checker->tls && (check->is_unverified || check->server_name.size);
+    if (checker->varied_of == (is_own ? checker->tls : NULL))
+        return;
+    checker->varied = tls_client_unref(checker->varied);
+    checker->varied_of = tls_client_unref(checker->varied_of);
+    if (!is_own)
+        return;
+    CLEANUP(mem_freep) char *name = mem_span_dup(check->server_name);
+    checker->varied = tls_client_vary(checker->tls, name[0] ? name : NULL, check->is_unverified);
+    checker->varied_of = tls_client_ref(checker->tls);
+}
+
 /* The next check, or the whole time of this one is over. */
 static void on_due(struct timer *timer)
 {
@@ -253,7 +335,8 @@ static void on_due(struct timer *timer)
     }
     if (checker->on_due)
         checker->on_due(checker);
-    checker->is_fresh = false;
+    vary_tls(checker);
+    checker->is_fresh = checker->has_warned = false;
     timer_start(&checker->timer, loop, loop_now(loop) + checker->check.timeout);
     ask(checker);
 }
@@ -273,4 +356,6 @@ void http_checker_stop(struct http_checker *checker)
     timer_stop(&checker->timer);
     stop_asking(checker);
     buf_fini(&checker->body);
+    checker->varied = tls_client_unref(checker->varied);
+    checker->varied_of = tls_client_unref(checker->varied_of);
 }

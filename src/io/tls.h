@@ -145,6 +145,11 @@ struct tls_client;
 /* Answers: TLS_REFUSED. */
 int tls_client_new(const struct tls_client_settings *settings, struct tls_client **ret_client,
                    struct problem *problem) MUST_CHECK;
+
+/* One that believes whom `base` does, and shows it the same certificate, but asks for this name;
+ * with `is_unverified` it believes anybody. NULL: the name that `base` asks for. Never fails. */
+const struct tls_client *tls_client_vary(const struct tls_client *base, const char *server_name,
+                                         bool is_unverified) MUST_CHECK;
 const struct tls_client *tls_client_ref(const struct tls_client *client);
 const struct tls_client *tls_client_unref(const struct tls_client *client);
 
@@ -170,6 +175,7 @@ struct tls_stream;
 struct tls_stream *tls_stream_accept(struct tls_server *server, int fd,
                                      struct tls_scratch *scratch);
 enum tls_alpn {
+    TLS_ALPN_NONE, /* nothing is asked for */
     TLS_ALPN_HTTP1,
     TLS_ALPN_HTTP2,
     TLS_ALPN_BOTH, /* what the server likes better */

@@ -142,16 +142,24 @@ static bool can_wait(const struct tls_client_settings *settings)
     return !settings->ca && !settings->certificate;
 }
 
-int tls_client_new(const struct tls_client_settings *settings, struct tls_client **ret_client,
-                   struct problem *problem)
+static struct tls_client *client_new(bool is_unverified, enum tls_version min_version,
+                                     const char *server_name)
 {
     struct tls_client *client = mem_new(struct tls_client);
     client->state = mem_new(struct client_state);
     atomic_init(&client->state->n_refs, 1);
     pthread_mutex_init(&client->state->lock, NULL);
-    client->is_unverified = settings->is_unverified;
-    client->min_version = settings->min_version;
-    client->server_name = settings->server_name ? mem_strdup(settings->server_name) : NULL;
+    client->is_unverified = is_unverified;
+    client->min_version = min_version;
+    client->server_name = server_name ? mem_strdup(server_name) : NULL;
+    return client;
+}
+
+int tls_client_new(const struct tls_client_settings *settings, struct tls_client **ret_client,
+                   struct problem *problem)
+{
+    struct tls_client *client =
+        client_new(settings->is_unverified, settings->min_version, settings->server_name);
     int r = 0;
     if (!can_wait(settings))
         r = make_context(settings, &client->state->context, problem);
@@ -177,6 +185,17 @@ static SSL_CTX *context_of(const struct tls_client *client)
     SSL_CTX *context = state->context;
     pthread_mutex_unlock(&state->lock);
     return context;
+}
+
+const struct tls_client *tls_client_vary(const struct tls_client *base, const char *server_name,
+                                         bool is_unverified)
+{
+    SSL_CTX *context = context_of(base);
+    struct tls_client *client = client_new(base->is_unverified || is_unverified, base->min_version,
+                                           server_name ? server_name : base->server_name);
+    if (context && SSL_CTX_up_ref(context) == 1)
+        client->state->context = context;
+    return client;
 }
 
 const struct tls_client *tls_client_ref(const struct tls_client *client)
@@ -229,6 +248,7 @@ static void set_alpn(SSL *ssl, enum tls_alpn alpn)
 {
     static const unsigned char both[] = "\x02h2\x08http/1.1";
     switch (alpn) {
+    case TLS_ALPN_NONE: break;
     case TLS_ALPN_HTTP1: SSL_set_alpn_protos(ssl, both + 3, 9); break;
     case TLS_ALPN_HTTP2: SSL_set_alpn_protos(ssl, both, 3); break;
     case TLS_ALPN_BOTH: SSL_set_alpn_protos(ssl, both, 12); break;
@@ -248,6 +268,8 @@ struct tls_stream *tls_stream_connect(const struct tls_client *client, const cha
     if (ssl) {
         SSL_set_connect_state(ssl);
         set_alpn(ssl, alpn);
+        if (client->is_unverified) /* where the context is shared with one who verifies */
+            SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
     }
     struct tls_stream *stream = tls_stream_new(fd, scratch);
     tls_stream_attach(stream, ssl);

@@ -45,6 +45,35 @@ TEST(members_make_a_check)
     CHECK_STR(health_kind_word(check.kind), "tcp");
 }
 
+TEST(a_request_that_cannot_be_sent_is_refused)
+{
+    static const struct {
+        const char *method, *headers, *path;
+    } cases[] = {
+        { "GET", "", NULL },
+        { "POST", "x-a: 1\r\nAccept: text/plain\r\n", NULL },
+        { "GE T", "", "health.method" },
+        { "CONNECT", "", "health.method" },
+        { "", "x-a: 1", "health.header" },
+        { "", "x-a: 1\r\n\r\n", "health.header" },
+        { "", "Host: a\r\n", "health.header" },
+        { "", "content-length: 1\r\n", "health.header" },
+        { "", "transfer-encoding: chunked\r\n", "health.header" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct problem problem = { 0 };
+        struct health_check check = health_check_standard, same;
+        check.kind = HEALTH_HTTP;
+        check.target = SPAN("/");
+        same = check;
+        check.method = span_of(cases[i].method);
+        check.headers = span_of(cases[i].headers);
+        CHECK_INT(health_check_judge(&check, &problem), cases[i].path ? HEALTH_INVALID : HEALTH_OK);
+        CHECK(!cases[i].path || strcmp(problem.path, cases[i].path) == 0);
+        CHECK(!health_check_equals(&check, &same));
+    }
+}
+
 TEST(what_is_no_check_is_refused_by_its_member)
 {
     static const struct {

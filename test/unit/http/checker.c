@@ -2,12 +2,15 @@
 
 #include "http/checker.h"
 
+#include "fake/certificate.h"
 #include "http/caller.h"
+#include "io/tls.h"
 
 struct asked {
     struct http_checker checker;
     unsigned n_checked, n_due;
     const char *why;
+    bool has_warned;
 };
 
 static void note_due(struct http_checker *checker)
@@ -20,6 +23,7 @@ static void note_checked(struct http_checker *checker, const char *why)
     struct asked *asked = container_of(checker, struct asked, checker);
     asked->n_checked++;
     asked->why = why;
+    asked->has_warned = checker->has_warned;
 }
 
 static struct asked *asked_new(const struct bench *bench, struct http_checkers *checkers,
@@ -48,9 +52,10 @@ static void expect_checked(struct bench *bench, struct asked *asked, const char 
     wait_until(bench, &asked->n_checked, 1);
     CHECK_INT(asked->n_checked, 1);
     asked->n_checked = 0;
-    CHECK(!asked->why == !why);
+    if (!why && asked->why)
+        CHECK_STR(asked->why, "");
     if (why)
-        CHECK_STR(asked->why, why);
+        CHECK_STR(asked->why ? asked->why : "(passed)", why);
 }
 
 static void end(struct bench *bench, struct http_checkers *checkers, struct asked *asked)
@@ -181,4 +186,99 @@ TEST(another_port_is_asked)
     advance(bench, NSEC_PER_MSEC);
     expect_checked(bench, asked, NULL);
     end(bench, checkers, asked);
+}
+
+TEST(what_is_sent_is_what_the_check_says)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *asked = asked_new(bench, checkers, HEALTH_HTTP);
+    struct health_check *check = &asked->checker.check;
+    check->method = SPAN("PUT");
+    check->headers = SPAN("user-agent: mine\r\nx-key: 1\r\n");
+    check->body = SPAN("are you well?");
+    check->warning_status = 429;
+    advance(bench, NSEC_PER_MSEC);
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    peer_expect(peer,
+                "PUT /healthz HTTP/1.1\r\nHost: up\r\nAccept: */*\r\nuser-agent: mine\r\n"
+                "x-key: 1\r\ncontent-length: 13\r\n\r\nare you well?");
+    peer_send(peer, "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n");
+    expect_checked(bench, asked, "it answers with status 429");
+    CHECK(asked->has_warned);
+
+    check->method = SPAN("HEAD");
+    check->headers = check->body = SPAN_NULL;
+    advance(bench, 6 * NSEC_PER_SEC);
+    peer_expect(peer,
+                "HEAD /healthz HTTP/1.1\r\nHost: up\r\nUser-Agent: Sarsen-Health\r\n"
+                "Accept: */*\r\n\r\n");
+    peer_send(peer, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n");
+    expect_checked(bench, asked, NULL);
+    CHECK(!asked->has_warned);
+    peer_close(peer);
+    end(bench, checkers, asked);
+}
+
+/* Plays the server of one handshake until the checker is done. */
+static void serve_tls(struct bench *bench, struct tls_server *server, const struct asked *asked)
+{
+    static char hot[262144];
+    struct tls_scratch *scratch = tls_scratch_new();
+    struct peer *peer = peer_accept(bench->loop, bench->listen_fd);
+    struct tls_stream *stream = tls_stream_accept(server, peer->fd, scratch);
+    time_t until = time(NULL) + PEER_PATIENCE;
+    while (!asked->n_checked && time(NULL) < until) {
+        size_t n_open;
+        ssize_t n = recv(peer->fd, hot + TLS_RECORD_ROOM, 65536, 0);
+        if (n > 0)
+            tls_stream_open(stream, (struct span){ hot + TLS_RECORD_ROOM, (size_t)n }, hot,
+                            sizeof(hot), &n_open);
+        CHECK_INT(loop_turn(bench->loop, NSEC_PER_MSEC), 0);
+    }
+    tls_stream_free(stream);
+    tls_scratch_free(scratch);
+    peer_close(peer);
+}
+
+TEST(a_connection_over_tls_is_verified_by_the_name_that_is_given)
+{
+    static const struct {
+        const char *name, *why;
+        bool is_unverified;
+    } cases[] = {
+        { "a.example", NULL, false },         { "b.example", "hostname mismatch", false },
+        { "", "IP address mismatch", false }, /* an address, that is */
+        { "b.example", NULL, true },          { "a.example", NULL, false },
+    };
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct certificate certificate;
+    struct tls_server *server;
+    struct tls_client *client;
+    CHECK(certificate_make(&certificate, "DNS:a.example"));
+    const struct tls_pair pair = { certificate.file, certificate.key };
+    const struct tls_server_settings serving = { .pairs = &pair, .n_pairs = 1 };
+    const struct tls_client_settings asking = { .ca = certificate.file };
+    struct tls_tickets *tickets = tls_tickets_new(loop_clock(bench->loop));
+    CHECK_INT(tls_server_new("here", &serving, tickets, &server, NULL), 0);
+    CHECK_INT(tls_client_new(&asking, &client, NULL), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct asked *asked = asked_new(bench, checkers, HEALTH_TCP);
+        asked->checker.tls = client;
+        asked->checker.check.is_tls = true;
+        asked->checker.check.server_name = span_of(cases[i].name);
+        asked->checker.check.is_unverified = cases[i].is_unverified;
+        advance(bench, NSEC_PER_MSEC);
+        serve_tls(bench, server, asked);
+        expect_checked(bench, asked, cases[i].why);
+        http_checker_stop(&asked->checker);
+        free(asked);
+    }
+    http_checkers_free(checkers);
+    bench_free(bench);
+    tls_client_unref(client);
+    tls_server_free(server);
+    tls_tickets_unref(tickets);
+    certificate_remove(&certificate);
 }
