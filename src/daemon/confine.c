@@ -120,6 +120,9 @@ static void each_place(const struct settings *settings, place_fn *on_place, void
         on_place(owner, "api.tls", settings->api_tls.certificate, SANDBOX_READ);
         on_place(owner, "api.tls", settings->api_tls.key, SANDBOX_READ);
     }
+    each_file_of(&settings->etcd.tls, "store.etcd.tls", on_place, owner);
+    if (settings->etcd.password_file)
+        on_place(owner, "store.etcd.password_file", settings->etcd.password_file, SANDBOX_READ);
     if (gateway->access.kind == ACCESS_FILE)
         on_place(owner, "gateway.access_log", gateway->access.path, SANDBOX_WRITE);
     each_upstream_file(gateway, on_place, owner);

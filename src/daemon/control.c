@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "daemon/control_state.h"
 #include "daemon/predecessor.h"
+#include "daemon/settings_store.h"
 #include "daemon/takeover.h"
 #include "io/file.h"
 #include "io/tls.h"
@@ -84,104 +85,6 @@ void control_load(struct control *control, struct span prefix)
     } while (n == LOAD_BATCH);
 }
 
-/* --- deadlines --- */
-
-static int build_expire(struct store_command *command, struct txn *txn)
-{
-    struct control *control = container_of(command, struct control, expire_command);
-    registry_expire(control->rooms.registry, loop_now(control->loop), txn);
-    for (size_t i = 0; i < txn->n_ops; i++) {
-        /* registry/instance/orders/orders-1 */
-        CLEANUP(mem_freep) char *key = mem_span_dup(txn->ops[i].key);
-        log_info("registry", "instance expired: no heartbeat within its ttl", "key", key);
-    }
-    return 0;
-}
-
-static void plan_expire(struct control *control)
-{
-    nsec deadline = registry_next_deadline(control->rooms.registry);
-    if (deadline == NSEC_NEVER || control->is_expiring || control->is_holding)
-        timer_stop(&control->expire);
-    else
-        timer_start(&control->expire, control->loop, deadline);
-}
-
-static void on_expired(struct store_command *command, int answer, bool is_store_answer,
-                       int64_t revision)
-{
-    (void)revision;
-    struct control *control = container_of(command, struct control, expire_command);
-    control->is_expiring = false;
-    if (answer && is_store_answer && !control->is_holding) {
-        /* Read-only, most likely: what has expired stays listed until the store writes again. */
-        timer_start(&control->expire, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
-    } else {
-        plan_expire(control);
-    }
-}
-
-static void on_expire_due(struct timer *timer)
-{
-    struct control *control = container_of(timer, struct control, expire);
-    control->is_expiring = true;
-    control->expire_command.build = build_expire;
-    control->expire_command.on_done = on_expired;
-    store_run(control->rooms.store, &control->expire_command);
-}
-
-static void timer_start_wall(struct timer *timer, struct loop *loop, unix_msec at)
-{
-    unix_msec left = at - loop_wall(loop);
-    timer_start(timer, loop, loop_now(loop) + (left > 0 ? (nsec)left * NSEC_PER_MSEC : 0));
-}
-
-static int build_advance(struct store_command *command, struct txn *txn)
-{
-    struct control *control = container_of(command, struct control, advance_command);
-    struct rollout_context context = rooms_rollout_context(&control->rooms);
-    return rollout_due(&context, txn) ? 0 : 1;
-}
-
-static void advance(struct control *control);
-
-static void on_advanced(struct store_command *command, int answer, bool is_store_answer,
-                        int64_t revision)
-{
-    (void)revision;
-    struct control *control = container_of(command, struct control, advance_command);
-    control->is_advancing = false;
-    if (!answer) {
-        advance(control);
-        return;
-    }
-    unix_msec due = rollout_next_due(control->rooms.rollouts);
-    if (control->is_holding)
-        return;
-    if (is_store_answer)
-        timer_start(&control->advance, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
-    else if (due)
-        timer_start_wall(&control->advance, control->loop, due);
-    else
-        timer_stop(&control->advance);
-}
-
-/* Makes the changes that are due in rollouts, one after the other. */
-static void advance(struct control *control)
-{
-    if (control->is_advancing || control->is_holding)
-        return;
-    control->is_advancing = true;
-    control->advance_command.build = build_advance;
-    control->advance_command.on_done = on_advanced;
-    store_run(control->rooms.store, &control->advance_command);
-}
-
-static void on_advance_due(struct timer *timer)
-{
-    advance(container_of(timer, struct control, advance));
-}
-
 /* --- publishing --- */
 
 void control_publish(struct control *control)
@@ -196,8 +99,7 @@ void control_publish(struct control *control)
     unix_msec expiry = version_next_expiry(rooms->version, loop_wall(control->loop));
     if (expiry)
         timer_start_wall(&control->pins, control->loop, expiry);
-    plan_expire(control);
-    advance(control);
+    control_due(control);
     if (control->health)
         health_changed(control->health);
 }
@@ -342,8 +244,7 @@ void control_stop_timers(struct control *control)
     control->health = health_free(control->health);
     timer_stop(&control->collect);
     timer_stop(&control->forget);
-    timer_stop(&control->expire);
-    timer_stop(&control->advance);
+    control_due_stop(control);
 }
 
 static void on_forget_due(struct timer *timer)
@@ -475,44 +376,6 @@ static void on_seen_rows(struct ledger_read *read, const struct ledger_cell *cel
     control->hooks.on_ready(control->hooks.owner);
 }
 
-static int make_data(struct control *control, struct problem *problem)
-{
-    int r = dir_make(AT_FDCWD, control->settings->data, 0750);
-    if (r) {
-        problem_set(problem, "data", "%s cannot be made: %s", control->settings->data,
-                    strerror(-r));
-        return CONTROL_REFUSED;
-    }
-    return 0;
-}
-
-static int open_secrets(struct control *control, struct problem *problem)
-{
-    CLEANUP(fd_closep) int dir = open(control->settings->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) {
-        problem_set(problem, "data", "%s cannot be opened: %s", control->settings->data,
-                    strerror(errno));
-        return CONTROL_REFUSED;
-    }
-    int r = secrets_token(dir, control->token, problem);
-    if (!r)
-        r = secrets_cookie_keys(dir, &control->keys, problem);
-    if (r < 0)
-        problem_set(problem, "data", "the secrets in %s cannot be kept: %s",
-                    control->settings->data, strerror(-r));
-    return r ? CONTROL_REFUSED : 0;
-}
-
-int control_open_store(struct control *control, struct problem *problem)
-{
-    struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
-    int r = store_open(control->loop, &settings, &control->rooms.store, problem);
-    if (r < 0)
-        problem_set(problem, "data", "the store in %s cannot be opened: %s",
-                    control->settings->data, strerror(-r));
-    return r ? CONTROL_REFUSED : 0;
-}
-
 static int open_store(struct control *control, struct problem *problem)
 {
     if (control->hooks.predecessor && predecessor_get_store(control->hooks.predecessor, problem))
@@ -542,10 +405,10 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->api_fd = control->api_unix_fd = control->consul_fd = -1;
     control->publish.on_run = on_publish;
     list_init(&control->publish.link);
+    list_init(&control->closing.link);
     list_init(&control->watch.link);
     list_init(&control->boms);
-    control->expire.on_due = on_expire_due;
-    control->advance.on_due = on_advance_due;
+    control_due_init(control);
     control->pins.on_due = on_pin_expired;
     control->collect.on_due = on_collect_due;
     control->forget.on_due = on_forget_due;
@@ -569,11 +432,11 @@ int control_start(struct loop *loop, const struct settings *settings,
     CLEANUP(control_freep) struct control *control = control_new(loop, settings, hooks);
     int r = control_open_listeners(control, problem);
     if (!r)
-        r = make_data(control, problem);
+        r = control_make_data(control, problem);
     if (!r && hooks->confine)
         r = hooks->confine(hooks->owner, problem);
     if (!r)
-        r = open_secrets(control, problem);
+        r = control_open_secrets(control, problem);
     if (!r)
         r = open_store(control, problem);
     if (r)
@@ -606,6 +469,9 @@ static int check_change(const struct settings *old, const struct settings *new,
         return refuse_change("data", old->data, problem);
     if (strcmp(old->api_listen, new->api_listen) != 0)
         return refuse_change("api.listen", old->api_listen, problem);
+    if (!settings_etcd_equals(&old->etcd, &new->etcd))
+        return refuse_change("store.etcd", old->etcd.endpoints ? old->etcd.endpoints : "off",
+                             problem);
     if (is_other_file(old->consul_listen, new->consul_listen))
         return refuse_change("faces.consul", old->consul_listen ? old->consul_listen : "off",
                              problem);
@@ -729,6 +595,7 @@ struct control *control_free(struct control *control)
         store_watch_stop(&control->watch);
     store_close(control->rooms.store);
     task_cancel(&control->publish);
+    task_cancel(&control->closing);
     api_free(control->api);
     control_close_faces(control);
     control_forget_kept(control);

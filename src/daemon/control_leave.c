@@ -69,15 +69,23 @@ static void keep_connection(void *owner, int fd, const struct address *peer, uns
         (struct gateway_connection){ .fd = fd, .use = USE_API, .address = *peer, .peer = *peer };
 }
 
-/* What is submitted still gets on the disk here, and is applied before this returns. */
-static void on_counted(void *owner)
+/* What is submitted still gets on the disk here, and is applied before this returns. For that an
+ * etcd turns the loop, so it is done from a task: nothing else waits for a turn to go on. */
+static void on_closing(struct task *task)
 {
-    struct control *control = owner;
+    struct control *control = container_of(task, struct control, closing);
     control->is_held = true;
     control->rooms.store = store_close(control->rooms.store);
     control->api = api_free(control->api);
     control_close_faces(control);
     control->on_held(control->on_held_owner);
+}
+
+static void on_counted(void *owner)
+{
+    struct control *control = owner;
+    control->closing.on_run = on_closing;
+    task_defer(&control->closing, control->loop);
 }
 
 static void on_api_left(void *owner)

@@ -46,6 +46,7 @@ struct control {
     /* While another process has the store, or is about to. */
     bool is_holding, is_held, is_leaving;
     struct timer hold_time;
+    struct task closing; /* of the store */
     void (*on_held)(void *owner);
     void *on_held_owner;
     int64_t revision;                       /* of the last change that was applied */
@@ -72,11 +73,22 @@ void control_start_timers(struct control *control);
 void control_stop_timers(struct control *control);
 void control_gateway_stopped(void *owner);
 
+/* Serves the API on the sockets that it has. */
+int control_open_api(struct control *control) MUST_CHECK;
+
+/* control_store.c */
+int control_make_data(const struct control *control, struct problem *problem) MUST_CHECK;
+int control_open_secrets(struct control *control, struct problem *problem) MUST_CHECK;
 /* Opens the store alone. Answers: CONTROL_REFUSED. */
 int control_open_store(struct control *control, struct problem *problem) MUST_CHECK;
 
-/* Serves the API on the sockets that it has. */
-int control_open_api(struct control *control) MUST_CHECK;
+/* control_due.c */
+void control_due_init(struct control *control);
+/* What may have become due by a change is looked at, and when to look again. */
+void control_due(struct control *control);
+void control_due_stop(struct control *control);
+/* At a time of the wall clock. */
+void timer_start_wall(struct timer *timer, struct loop *loop, unix_msec at);
 
 /* control_listen.c */
 /* Sockets that were there before; NULL: none. */

@@ -12,6 +12,7 @@
 #include "codec/timefmt.h"
 #include "daemon/settings_listeners.h"
 #include "daemon/settings_routes.h"
+#include "daemon/settings_store.h"
 #include "daemon/settings_table.h"
 #include "daemon/settings_yaml.h"
 #include "io/file.h"
@@ -167,6 +168,16 @@ static bool set_text(struct settings *settings, const char **at, struct span tex
     return true;
 }
 
+/* One more of them. */
+static bool add_endpoints(struct settings *settings, const char **at, struct span text)
+{
+    if (!settings_endpoints_are_valid(text))
+        return false;
+    *at = *at ? arena_format(&settings->arena, "%s,%.*s", *at, SPAN_ARG(text))
+              : arena_span_dup(&settings->arena, text).data;
+    return true;
+}
+
 static bool set_value(struct settings *settings, const struct setting *setting, struct span text)
 {
     void *at = (char *)settings + setting->at;
@@ -182,6 +193,7 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
     case KIND_NETWORKS: return networks_are_valid(text) && set_text(settings, at, text);
     case KIND_ORIGINS: return origins_are_valid(text) && set_text(settings, at, text);
     case KIND_ACCESS: return set_access(settings, at, text);
+    case KIND_ENDPOINTS: return add_endpoints(settings, at, text);
     case KIND_LISTENERS: return add_listener(settings, setting, text);
     }
     return false;
@@ -224,7 +236,8 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
 
 static int read_setting(struct reader *reader, const struct setting *setting, yaml_node_t *node)
 {
-    if (setting->kind != KIND_LISTENERS || node->type != YAML_SEQUENCE_NODE)
+    bool is_list = setting->kind == KIND_LISTENERS || setting->kind == KIND_ENDPOINTS;
+    if (!is_list || node->type != YAML_SEQUENCE_NODE)
         return read_leaf(reader, setting, node);
 
     for (yaml_node_item_t *item = node->data.sequence.items.start;
@@ -487,6 +500,8 @@ int settings_parse(struct span yaml, const char *data, struct settings **ret_set
     r = check_trust(&reader);
     if (!r)
         r = check_api(&reader);
+    if (!r)
+        r = settings_check_store(settings, problem);
     if (r)
         return r;
     if (data)

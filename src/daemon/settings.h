@@ -24,6 +24,14 @@
 #include "gateway/settings.h"
 #include "io/tls.h"
 
+/* The etcd of a cluster; see settings_store.h for what is made of it. */
+struct settings_etcd {
+    char *endpoints; /* with commas between them; NULL: everything is kept in the data directory */
+    char *prefix;
+    struct tls_client_settings tls;
+    char *user, *password_file; /* NULL: none */
+};
+
 struct settings {
     struct arena arena;
     char *data;                /* directory */
@@ -31,6 +39,7 @@ struct settings {
     enum sandbox_mode sandbox; /* of the server */
     enum log_level log_level;
     bool log_is_json;
+    struct settings_etcd etcd;
     char *api_listen;        /* "127.0.0.1:7000" */
     struct tls_pair api_tls; /* its certificate and key; NULL: in plain text */
     char *api_hosts;         /* names with commas between them */

@@ -56,6 +56,25 @@ const struct setting settings_table[] = {
       "the HTTP API of Consul, for services and tools that speak it; empty: it is not served. Whoever "
       "calls from another host needs a token. `sarsen dev` without a config file serves it at "
       "127.0.0.1:8500" },
+    { "store.etcd.endpoints", KIND_ENDPOINTS, AT(etcd.endpoints), "", 0, 0,
+      "members such as 10.0.0.1:2379 or https://10.0.0.1:2379, as a list or with commas between them",
+      "the etcd (3.4 or later) in which several servers keep what they share; the ledger and files "
+      "stay in `data`. Empty: all is kept in `data`. See cluster.md" },
+    { "store.etcd.prefix", KIND_TEXT, AT(etcd.prefix), "/sarsen/", 0, 0,
+      "visible ASCII that ends with \"/\"",
+      "of all keys; servers with the same one are a cluster" },
+    { "store.etcd.tls.ca", KIND_TEXT, AT(etcd.tls.ca), "", 0, 0, "a PEM file",
+      "the authorities that its members are verified by; the system's where none is given. TLS is "
+      "spoken where an endpoint says https:// or one of these is given" },
+    { "store.etcd.tls.name", KIND_TEXT, AT(etcd.tls.server_name), "", 0, 0, "a host",
+      "the name that is verified; the endpoint's own where none is given" },
+    { "store.etcd.tls.certificate", KIND_TEXT, AT(etcd.tls.certificate), "", 0, 0, "a PEM file",
+      "what Sarsen shows when they ask for a certificate" },
+    { "store.etcd.tls.key", KIND_TEXT, AT(etcd.tls.key), "", 0, 0, "a PEM file", "and its key" },
+    { "store.etcd.user", KIND_TEXT, AT(etcd.user), "", 0, 0, "the name of a user of etcd",
+      "who signs in; empty: nobody" },
+    { "store.etcd.password_file", KIND_TEXT, AT(etcd.password_file), "", 0, 0, "a file",
+      "whose first line is the password; others may not read it" },
     { "gateway.edge", KIND_LISTENERS, 0, "127.0.0.1:8000", 0, 0,
       "an address such as 127.0.0.1:8000, a section of a listener, or a list of these",
       "where browsers and the outside arrive; nothing they claim is believed" },
@@ -224,6 +243,20 @@ void settings_write_reference(struct buf *text)
     settings_write_routes_reference(text);
 }
 
+static void write_text_or_list(struct json_out *out)
+{
+    json_key(out, SPAN("type"));
+    json_open(out, '[');
+    json_text(out, SPAN("string"));
+    json_text(out, SPAN("array"));
+    json_close(out, ']');
+    json_key(out, SPAN("items"));
+    json_open(out, '{');
+    json_key(out, SPAN("type"));
+    json_text(out, SPAN("string"));
+    json_close(out, '}');
+}
+
 static void write_leaf(struct json_out *out, const struct setting *setting)
 {
     json_open(out, '{');
@@ -231,6 +264,11 @@ static void write_leaf(struct json_out *out, const struct setting *setting)
     json_text(out, span_of(setting->help));
     if (setting->kind == KIND_LISTENERS) {
         settings_write_listener_schema(out);
+        json_close(out, '}');
+        return;
+    }
+    if (setting->kind == KIND_ENDPOINTS) {
+        write_text_or_list(out);
         json_close(out, '}');
         return;
     }

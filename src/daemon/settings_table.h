@@ -24,6 +24,7 @@ enum kind {
     KIND_ORIGINS,   /* text of origins with commas between them */
     KIND_NETWORKS,  /* text of networks with commas between them */
     KIND_ACCESS,    /* where the access log goes */
+    KIND_ENDPOINTS, /* of an etcd: text with commas between them, or a list */
     KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */
 };
 

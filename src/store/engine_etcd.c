@@ -82,7 +82,7 @@ static int etcd_read_endpoint(struct etcd *etcd, const char *text, struct proble
     snprintf(etcd->authorities[i], ADDRESS_TEXT_MAX, "%s", text);
     int r = address_parse(span_of(text), &etcd->endpoints[i]);
     if (r)
-        problem_set(problem, "store.endpoints",
+        problem_set(problem, "store.etcd.endpoints",
                     "has \"%s\"; addresses as 127.0.0.1:2379 are accepted", text);
     return err_fold(r);
 }
@@ -167,7 +167,7 @@ int etcd_open(struct store *store, const struct store_etcd_settings *settings,
     timer_start(&etcd->tick, etcd->loop, loop_now(etcd->loop) + ETCD_TICK);
     r = etcd_wait_live(etcd, within);
     if (r) {
-        problem_set(problem, "store.endpoints", "gave nothing to start from within %u s; %s",
+        problem_set(problem, "store.etcd.endpoints", "gave nothing to start from within %u s; %s",
                     (unsigned)(within / NSEC_PER_SEC),
                     etcd->trouble[0] ? etcd->trouble : "none of them answers");
     }

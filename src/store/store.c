@@ -211,6 +211,11 @@ const char *store_trouble(const struct store *store)
     return store->etcd ? store->etcd->trouble : "";
 }
 
+const char *store_writer_id(const struct store *store)
+{
+    return store->etcd ? store->etcd->id : "";
+}
+
 unsigned store_txn_ops_max(const struct store *store)
 {
     return store->etcd ? ETCD_OPS_MAX : STORE_TXN_OPS_MAX;

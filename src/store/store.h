@@ -150,6 +150,10 @@ bool store_is_read_only(const struct store *store);
 /* What keeps an etcd from being used, in a sentence; empty when nothing does. */
 const char *store_trouble(const struct store *store);
 
+/* Who we are among those that share its keys: the id of the data directory, 32 hex digits; empty
+ * with the embedded engine, which nobody shares. */
+const char *store_writer_id(const struct store *store);
+
 /* How many operations a transaction may have. */
 unsigned store_txn_ops_max(const struct store *store);
 

@@ -173,7 +173,7 @@ TEST(without_an_etcd_it_does_not_open_and_says_why)
     fixture_init_etcd(&f, &cluster, &settings, "/test/");
     settings.open_timeout = NSEC_PER_SEC;
     CHECK(fixture_try_open(&f) < 0);
-    CHECK_STR(f.problem.path, "store.endpoints");
+    CHECK_STR(f.problem.path, "store.etcd.endpoints");
     CHECK(strstr(f.problem.text, "connection refused"));
     CHECK(strstr(f.problem.text, cluster.endpoints[0]));
     fixture_fini(&f);
