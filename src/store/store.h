@@ -35,6 +35,7 @@
 #define STORE_VALUE_MAX ((size_t)1024 * 1024)
 #define STORE_TXN_OPS_MAX 1024u
 #define STORE_TXN_SIZE_MAX ((size_t)16 * 1024 * 1024) /* all keys and values of one */
+#define STORE_TXN_PART_SIZE ((size_t)256 * 1024)      /* of a part, when it is not added to */
 
 struct store;
 
@@ -80,6 +81,7 @@ struct txn {
     struct txn_compare *compares;
     struct txn_op *ops;
     size_t n_compares, n_ops, compares_capacity, ops_capacity;
+    size_t size;      /* of what was put, also of what was replaced since */
     unsigned ops_max; /* of the store it is for, see txn_ops_max() */
 };
 
@@ -99,6 +101,10 @@ void txn_clear(struct txn *txn);
 void txn_expect(struct txn *txn, struct span key, int64_t mod_revision);
 void txn_put(struct txn *txn, struct span key, struct span value);
 void txn_delete(struct txn *txn, struct span key);
+
+/* Whether `n` more operations, and as many compares, can be added to a part of something long: one
+ * that no etcd refuses for its size. An empty one has room. */
+bool txn_has_room(const struct txn *txn, unsigned n);
 
 /* The bytes of a record, in the transaction's arena. */
 struct ProtobufCMessage;

@@ -59,6 +59,7 @@ static void txn_put_with(struct txn *txn, struct span key, struct span value, in
     op->kind = TXN_PUT;
     op->lease = lease;
     op->value = arena_span_dup(&txn->arena, value);
+    txn->size += op->key.size + value.size;
 }
 
 void txn_put(struct txn *txn, struct span key, struct span value)
@@ -78,6 +79,12 @@ void txn_put_leased(struct txn *txn, struct span key, struct span value,
                     const struct store_lease *lease)
 {
     txn_put_with(txn, key, value, lease->id);
+}
+
+bool txn_has_room(const struct txn *txn, unsigned n)
+{
+    unsigned max = txn_ops_max(txn);
+    return txn->n_ops + n <= max && txn->n_compares + n <= max && txn->size <= STORE_TXN_PART_SIZE;
 }
 
 struct span txn_pending(const struct txn *txn, struct span key)

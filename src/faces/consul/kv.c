@@ -403,9 +403,9 @@ static int build_delete_below(struct consul_call *call, struct txn *txn)
     const struct store_entry *entries[BATCH];
     struct span prefix = store_key(&txn->arena, call->tail), after = SPAN_NULL;
     size_t n = BATCH;
-    while (n == BATCH && txn->n_ops + BATCH <= STORE_TXN_OPS_MAX) {
+    while (n == BATCH && txn_has_room(txn, 1)) {
         n = store_range(call->consul->store, prefix, after, entries, BATCH);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && txn_has_room(txn, 1); i++) {
             txn_delete(txn, entries[i]->key);
             after = entries[i]->key;
         }

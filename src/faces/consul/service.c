@@ -12,7 +12,7 @@
 
 #define PREFIX CONSUL_PREFIX "service/"
 #define GRACE NSEC_PER_SEC /* for a transaction that writes what has become due */
-#define DUE_AT_ONCE 256u   /* services in one transaction */
+#define DUE_OPS 8u         /* of one service, in the transaction of many */
 
 struct consul_service *consul_service_find(const struct consul *consul, struct span id)
 {
@@ -476,8 +476,7 @@ static int build_due(struct store_command *command, struct txn *txn)
     struct consul *consul = container_of(command, struct consul, check_command);
     nsec now = loop_now(consul->loop);
     struct heap_node *first;
-    for (unsigned n = 0; n < DUE_AT_ONCE && (first = heap_first(&consul->due)) && first->at <= now;
-         n++)
+    while (txn_has_room(txn, DUE_OPS) && (first = heap_first(&consul->due)) && first->at <= now)
         service_due(consul, container_of(first, struct consul_check, due)->service, now, txn);
     return 0;
 }

@@ -23,7 +23,6 @@
 #define SECONDS_BELOW 1000u /* smaller numbers are seconds, others nanoseconds */
 #define SESSIONS_MAX 10000u
 #define CHECKS_MAX 64u
-#define RELEASE_MAX 500u /* keys in one transaction */
 #define SWEEP_EVERY 256u /* delays that are kept */
 
 struct session {
@@ -229,47 +228,43 @@ static struct span record_key(struct arena *arena, const char *id)
 /* What it holds first, as much as one transaction takes, and then the session. */
 static void end_session(struct consul *consul, struct session *session, struct txn *txn)
 {
-    size_t n = 0;
-    while (n < RELEASE_MAX && !list_is_empty(&session->held)) {
+    while (!list_is_empty(&session->held) && txn_has_room(txn, 2)) {
         struct held_key *held = container_of(session->held.next, struct held_key, link);
         struct span key = { held->key, held->node.key.size };
         if (session->record->lock_delay)
             delay_key(consul, key, session->record->lock_delay);
         consul_kv_release(consul, key, session->record->deletes, txn);
         list_remove(&held->link); /* it is the key's record that says who holds it */
-        n++;
     }
-    if (n < RELEASE_MAX) {
+    if (list_is_empty(&session->held)) {
         struct span key = record_key(&txn->arena, session->id);
         txn_expect(txn, key, session->mod_revision);
         txn_delete(txn, key);
     }
 }
 
-/* As many as one transaction takes; their release is applied, and looks again when there are more. */
+/* As many as one transaction takes. There are none left when none is found, which is looked for
+ * again after each release, for the store may have refused it. */
 static void release_orphans(struct consul *consul, struct txn *txn)
 {
-    size_t n = 0;
-    consul->has_orphans = false;
     map_each (node, &consul->held) {
         const struct held_key *held = container_of(node, struct held_key, node);
         if (find(consul, span_of(held->session)))
             continue;
-        if (n++ == RELEASE_MAX) {
-            consul->has_orphans = true;
-            break;
-        }
         consul_kv_release(consul, held->node.key, false, txn);
+        if (!txn_has_room(txn, 1))
+            return;
     }
+    consul->has_orphans = txn->n_ops > 0;
 }
 
 static int build_expire(struct store_command *command, struct txn *txn)
 {
     struct consul *consul = container_of(command, struct consul, expire_command);
-    if (consul->has_orphans) {
+    if (consul->has_orphans)
         release_orphans(consul, txn);
+    if (consul->has_orphans)
         return 0;
-    }
     struct heap_node *first = heap_first(&consul->deadlines);
     if (!first || first->at > loop_now(consul->loop))
         return 0;
