@@ -156,6 +156,9 @@ void sandbox_add_system(struct sandbox *sandbox)
     };
     for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++)
         sandbox_add(sandbox, read[i], SANDBOX_READ);
+    /* Often links to what the network's configuration writes anew below /run. */
+    sandbox_add_place_of(sandbox, "/etc/resolv.conf", SANDBOX_READ);
+    sandbox_add_place_of(sandbox, "/etc/hosts", SANDBOX_READ);
     sandbox_add(sandbox, "/dev/null", SANDBOX_WRITE);
 }
 
