@@ -40,6 +40,10 @@ int engine_open(int dir_fd, const char *dir, bool is_new, struct index *index,
                 struct engine **ret_engine, struct problem *problem) MUST_CHECK;
 struct engine *engine_close(struct engine *engine);
 
+/* A new store goes on with the revisions of another one: the next is `revision` + 1. Answers:
+ * STORE_READ_ONLY, STORE_CORRUPT. */
+int engine_start_at(struct engine *engine, int64_t revision) MUST_CHECK;
+
 /* The newest revision; inside a group with its transactions. */
 int64_t engine_revision(const struct engine *engine);
 

@@ -151,9 +151,10 @@ static int etcd_wait_live(struct etcd *etcd, nsec within)
 }
 
 int etcd_open(struct store *store, const struct store_etcd_settings *settings,
-              struct problem *problem)
+              int64_t first_revision, struct problem *problem)
 {
     struct etcd *etcd = store->etcd = etcd_new(store, settings);
+    etcd->first_revision = first_revision;
     store->is_read_only = true;
     store->history = &etcd->history;
     int r = etcd_read_id(etcd, problem);

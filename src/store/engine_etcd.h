@@ -10,9 +10,11 @@
  *   engine_etcd_load.c    the whole content, page by page
  *   engine_etcd_watch.c   the changes after it
  *   engine_etcd_write.c   transactions
+ *   engine_etcd_base.c    where our revisions begin
  *
- * Three kinds of keys lie below the prefix: k/<key> is what rooms write, e/<id> is this writer's
- * epoch, and w/<id>/<slot> its markers. docs/protocols/store.md says what they are for.
+ * Four kinds of keys lie below the prefix: k/<key> is what rooms write, e/<id> is this writer's
+ * epoch, w/<id>/<slot> its markers, and b/revision what is added to etcd's revisions.
+ * docs/protocols/store.md says what they are for.
  *
  * Owns:     the pool of connections, what waits to be written, the newest changes.
  * Threads:  the control loop's.
@@ -86,6 +88,8 @@ struct etcd {
     char trouble[256];
     bool is_closing, must_load, is_loaded, is_filling;
     uint64_t cluster_id;
+    int64_t base;           /* what our revisions are ahead of etcd's */
+    int64_t first_revision; /* at least what a store must have reached when it is open */
 
     char claim[64];   /* what this connection has written as its epoch */
     int64_t epoch;    /* the revision of the newest one seen */
@@ -115,7 +119,7 @@ struct etcd {
 
 /* Blocks until the content is here, or the time is over: then -ETIMEDOUT and the problem. */
 int etcd_open(struct store *store, const struct store_etcd_settings *settings,
-              struct problem *problem) MUST_CHECK;
+              int64_t first_revision, struct problem *problem) MUST_CHECK;
 struct etcd *etcd_close(struct etcd *etcd);
 
 /* --- engine_etcd_link.c --- */
@@ -158,6 +162,29 @@ static inline struct span etcd_span(ProtobufCBinaryData bytes)
     return (struct span){ (const char *)bytes.data, bytes.len };
 }
 
+/* --- engine_etcd_base.c ---
+ *
+ * A store that was copied here goes on with the revisions of where it comes from, because clients
+ * hold on to them. etcd counts its own, so what they are behind is kept beside the keys and added
+ * to each one that comes from the wire, and taken from each that goes there.
+ */
+
+static inline int64_t etcd_revision_from(const struct etcd *etcd, int64_t on_wire)
+{
+    return on_wire ? on_wire + etcd->base : 0;
+}
+
+static inline int64_t etcd_revision_to(const struct etcd *etcd, int64_t revision)
+{
+    return revision ? revision - etcd->base : 0;
+}
+
+/* Reads it from the first page of a load. False when the connection is of no use. */
+bool etcd_base_take(struct etcd *etcd, const Etcd__RangeResponse *page);
+
+/* Whether what was loaded is behind what was asked for; then writes the base, and loads again. */
+bool etcd_base_raise(struct etcd *etcd);
+
 /* --- engine_etcd_load.c --- */
 
 void etcd_load(struct etcd *etcd);
@@ -173,6 +200,11 @@ void etcd_batch_clear(struct etcd_batch *batch);
 /* --- engine_etcd_write.c --- */
 
 void etcd_write_init(struct etcd *etcd);
+
+/* Parts of a request; 0: the key must be absent. */
+Etcd__Compare *etcd_compare_new(const struct etcd *etcd, struct arena *arena,
+                                ProtobufCBinaryData key, int64_t revision);
+Etcd__Op *etcd_put_new(struct arena *arena, ProtobufCBinaryData key, struct span value);
 
 /* Takes the transaction. An `answer` that is not 0 is told as it is, from the loop. */
 void etcd_submit(struct etcd *etcd, struct store_write *told, struct txn *txn, int answer);

@@ -198,11 +198,12 @@ static bool etcd_header_fits(struct etcd *etcd, const Etcd__Header *header)
         etcd_break(etcd, "belongs to another cluster than before; restart to take it as it is");
         return false;
     }
-    if (header->revision <= etcd->store->revision) {
+    if (etcd_revision_from(etcd, header->revision) <= etcd->store->revision) {
         etcd_break(etcd,
                    "is at revision %lld, which had reached %lld: it was put back to an older "
                    "state; restart to take it as it is",
-                   (long long)header->revision, (long long)etcd->store->revision);
+                   (long long)etcd_revision_from(etcd, header->revision),
+                   (long long)etcd->store->revision);
         return false;
     }
     etcd->cluster_id = header->cluster_id;

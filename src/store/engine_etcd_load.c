@@ -96,7 +96,7 @@ static void load_end(struct etcd *etcd)
     if (!etcd->is_loaded) {
         store->revision = etcd->load_revision;
         int64_t from = etcd->load_revision - store->keep_revisions + 1;
-        etcd->from = from > 1 ? from : 1;
+        etcd->from = from > etcd->base ? from : etcd->base + 1;
         etcd->is_filling = true;
     } else {
         load_tell(etcd);
@@ -127,8 +127,8 @@ static void load_key(struct etcd *etcd, const Etcd__KeyValue *kv)
         const struct store_entry entry = {
             .key = rest,
             .value = etcd_span(kv->value),
-            .create_revision = kv->create_revision,
-            .mod_revision = kv->mod_revision,
+            .create_revision = etcd_revision_from(etcd, kv->create_revision),
+            .mod_revision = etcd_revision_from(etcd, kv->mod_revision),
             .version = kv->version,
         };
         index_put(etcd->into, &entry);
@@ -136,7 +136,7 @@ static void load_key(struct etcd *etcd, const Etcd__KeyValue *kv)
     }
     case 'e':
         if (span_equals(rest, id))
-            etcd->load_epoch = kv->mod_revision;
+            etcd->load_epoch = etcd_revision_from(etcd, kv->mod_revision);
         break;
     case 'w':
         if (etcd_slot_parse(etcd, rest, &slot))
@@ -167,8 +167,12 @@ static void page_on_message(struct grpc_call *call, struct span message)
         etcd_break(etcd, "sent keys that cannot be read");
         return;
     }
+    if (!etcd->load_revision && !etcd_base_take(etcd, page)) {
+        etcd__range_response__free_unpacked(page, NULL);
+        return;
+    }
     if (!etcd->load_revision)
-        etcd->load_revision = page->header->revision;
+        etcd->load_revision = etcd_revision_from(etcd, page->header->revision);
     for (size_t i = 0; i < page->n_kvs; i++)
         load_key(etcd, page->kvs[i]);
     if (page->more && page->n_kvs) {
@@ -188,7 +192,7 @@ static void page_on_end(struct grpc_call *call, enum grpc_status status, struct 
         load_page(etcd);
     else if (!etcd->load_epoch)
         etcd_break(etcd, "does not have what was just written"); /* somebody removes our keys */
-    else
+    else if (!etcd_base_raise(etcd))
         load_end(etcd);
 }
 
@@ -203,7 +207,7 @@ static void load_page(struct etcd *etcd)
     request.key = etcd_bytes(etcd->cursor.size ? buf_span(&etcd->cursor) : span_of(etcd->prefix));
     request.range_end = etcd_bytes(span_of(etcd->prefix_end));
     request.limit = etcd->page_limit;
-    request.revision = etcd->load_revision;
+    request.revision = etcd_revision_to(etcd, etcd->load_revision);
     etcd_send(&etcd->ask, &request.base);
     grpc_call_finish(&etcd->ask);
 }

@@ -131,17 +131,17 @@ static void batch_add(struct etcd *etcd, const Etcd__Event *event)
         .is_delete = event->type == 1,
         .key = arena_span_dup(&batch->arena, key),
         .value = arena_span_dup(&batch->arena, etcd_span(kv->value)),
-        .create_revision = kv->create_revision,
+        .create_revision = etcd_revision_from(etcd, kv->create_revision),
         .version = kv->version,
     };
-    batch->revision = kv->mod_revision;
+    batch->revision = etcd_revision_from(etcd, kv->mod_revision);
 }
 
 /* --- the stream --- */
 
 static void watch_on_canceled(struct etcd *etcd, const Etcd__WatchResponse *response)
 {
-    int64_t compacted = response->compact_revision;
+    int64_t compacted = etcd_revision_from(etcd, response->compact_revision);
     if (!compacted) {
         etcd_break(etcd, "ended the watch: %.120s", response->cancel_reason);
         return;
@@ -167,9 +167,12 @@ static void watch_take(struct etcd *etcd, const Etcd__WatchResponse *response)
 {
     for (size_t i = 0; i < response->n_events && etcd_is_linked(etcd); i++) {
         const Etcd__Event *event = response->events[i];
-        if (!is_ours(etcd, event) || event->kv->mod_revision < etcd->from)
+        if (!is_ours(etcd, event))
             continue;
-        if (event->kv->mod_revision != etcd->batch.revision)
+        int64_t revision = etcd_revision_from(etcd, event->kv->mod_revision);
+        if (revision < etcd->from)
+            continue;
+        if (revision != etcd->batch.revision)
             batch_flush(etcd);
         if (etcd_is_linked(etcd))
             batch_add(etcd, event);
@@ -220,7 +223,7 @@ void etcd_follow(struct etcd *etcd)
     Etcd__WatchCreate create = ETCD__WATCH_CREATE__INIT;
     create.key = etcd_bytes(span_of(etcd->prefix));
     create.range_end = etcd_bytes(span_of(etcd->prefix_end));
-    create.start_revision = etcd->from;
+    create.start_revision = etcd_revision_to(etcd, etcd->from);
     create.fragment = true;
     Etcd__WatchRequest request = ETCD__WATCH_REQUEST__INIT;
     request.create = &create;

@@ -174,17 +174,18 @@ void etcd_set_epoch(struct etcd *etcd, int64_t epoch)
 
 /* --- sending --- */
 
-static Etcd__Compare *compare_new(struct arena *arena, ProtobufCBinaryData key, int64_t revision)
+Etcd__Compare *etcd_compare_new(const struct etcd *etcd, struct arena *arena,
+                                ProtobufCBinaryData key, int64_t revision)
 {
     Etcd__Compare *compare = arena_new(arena, Etcd__Compare);
     etcd__compare__init(compare);
     compare->target = 2;
     compare->key = key;
-    compare->mod_revision = revision;
+    compare->mod_revision = etcd_revision_to(etcd, revision);
     return compare;
 }
 
-static Etcd__Op *put_new(struct arena *arena, ProtobufCBinaryData key, struct span value)
+Etcd__Op *etcd_put_new(struct arena *arena, ProtobufCBinaryData key, struct span value)
 {
     Etcd__Op *op = arena_new(arena, Etcd__Op);
     etcd__op__init(op);
@@ -199,7 +200,7 @@ static Etcd__Op *op_new(const struct etcd *etcd, struct arena *arena, const stru
 {
     ProtobufCBinaryData key = etcd_key(etcd, arena, "k/", from->key);
     if (from->kind == TXN_PUT) {
-        Etcd__Op *put = put_new(arena, key, from->value);
+        Etcd__Op *put = etcd_put_new(arena, key, from->value);
         put->put->lease = from->lease;
         return put;
     }
@@ -217,13 +218,14 @@ static Etcd__Op *marker_new(const struct etcd_write *write, struct arena *arena,
     struct span slot = span_of(arena_format(arena, "%s/%u", write->etcd->id, write->slot));
     const char *value = arena_format(arena, "%s.%llu %s", write->etcd->nonce,
                                      (unsigned long long)write->number, verdict);
-    return put_new(arena, etcd_key(write->etcd, arena, "w/", slot), span_of(value));
+    return etcd_put_new(arena, etcd_key(write->etcd, arena, "w/", slot), span_of(value));
 }
 
 static Etcd__Compare *compare_epoch(const struct etcd_write *write, struct arena *arena)
 {
     const struct etcd *etcd = write->etcd;
-    return compare_new(arena, etcd_key(etcd, arena, "e/", span_of(etcd->id)), write->epoch);
+    return etcd_compare_new(etcd, arena, etcd_key(etcd, arena, "e/", span_of(etcd->id)),
+                            write->epoch);
 }
 
 /* What is done when a compare does not hold: the marker says so, unless it was the epoch. */
@@ -249,8 +251,9 @@ static void write_send_txn(struct etcd_write *write)
     request.compare[request.n_compare++] = compare_epoch(write, &arena);
     for (size_t i = 0; i < txn->n_compares; i++) {
         const struct txn_compare *compare = &txn->compares[i];
-        request.compare[request.n_compare++] = compare_new(
-            &arena, etcd_key(write->etcd, &arena, "k/", compare->key), compare->mod_revision);
+        request.compare[request.n_compare++] =
+            etcd_compare_new(write->etcd, &arena, etcd_key(write->etcd, &arena, "k/", compare->key),
+                             compare->mod_revision);
     }
     request.success = arena_new_array(&arena, Etcd__Op *, txn->n_ops + 1);
     for (size_t i = 0; i < txn->n_ops; i++)

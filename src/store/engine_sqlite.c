@@ -331,6 +331,29 @@ static int engine_forget(struct engine *engine, int64_t revision, uint32_t chain
     return sql_run(forget);
 }
 
+/* The revisions before it count as compacted. It is itself a record of nothing, because a store
+ * whose newest revision is one that was compacted has lost something. */
+int engine_start_at(struct engine *engine, int64_t revision)
+{
+    assert(!engine->now.revision && revision > 1);
+    uint32_t chain = engine->now.chain;
+    int r = engine_begin(engine);
+    if (!r)
+        r = engine_forget(engine, revision - 1, chain);
+    engine->now.revision = revision - 1;
+    if (!r)
+        r = engine_record(engine, NULL, 0);
+    if (!r)
+        r = engine_commit(engine);
+    if (r) {
+        engine_rollback(engine);
+        return r;
+    }
+    engine->compacted = revision - 1;
+    engine->compacted_chain = chain;
+    return 0;
+}
+
 int engine_compact(struct engine *engine, int64_t revision)
 {
     assert(revision < engine->now.revision);

@@ -36,6 +36,26 @@ struct store {
     struct list refused;   /* jobs that came while closing */
 };
 
+/* What only a copy asks for. */
+struct store_opening {
+    bool is_keys_only;      /* the caller has the lock; ledger and blobs stay as they are */
+    bool takes_half;        /* what another copy left unfinished */
+    int64_t first_revision; /* at least what a store must have reached when it is open; 0 */
+};
+
+int store_open_as(struct loop *loop, const struct store_settings *settings,
+                  const struct store_opening *opening, struct store **ret_store,
+                  struct problem *problem) MUST_CHECK;
+
+/* The lock is the directory's own: no file is left behind, and the kernel drops it with us.
+ * Answers: STORE_LOCKED. */
+int store_lock(const char *path, int *ret_fd, struct problem *problem) MUST_CHECK;
+
+/* What a copy has not finished: with etcd a key, else a directory in the store's, where the copy
+ * comes to be. */
+#define STORE_HALF_KEY "~copy"
+#define STORE_HALF_DIR "store.copy"
+
 /* Sends the job to the writer; while the store closes, it is done unrun instead. */
 void store_post(struct store *store, struct job *job);
 

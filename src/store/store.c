@@ -40,25 +40,25 @@ void store_post(struct store *store, struct job *job)
 
 /* --- open and close --- */
 
-/* The lock is the directory's own: no file is left behind, and the kernel drops it with us. */
-static int store_lock(struct store *store, const char *path, struct problem *problem)
+int store_lock(const char *path, int *ret_fd, struct problem *problem)
 {
     int r = dir_make(AT_FDCWD, path, STORE_DIR_MODE);
     if (r) {
         problem_set(problem, path, "cannot be made a directory: %s", strerror(-r));
         return err_trace(r);
     }
-    store->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (store->dir_fd < 0) {
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
         r = -errno;
         problem_set(problem, path, "cannot be opened: %s", strerror(-r));
         return err_origin(r);
     }
-    if (flock(store->dir_fd, LOCK_EX | LOCK_NB) < 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         r = -errno;
         problem_set(problem, path, "is in use by another process; stop that one first");
         return r == -EWOULDBLOCK ? STORE_LOCKED : err_origin(r);
     }
+    *ret_fd = fd_steal(&fd);
     return 0;
 }
 
@@ -118,18 +118,17 @@ struct store *store_close(struct store *store)
 
 DEFINE_CLEANUP(struct store *, store_close);
 DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
+DEFINE_CLEANUP(struct engine *, engine_close);
 
 static bool ledger_is_new(const struct store *store)
 {
     return faccessat(store->dir_fd, "ledger.db", F_OK, 0) != 0;
 }
 
-static int store_open_files(struct store *store, const struct store_settings *settings,
-                            struct engine **ret_engine, struct ledger_file **ret_ledger,
-                            struct problem *problem)
+/* Locks the directory, and takes what is in it beside the keys. */
+static int store_open_directory(struct store *store, const char *path, struct problem *problem)
 {
-    const char *path = settings->path;
-    int r = store_lock(store, path, problem);
+    int r = store_lock(path, &store->dir_fd, problem);
     if (r)
         return err_trace(r);
     r = blobs_open(store);
@@ -142,28 +141,78 @@ static int store_open_files(struct store *store, const struct store_settings *se
     int parent_fd = openat(store->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent_fd >= 0)
         fsync(parent_fd);
+    return 0;
+}
 
-    /* The ledger first: the head file, which the engine makes last, says that both are there. */
-    bool is_new = settings->etcd ? ledger_is_new(store) : engine_is_new(store->dir_fd);
-    CLEANUP(ledger_file_closep) struct ledger_file *ledger = NULL;
-    r = ledger_file_open(store->dir_fd, path, is_new, &ledger, problem);
+static int store_refuse_half(const char *path, struct problem *problem)
+{
+    problem_set(problem, path,
+                "is a copy that was not finished; run the same `sarsen store copy` again");
+    return STORE_CORRUPT;
+}
+
+static int store_open_keys(struct store *store, const char *path,
+                           const struct store_opening *opening, struct engine **ret_engine,
+                           struct problem *problem)
+{
+    if (!opening->takes_half && faccessat(store->dir_fd, STORE_HALF_DIR, F_OK, 0) == 0)
+        return store_refuse_half(path, problem);
+    CLEANUP(engine_closep) struct engine *engine = NULL;
+    int r = engine_open(store->dir_fd, path, engine_is_new(store->dir_fd), &store->index, &engine,
+                        problem);
+    if (!r && opening->first_revision > 1 && !engine_revision(engine))
+        r = engine_start_at(engine, opening->first_revision);
     if (r)
         return err_trace(r);
-    if (!settings->etcd)
-        r = engine_open(store->dir_fd, path, is_new, &store->index, ret_engine, problem);
+    *ret_engine = steal(engine);
+    return 0;
+}
+
+static int store_open_files(struct store *store, const struct store_settings *settings,
+                            const struct store_opening *opening, struct engine **ret_engine,
+                            struct ledger_file **ret_ledger, struct problem *problem)
+{
+    const char *path = settings->path;
+    CLEANUP(ledger_file_closep) struct ledger_file *ledger = NULL;
+    int r = 0;
+    if (opening->is_keys_only) {
+        store->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (store->dir_fd < 0)
+            return err_origin(-errno);
+    } else {
+        r = store_open_directory(store, path, problem);
+        /* The ledger first: the head file, which the engine makes last, says that both are there. */
+        if (!r)
+            r = ledger_file_open(store->dir_fd, path,
+                                 settings->etcd ? ledger_is_new(store)
+                                                : engine_is_new(store->dir_fd),
+                                 &ledger, problem);
+    }
+    if (!r && !settings->etcd)
+        r = store_open_keys(store, path, opening, ret_engine, problem);
     if (r)
         return err_trace(r);
     *ret_ledger = steal(ledger);
     return 0;
 }
 
-int store_open(struct loop *loop, const struct store_settings *settings, struct store **ret_store,
-               struct problem *problem)
+static int store_open_etcd(struct store *store, const struct store_etcd_settings *settings,
+                           const struct store_opening *opening, struct problem *problem)
+{
+    int r = etcd_open(store, settings, opening->first_revision, problem);
+    if (!r && !opening->takes_half && store_find(store, SPAN(STORE_HALF_KEY)))
+        return store_refuse_half("store.etcd", problem);
+    return r;
+}
+
+int store_open_as(struct loop *loop, const struct store_settings *settings,
+                  const struct store_opening *opening, struct store **ret_store,
+                  struct problem *problem)
 {
     CLEANUP(store_closep) struct store *store = store_new(loop, settings);
     struct engine *engine = NULL;
     struct ledger_file *ledger = NULL;
-    int r = store_open_files(store, settings, &engine, &ledger, problem);
+    int r = store_open_files(store, settings, opening, &engine, &ledger, problem);
     if (r)
         return err_trace(r);
 
@@ -174,13 +223,20 @@ int store_open(struct loop *loop, const struct store_settings *settings, struct 
     store->outbox = mailbox_new(loop, store_on_letter, store);
     store->writer = writer_start(store->outbox, engine, ledger);
     if (settings->etcd)
-        r = etcd_open(store, settings->etcd, problem);
-    else
+        r = store_open_etcd(store, settings->etcd, opening, problem);
+    else if (!opening->is_keys_only)
         leases_open(store);
     if (r)
         return r;
     *ret_store = steal(store);
     return 0;
+}
+
+int store_open(struct loop *loop, const struct store_settings *settings, struct store **ret_store,
+               struct problem *problem)
+{
+    const struct store_opening opening = { 0 };
+    return store_open_as(loop, settings, &opening, ret_store, problem);
 }
 
 /* --- reading --- */

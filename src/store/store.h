@@ -45,7 +45,7 @@ enum store_answer {
     STORE_TOO_LARGE, /* a key, value or transaction above its limit */
     STORE_COMPACTED, /* the revision asked for is no longer kept */
     STORE_READ_ONLY, /* the disk is full or refuses writes; comes back by itself */
-    STORE_CORRUPT,   /* what is on disk is not what was written; nothing of it is served */
+    STORE_CORRUPT,   /* not what was written, or not all of a copy; nothing of it is served */
     STORE_LOCKED,    /* another process has this store open */
     STORE_NO_LEASE,  /* the lease that a put names has ended */
     STORE_UNCERTAIN, /* closed while an etcd that was sent it did not answer: it may be done */
@@ -363,6 +363,41 @@ void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner);
  * a blob is placed before the record that names it. */
 size_t blob_sweep(struct store *store, bool (*is_kept)(void *owner, struct span sha256),
                   void *owner);
+
+/* --- copying: the keys of one store to another ---
+ *
+ * What is copied is compared with what is there: the target ends with the same keys, and nothing
+ * else. Its revisions go on where those of the source are. Until all is there and was read back,
+ * the target does not open as a store; a copy that breaks off is done again, and goes on. Ledger
+ * and blobs are not touched.
+ */
+
+struct store_copy {
+    const struct store_settings *from, *to;
+    const struct span *left_out; /* prefixes of keys that are not copied; "~" never is */
+    unsigned n_left_out;
+    struct span in_use; /* prefix of the keys that a process has while it serves */
+    bool is_replacing;  /* what is in the target may go */
+    bool is_dry_run;
+    /* Each key of the source, before anything is written. */
+    void (*on_key)(void *owner, struct span key, size_t size, bool is_left_out);
+    void (*on_step)(void *owner, size_t n_done); /* keys that are written; may be NULL */
+    void *owner;
+};
+
+/* With is_dry_run what would be. */
+struct store_copied {
+    size_t n_there; /* keys that the target had */
+    size_t n_put, n_same, n_deleted;
+    int64_t from_revision, to_revision;
+    bool is_continued; /* another copy to it was not finished */
+};
+
+/* Turns the loop until it is done. Answers: STORE_LOCKED, one of the two is in use; STORE_CONFLICT,
+ * the target is not empty, or the source changed; STORE_CORRUPT, STORE_READ_ONLY, STORE_TOO_LARGE;
+ * they and faults fill `problem`. */
+int store_copy(struct loop *loop, const struct store_copy *copy, struct store_copied *ret_copied,
+               struct problem *problem) MUST_CHECK;
 
 /* --- commands: a decision and its transaction, decided again when it lost a race --- */
 

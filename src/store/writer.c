@@ -140,6 +140,8 @@ static void writer_flush_now(struct writer *writer)
 {
     writer->is_flush_urgent = false;
     timer_stop(&writer->flush);
+    if (!writer->ledger)
+        return;
     IGNORE(ledger_file_flush(writer->ledger), "who waited was told, the rest is tried again");
     if (ledger_file_has_held(writer->ledger))
         writer_flush_ledger(writer, false);

@@ -34,7 +34,7 @@ struct write_job {
     bool has_changes;
 };
 
-/* Takes engine and ledger. `outbox` is the loop's and gets the jobs back. */
+/* Takes engine and ledger, of which one that only copies keys has none. `outbox` is the loop's and gets the jobs back. */
 struct writer *writer_start(struct mailbox *outbox, struct engine *engine,
                             struct ledger_file *ledger);
 
