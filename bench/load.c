@@ -17,6 +17,9 @@
  *   --fresh 1           a new connection for each request
  *   --addresses N       source addresses 127.0.1.1 and so on; 1
  *   --tls 1             over TLS 1.3, each connection with a full handshake
+ *   --status N          what answers have to have; 200
+ *   --any 1             bodies may have any bytes
+ *   --walk 1            what is sent is the next request of the file, whichever connection is free
  *
  * At its end it prints one line of JSON and keeps its connections until its input ends. A body's
  * first coming over a connection is compared byte by byte, later ones by their length. Any other
@@ -53,7 +56,8 @@ struct connection {
     struct connection *next_free;
 };
 
-static uint64_t is_fresh, is_tls, n_addresses = 1;
+static uint64_t is_fresh, is_tls, n_addresses = 1, status = 200, is_any, is_walk;
+static uint64_t n_walked;
 static struct connection *connections, *first_free, *last_free;
 
 /* --- connections that wait for a request --- */
@@ -126,6 +130,8 @@ static void start_request(struct connection *connection, uint64_t due)
     connection->sent = connection->n_in = 0;
     connection->has_head = false;
     connection->is_busy = true;
+    if (is_walk)
+        connection->request = &options.requests[n_walked++ % options.n_requests];
     send_rest(connection);
 }
 
@@ -151,7 +157,7 @@ static void refuse(struct connection *connection, const char *why, const char *h
 /* The bytes at the connection's place in the body, against the backend's pattern. */
 static bool is_as_expected(const struct connection *connection, const char *bytes, size_t size)
 {
-    for (size_t i = 0; i < size && !connection->is_compared; i++) {
+    for (size_t i = 0; i < size && !connection->is_compared && !is_any; i++) {
         if (bytes[i] != (char)('a' + (connection->body_at + i) % 23))
             return false;
     }
@@ -197,9 +203,9 @@ static void take_head(struct connection *connection, char *bytes, size_t size)
     char first = end[2];
     end[2] = '\0';
     const char *length = field_value(bytes, "content-length");
-    if (strncmp(bytes, "HTTP/1.1 200", 12) != 0) {
+    if (strncmp(bytes, "HTTP/1.1 ", 9) != 0 || strtoull(bytes + 9, NULL, 10) != status) {
         refuse(connection, "status", bytes);
-    } else if (!length || strtoull(length, NULL, 10) != options.length) {
+    } else if (status != 204 && (!length || strtoull(length, NULL, 10) != options.length)) {
         refuse(connection, "no or another Content-Length", bytes);
     } else {
         end[2] = first;
@@ -285,9 +291,9 @@ static void on_event(void *owner, uint32_t events)
 int main(int argc, char **argv)
 {
     static const struct number_option own[] = {
-        { "--fresh", &is_fresh },
-        { "--addresses", &n_addresses },
-        { "--tls", &is_tls },
+        { "--fresh", &is_fresh }, { "--addresses", &n_addresses },
+        { "--tls", &is_tls },     { "--status", &status },
+        { "--any", &is_any },     { "--walk", &is_walk },
         { NULL, NULL },
     };
     options_read(argc, argv, own);

@@ -186,25 +186,28 @@ int generator_run(const struct generator *generator)
 
 /* --- arguments --- */
 
-static void read_requests(const char *path)
+static void read_requests(const char *path, struct request **ret_requests, size_t *ret_n)
 {
+    struct request *requests = NULL;
     FILE *file = fopen(path, "r");
-    size_t size;
+    size_t size, n = 0;
     if (!file)
         fail(path);
     while (fscanf(file, "%zu\n", &size) == 1 && size < REQUEST_MAX) { // NOLINT(cert-err34-c)
-        char *bytes = malloc(size);
-        options.requests =
-            realloc(options.requests, (options.n_requests + 1) * sizeof(*options.requests));
-        if (!bytes || !options.requests || fread(bytes, 1, size, file) != size)
+        char *bytes = malloc(size + 1);
+        requests = realloc(requests, (n + 1) * sizeof(*requests));
+        if (!bytes || !requests || fread(bytes, 1, size, file) != size)
             fail(path);
-        options.requests[options.n_requests++] = (struct request){ bytes, size };
+        bytes[size] = '\0';
+        requests[n++] = (struct request){ bytes, size };
     }
     fclose(file);
-    if (options.n_requests == 0) {
+    if (n == 0) {
         fprintf(stderr, "load: %s has no requests\n", path);
         exit(2);
     }
+    *ret_requests = requests;
+    *ret_n = n;
 }
 
 static void read_address(char *text)
@@ -257,7 +260,9 @@ void options_read(int argc, char **argv, const struct number_option *own)
         if (strcmp(name, "--to") == 0)
             read_address(argv[i + 1]);
         else if (strcmp(name, "--requests") == 0)
-            read_requests(argv[i + 1]);
+            read_requests(argv[i + 1], &options.requests, &options.n_requests);
+        else if (strcmp(name, "--changes") == 0)
+            read_requests(argv[i + 1], &options.changes, &options.n_changes);
         else if (strcmp(name, "--seconds") == 0)
             options.seconds = strtod(argv[i + 1], NULL);
         else

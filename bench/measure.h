@@ -26,8 +26,8 @@ struct options {
     struct sockaddr_in to;
     uint64_t n_connections, length, warm, count, rate, in_flight;
     double seconds;
-    struct request *requests;
-    size_t n_requests;
+    struct request *requests, *changes;
+    size_t n_requests, n_changes;
 };
 
 /* A numeric option of one generator. */

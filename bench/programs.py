@@ -51,8 +51,14 @@ class Load(Program):
             raise RuntimeError(f"the load generator ended: {self.process.wait()}")
 
     def run(self):
+        self.begin()
+        return self.end()
+
+    def begin(self):
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
+
+    def end(self):
         result = json.loads(self.line() or "null")
         if not result or result["errors"]:
             raise RuntimeError(f"the load generator met errors: {result}")
@@ -66,9 +72,9 @@ def write_requests(path, requests):
             file.write(b"%d\n%s" % (len(request), request))
 
 
-def http_request(method, path, cookie=None, body=b"", fields=()):
+def http_request(method, path, cookie=None, body=b"", fields=(), host="shop.example"):
     """One request of a browser that has little to say."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: shop.example", "User-Agent: bench/1",
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "User-Agent: bench/1",
              "Accept: */*"]
     if cookie:
         lines.append(f"Cookie: {cookie}")

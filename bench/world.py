@@ -52,14 +52,14 @@ TLS = """{{ address: "127.0.0.1:0", tls: {{ certificates: \
 
 class Sarsen:
     """The release build with one worker. With a certificate (and its key in the same file) its edge
-    has a second address, of TLS."""
+    has a second address, of TLS. `more` is added to its config file."""
 
-    def __init__(self, directory, core=None, certificate=None):
+    def __init__(self, directory, core=None, certificate=None, more=""):
         directory = pathlib.Path(directory)
         self.data = directory / "data"
         config = directory / "sarsen.yaml"
         edge = [PLAIN] + ([TLS.format(certificate=certificate)] if certificate else [])
-        config.write_text(CONFIG.format(data=self.data, edge=f"[{', '.join(edge)}]"))
+        config.write_text(CONFIG.format(data=self.data, edge=f"[{', '.join(edge)}]") + more)
         self.process = subprocess.Popen(
             [*pinned(core), BUILD / "src" / "daemon" / "sarsen", "server", "-c", config],
             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
@@ -71,6 +71,7 @@ class Sarsen:
             if "msg=ready" in line:
                 fields = dict(word.split("=", 1) for word in shlex.split(line) if "=" in word)
                 self.api = fields["management"]
+                self.consul = fields.get("consul")
                 self.edges = [url.partition("://")[2] for url in fields["edge"].split()]
                 self.edge = self.edges[0]
                 break
