@@ -323,6 +323,7 @@ void api_park(struct api_call *call, nsec wait)
         return;
     }
     call->is_parked = true;
+    http_wait(call->exchange);
     call->wait.on_due = on_wait_over;
     timer_start(&call->wait, call->loop, loop_now(call->loop) + wait);
 }

@@ -594,12 +594,20 @@ void http_connection_wake(struct connection *connection)
     http_connection_arm(connection);
 }
 
+/* An end of what the client sends is one of the client, too, while its answer waits. */
+static bool is_hang_up(const struct connection *connection, uint32_t events)
+{
+    const struct exchange *exchange = connection->exchange;
+    return events & (EPOLLHUP | EPOLLERR) ||
+           (exchange && exchange->is_waiting && !exchange->is_responded);
+}
+
 static void connection_on_ready(struct watch *watch, uint32_t events)
 {
     struct connection *connection = container_of(watch, struct connection, watch);
     inlet_note(&connection->in, events);
-    if (events & (EPOLLHUP | EPOLLERR))
-        connection->is_hung_up = true;
+    if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+        connection->is_hung_up |= is_hang_up(connection, events);
     if (connection->exchange && (events & EPOLLOUT))
         connection->exchange->out.is_blocked = false;
     else if (unlikely(connection->tls) && (events & EPOLLOUT) && !tls_stream_flush(connection->tls))

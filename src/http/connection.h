@@ -150,6 +150,7 @@ struct exchange {
     bool is_gone;    /* the client takes nothing any more; on_abort is due */
     bool is_tunnel;  /* upgraded: bytes both ways, and what HTTP says of bodies does not hold */
     bool is_told;    /* of the draining */
+    bool is_waiting; /* as http_wait() says */
 
     /* From here on nothing is cleared for the next request. */
     struct list warm_link;

@@ -74,6 +74,19 @@ void http_take_expectation(struct http_exchange *exchange)
     exchange_of(exchange)->relays_continue = true;
 }
 
+void http_wait(struct http_exchange *exchange)
+{
+    if (exchange->wire)
+        return; /* a client of HTTP/2 resets its stream */
+    struct exchange *self = exchange_of(exchange);
+    struct connection *connection = self->connection;
+    self->is_waiting = true;
+    if (!connection->in.is_ending)
+        return;
+    connection->is_hung_up = true; /* the event came with the request, and comes no more */
+    task_defer(&connection->task, connection->server->loop);
+}
+
 void http_interim(struct http_exchange *exchange, unsigned status, struct span lines)
 {
     if (unlikely(exchange->wire)) {

@@ -195,6 +195,10 @@ void http_take_expectation(struct http_exchange *exchange);
  * nothing once the final head was given. */
 void http_interim(struct http_exchange *exchange, unsigned status, struct span lines);
 
+/* The answer waits for something that may not come for minutes. From here until it begins, a client
+ * that ends its side of the connection is gone, though it might still read: on_abort is called. */
+void http_wait(struct http_exchange *exchange);
+
 void http_pause(struct http_exchange *exchange);
 void http_resume(struct http_exchange *exchange);
 

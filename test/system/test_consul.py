@@ -2,6 +2,7 @@
 """The Consul API: what its clients send, and what they rely on in the answers."""
 import base64
 import json
+import socket
 import threading
 import time
 import zlib
@@ -516,3 +517,18 @@ def test_an_upgrade_keeps_what_is_registered(consul):
         assert again.address == consul.address and len(again.health("a", "?passing")) == 1
     finally:
         heir.stop()
+
+
+def test_who_goes_away_waits_no_more(consul):
+    consul.put("/v1/kv/color", "red")
+    index = index_of(consul.get("/v1/kv/color"))
+    n_before = consul.daemon.descriptors()
+    host, port = consul.address.rsplit(":", 1)
+    clients = [socket.create_connection((host, int(port)), 10) for _ in range(20)]
+    for client in clients:
+        client.sendall(f"GET /v1/kv/color?index={index}&wait=600s HTTP/1.1\r\n"
+                       f"Host: {consul.address}\r\n\r\n".encode())
+    wait_until(lambda: consul.daemon.descriptors() >= n_before + len(clients))
+    for client in clients:
+        client.close()
+    wait_until(lambda: consul.daemon.descriptors() <= n_before)

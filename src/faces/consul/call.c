@@ -220,6 +220,7 @@ static bool park(struct consul_call *call, enum topic_kind kind, struct span nam
         call->timer.on_due = on_wait_over;
         timer_start(&call->timer, loop, loop_now(loop) + wait_of(call));
     }
+    http_wait(call->exchange);
     topic_wait(&call->consul->topics, &call->wait, kind, name);
     return false;
 }

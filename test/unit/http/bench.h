@@ -21,7 +21,7 @@ struct bench {
     struct http_server *server;
     struct address address;
     int listen_fd;
-    struct http_exchange *exchange; /* of /later and /pause */
+    struct http_exchange *exchange; /* of /later, /wait and /pause */
     struct buf body;
     unsigned n_requests, n_body_ends, n_aborts, n_drained, n_done;
     bool is_paused_in_body;
@@ -107,6 +107,8 @@ static inline void bench_on_request(struct http_handler *handler, struct http_ex
         bench->exchange = exchange;
         if (span_is(path, "/pause"))
             http_pause(exchange);
+        if (span_is(path, "/wait"))
+            http_wait(exchange);
         if (span_is(path, "/expect"))
             http_take_expectation(exchange);
     }

@@ -318,6 +318,52 @@ TEST(a_client_that_goes_away_is_an_abort_told_once)
     bench_free(bench);
 }
 
+TEST(a_client_that_ends_its_side_is_gone_while_its_answer_waits)
+{
+    struct bench *bench = bench_new(NULL);
+    struct peer *peer = bench_connect(bench), *other = bench_connect(bench);
+    peer_send(peer, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 1);
+    CHECK_INT(bench->n_aborts, 0);
+    shutdown(peer->fd, SHUT_WR);
+    settle(bench->loop);
+    CHECK_INT(bench->n_aborts, 1);
+    CHECK_INT(http_n_connections(bench->server), 1);
+
+    /* The end comes with the request, and no event tells of it later. */
+    peer_send(other, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    shutdown(other->fd, SHUT_WR);
+    settle(bench->loop);
+    CHECK_INT(bench->n_requests, 2);
+    CHECK_INT(bench->n_aborts, 2);
+    CHECK_INT(http_n_connections(bench->server), 0);
+    peer_close(peer);
+    peer_close(other);
+
+    /* Who does not wait may read on, and so may who is being answered. */
+    peer = bench_connect(bench);
+    peer_send(peer, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 3);
+    shutdown(peer->fd, SHUT_WR);
+    settle(bench->loop);
+    http_reply(bench->exchange, 200, NULL, 0, SPAN("hello"));
+    peer_expect(peer, HELLO);
+    peer_close(peer);
+    peer = bench_connect(bench);
+    peer_send(peer, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for_requests(bench, 4);
+    struct http_message message = { .status = 200, .body = HTTP_SEND_LENGTH, .content_length = 5 };
+    http_respond(bench->exchange, &message);
+    shutdown(peer->fd, SHUT_WR);
+    settle(bench->loop);
+    CHECK_INT(bench->n_aborts, 2);
+    http_send(bench->exchange, SPAN("hello"));
+    http_finish(bench->exchange);
+    peer_expect(peer, HELLO);
+    peer_close(peer);
+    bench_free(bench);
+}
+
 TEST(breaking_off_is_visible_in_every_framing)
 {
     static const char *const versions[] = { "1.0", "1.1" };
