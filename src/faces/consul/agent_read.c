@@ -5,6 +5,7 @@
  */
 
 #include "faces/consul/filter.h"
+#include "faces/consul/render.h"
 
 #define STATUS_TOO_MANY 429u /* for a warning, as Consul has it */
 
@@ -28,11 +29,9 @@ static void reply_each(struct consul_call *call, const struct map *map,
 static void put_service(struct json_out *out, const struct consul *consul,
                         const struct consul_filter *filter, struct map_node *node)
 {
-    const struct consul_service *service = container_of(node, struct consul_service, node);
-    if (!consul_filter_has_service(filter, consul, service))
-        return;
-    json_key(out, node->key);
-    consul_render_agent_service(out, consul, service);
+    struct filter_mark mark = consul_filter_begin_member(out, node->key);
+    consul_render_agent_service(out, consul, container_of(node, struct consul_service, node));
+    consul_filter_end(filter, out, mark);
 }
 
 void consul_agent_services(struct consul_call *call)
@@ -43,11 +42,9 @@ void consul_agent_services(struct consul_call *call)
 static void put_check(struct json_out *out, const struct consul *consul,
                       const struct consul_filter *filter, struct map_node *node)
 {
-    const struct consul_check *check = container_of(node, struct consul_check, node);
-    if (!consul_filter_has_check(filter, consul, check))
-        return;
-    json_key(out, node->key);
-    consul_render_check(out, consul, check);
+    struct filter_mark mark = consul_filter_begin_member(out, node->key);
+    consul_render_check(out, consul, container_of(node, struct consul_check, node));
+    consul_filter_end(filter, out, mark);
 }
 
 void consul_agent_checks(struct consul_call *call)

@@ -42,7 +42,7 @@ struct selection {
     unsigned n_tags;
     bool only_passing;
     void (*render)(struct json_out *out, const struct consul *consul,
-                   const struct consul_entry *entry);
+                   const struct consul_entry *entry); /* NULL: each of its checks */
 };
 
 static void on_entry(void *owner, const struct consul_entry *entry)
@@ -54,10 +54,14 @@ static void on_entry(void *owner, const struct consul_entry *entry)
     }
     if (selection->only_passing && consul_entry_status(entry) != CHECK_PASSING)
         return;
-    if (selection->filter &&
-        !consul_filter_matches(selection->filter, selection->call->consul, entry))
+    const struct consul *consul = selection->call->consul;
+    if (!selection->render) {
+        consul_render_checks(&selection->out, consul, entry, selection->filter);
         return;
-    selection->render(&selection->out, selection->call->consul, entry);
+    }
+    struct filter_mark mark = consul_filter_begin(&selection->out);
+    selection->render(&selection->out, consul, entry);
+    consul_filter_end(selection->filter, &selection->out, mark);
 }
 
 /* A tag may be there several times, and all must fit. */
@@ -104,7 +108,7 @@ void consul_health_service(struct consul_call *call)
 
 void consul_health_checks(struct consul_call *call)
 {
-    reply_entries(call, consul_render_checks);
+    reply_entries(call, NULL);
 }
 
 void consul_catalog_service(struct consul_call *call)
@@ -197,14 +201,20 @@ struct state_list {
 static void each_check(struct consul_call *call, struct state_list *list)
 {
     const struct consul *consul = call->consul;
-    if (!list->filter && (span_is(list->status, "any") || span_is(list->status, "passing")))
+    struct filter_mark mark = consul_filter_begin(&list->out);
+    if (span_is(list->status, "any") || span_is(list->status, "passing")) {
         consul_render_node_check(&list->out, consul);
+        consul_filter_end(list->filter, &list->out, mark);
+    }
     map_each (node, &consul->checks) {
         const struct consul_check *check = container_of(node, struct consul_check, node);
         bool is_wanted =
             span_is(list->status, "any") || span_is(list->status, check_status_word(check->status));
-        if (is_wanted && consul_filter_has_check(list->filter, consul, check))
-            consul_render_check(&list->out, consul, check);
+        if (!is_wanted)
+            continue;
+        mark = consul_filter_begin(&list->out);
+        consul_render_check(&list->out, consul, check);
+        consul_filter_end(list->filter, &list->out, mark);
     }
 }
 

@@ -4,36 +4,68 @@
 
 #include <stdio.h>
 
+#include "codec/pattern.h"
+#include "faces/consul/call.h"
+
 #define DEPTH_MAX 32u
+#define LEAVES_MAX 64u
+#define PATTERNS_MAX 4u
+#define STEPS_MAX 8u /* of a selector */
 
 enum filter_kind {
     FILTER_AND,
     FILTER_OR,
     FILTER_NOT,
     FILTER_EQUALS,
-    FILTER_HAS, /* a list or a map has the value */
+    FILTER_HAS, /* a list, a map or a text has the value */
     FILTER_IS_EMPTY,
+    FILTER_MATCHES,
 };
 
 struct consul_filter {
     enum filter_kind kind;
     struct consul_filter *left, *right;
-    struct span selector, value;
+    bool is_not; /* of a leaf */
+    const char *steps[STEPS_MAX];
+    unsigned n_steps;
+    struct span value;
+    struct pattern *pattern;
 };
 
-/* --- parsing --- */
+/* --- words --- */
 
 struct parser {
     struct arena *arena;
     struct span rest, token;
     bool is_quoted; /* the token was */
-    unsigned depth;
+    unsigned depth, n_leaves, n_patterns;
     struct problem *problem;
 };
 
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Of a word that is not quoted: Meta["a b"] is one. */
+static size_t word_size(struct span rest)
+{
+    size_t size = 0;
+    while (size < rest.size && !is_space(rest.data[size]) && !strchr("()=!\"", rest.data[size])) {
+        if (rest.data[size] == '[')
+            size += span_find(span_from(rest, size), ']');
+        size++;
+    }
+    return size < rest.size ? size : rest.size;
+}
+
+static void take_quoted(struct parser *parser, char quote)
+{
+    struct span inner = span_from(parser->rest, 1);
+    size_t end = span_find(inner, quote);
+    parser->is_quoted = true;
+    parser->token = end > 0 && end < inner.size ? span_first(inner, end) : SPAN("");
+    parser->rest = span_from(inner, end + 1);
 }
 
 /* The next word, quoted text, bracket or operator; empty at the end. */
@@ -43,34 +75,18 @@ static void advance(struct parser *parser)
     while (rest->size && is_space(rest->data[0]))
         *rest = span_from(*rest, 1);
     parser->is_quoted = false;
-    size_t size = 0;
-    if (rest->size == 0) {
-        parser->token = SPAN_NULL;
+    parser->token = SPAN_NULL;
+    if (rest->size == 0)
         return;
-    }
     char first = rest->data[0];
     if (first == '"' || first == '`') {
-        struct span inner = span_from(*rest, 1);
-        size_t end = span_find(inner, first);
-        parser->is_quoted = true;
-        parser->token = end < inner.size ? span_first(inner, end) : SPAN_NULL;
-        if (!parser->token.data)
-            parser->token = SPAN("");
-        *rest = span_from(inner, end + 1);
+        take_quoted(parser, first);
         return;
     }
-    if (first == '(' || first == ')')
-        size = 1;
-    else if (rest->size > 1 && (first == '=' || first == '!') && rest->data[1] == '=')
-        size = 2;
-    while (size == 0 || (first != '(' && first != ')' && first != '=' && first != '!')) {
-        if (size == rest->size || is_space(rest->data[size]) || strchr("()=!\"", rest->data[size]))
-            break;
-        size++;
-    }
-    size = size ? size : 1;
-    parser->token = span_first(*rest, size);
-    *rest = span_from(*rest, size);
+    bool is_operator = span_starts_with(*rest, SPAN("==")) || span_starts_with(*rest, SPAN("!="));
+    size_t size = is_operator ? 2 : word_size(*rest);
+    parser->token = span_first(*rest, size ? size : 1);
+    *rest = span_from(*rest, parser->token.size);
 }
 
 static bool takes(struct parser *parser, const char *word)
@@ -99,6 +115,80 @@ static struct consul_filter *refuse(struct parser *parser, const char *wanted)
     return NULL;
 }
 
+/* --- selectors --- */
+
+/* A name that nothing here has is a mistake; below some, anything may be. */
+static bool is_known(struct span step)
+{
+    static const char *const names[] = {
+        "ID",          "Node",           "Address",
+        "Datacenter",  "Service",        "Checks",
+        "Tags",        "Port",           "Weights",
+        "Passing",     "Warning",        "EnableTagOverride",
+        "ServiceID",   "ServiceName",    "ServiceTags",
+        "ServicePort", "ServiceAddress", "ServiceEnableTagOverride",
+        "Kind",        "CreateIndex",    "ModifyIndex",
+        "CheckID",     "Name",           "Status",
+        "Notes",       "Output",         "Type",
+        "Namespace",   "Partition",      "ContentHash",
+        "ExposedPort", "ServiceWeights", "Proxy",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (span_is(step, names[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool has_any_below(struct span step)
+{
+    return span_ends_with(step, SPAN("Meta")) || span_ends_with(step, SPAN("TaggedAddresses")) ||
+           span_is(step, "Definition");
+}
+
+/* "Meta.zone" in its steps; a step in brackets is a text. */
+static struct span cut_step(struct span *rest)
+{
+    if (!span_starts_with(*rest, SPAN("[\""))) {
+        size_t end = 0;
+        while (end < rest->size && rest->data[end] != '.' && rest->data[end] != '[')
+            end++;
+        struct span step = span_first(*rest, end);
+        *rest = span_from(*rest, end);
+        if (rest->size && rest->data[0] == '.')
+            *rest = span_from(*rest, 1);
+        return step;
+    }
+    struct span inner = span_from(*rest, 2);
+    struct span step = span_first(inner, span_find(inner, '"'));
+    *rest = span_from(inner, step.size + 2);
+    if (rest->size && rest->data[0] == '.')
+        *rest = span_from(*rest, 1);
+    return step;
+}
+
+static bool set_selector(struct parser *parser, struct consul_filter *leaf, struct span text)
+{
+    struct span rest = text;
+    bool is_free = false, is_fine = text.size > 0;
+    while (is_fine && rest.size) {
+        struct span step = cut_step(&rest);
+        is_fine = step.size && leaf->n_steps < STEPS_MAX &&
+                  (is_free || has_any_below(step) || is_known(step));
+        is_free |= has_any_below(step);
+        if (is_fine)
+            leaf->steps[leaf->n_steps++] = arena_span_dup(parser->arena, step).data;
+    }
+    if (is_fine)
+        return true;
+    if (parser->problem->text[0] == '\0')
+        problem_set(parser->problem, "filter", "Selector \"%.*s\" is not valid",
+                    SPAN_ARG(span_first(text, 80)));
+    return false;
+}
+
+/* --- parsing --- */
+
 static bool take_value(struct parser *parser, struct span *ret_value)
 {
     if (!parser->token.data || (parser->token.size == 0 && !parser->is_quoted))
@@ -108,46 +198,79 @@ static bool take_value(struct parser *parser, struct span *ret_value)
     return true;
 }
 
-static struct consul_filter *leaf(struct parser *parser, enum filter_kind kind,
-                                  struct span selector, struct span value)
+struct match {
+    enum filter_kind kind;
+    bool is_not;
+    struct span selector, value;
+};
+
+static struct consul_filter *leaf(struct parser *parser, const struct match *match)
 {
-    struct consul_filter *filter = node(parser, kind, NULL, NULL);
-    filter->selector = selector;
-    filter->value = value;
-    return filter;
+    struct problem why = { .text = "" };
+    struct consul_filter *filter = node(parser, match->kind, NULL, NULL);
+    filter->is_not = match->is_not;
+    filter->value = match->value;
+    if (++parser->n_leaves > LEAVES_MAX)
+        return refuse(parser, "fewer conditions");
+    if (!set_selector(parser, filter, match->selector))
+        return NULL;
+    if (match->kind != FILTER_MATCHES)
+        return filter;
+    if (++parser->n_patterns > PATTERNS_MAX)
+        return refuse(parser, "fewer regular expressions");
+    if (!pattern_parse(parser->arena, match->value, PATTERN_ANYWHERE, &filter->pattern, &why))
+        return filter;
+    problem_set(parser->problem, "filter", "the regular expression \"%.*s\" %s",
+                SPAN_ARG(span_first(match->value, 80)), why.text);
+    return NULL;
 }
 
-static struct consul_filter *negate(struct parser *parser, bool is_not,
-                                    struct consul_filter *filter)
+/* False: there is none. */
+static bool take_operator(struct parser *parser, struct match *match, bool *ret_is_in)
 {
-    return is_not && filter ? node(parser, FILTER_NOT, filter, NULL) : filter;
+    static const struct {
+        const char *word;
+        enum filter_kind kind;
+    } words[] = { { "in", FILTER_HAS }, { "contains", FILTER_HAS }, { "matches", FILTER_MATCHES } };
+    if (takes(parser, "==") || takes(parser, "!=")) {
+        match->kind = FILTER_EQUALS;
+        return true;
+    }
+    match->is_not = takes(parser, "not");
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!takes(parser, words[i].word))
+            continue;
+        match->kind = words[i].kind;
+        *ret_is_in = i == 0;
+        return true;
+    }
+    return false;
 }
 
 /* Behind a selector or, of "in", a value. */
 static struct consul_filter *parse_match(struct parser *parser)
 {
-    struct span first, second;
+    struct match match = { 0 };
+    struct span first;
+    bool is_in = false;
     if (!take_value(parser, &first))
         return refuse(parser, "a selector");
+    match.selector = first;
     if (takes(parser, "is")) {
-        bool is_not = takes(parser, "not");
-        if (!takes(parser, "empty"))
-            return refuse(parser, "\"empty\"");
-        return negate(parser, is_not, leaf(parser, FILTER_IS_EMPTY, first, SPAN_NULL));
+        match.kind = FILTER_IS_EMPTY;
+        match.is_not = takes(parser, "not");
+        return takes(parser, "empty") ? leaf(parser, &match) : refuse(parser, "\"empty\"");
     }
-    bool is_not = takes(parser, "not");
-    bool is_in = takes(parser, "in");
-    bool has = !is_in && takes(parser, "contains");
-    bool is_equal = !is_in && !has && !is_not && takes(parser, "==");
-    bool is_other = !is_in && !has && !is_not && !is_equal && takes(parser, "!=");
-    if (!is_in && !has && !is_equal && !is_other)
-        return refuse(parser, "an operator: ==, !=, in, contains, is empty");
-    if (!take_value(parser, &second))
-        return refuse(parser, "a value");
+    match.is_not = !parser->is_quoted && span_is(parser->token, "!=");
+    bool is_other = match.is_not;
+    if (!take_operator(parser, &match, &is_in))
+        return refuse(parser, "an operator: ==, !=, in, contains, matches, is empty");
+    match.is_not |= is_other;
+    if (!take_value(parser, is_in ? &match.selector : &match.value))
+        return refuse(parser, is_in ? "a selector" : "a value");
     if (is_in)
-        return negate(parser, is_not, leaf(parser, FILTER_HAS, second, first));
-    enum filter_kind kind = has ? FILTER_HAS : FILTER_EQUALS;
-    return negate(parser, is_not || is_other, leaf(parser, kind, first, second));
+        match.value = first;
+    return leaf(parser, &match);
 }
 
 static struct consul_filter *parse_or(struct parser *parser);
@@ -158,7 +281,8 @@ static struct consul_filter *parse_unary(struct parser *parser)
         return refuse(parser, "fewer levels");
     struct consul_filter *filter;
     if (takes(parser, "not")) {
-        filter = negate(parser, true, parse_unary(parser));
+        filter = parse_unary(parser);
+        filter = filter ? node(parser, FILTER_NOT, filter, NULL) : NULL;
     } else if (takes(parser, "(")) {
         filter = parse_or(parser);
         if (filter && !takes(parser, ")"))
@@ -205,161 +329,137 @@ int consul_filter_parse(struct arena *arena, struct span text, struct consul_fil
     return FILTER_OK;
 }
 
-/* --- matching --- */
-
-static struct span check_value(struct span selector, const struct consul_check *check)
-{
-    const struct {
-        const char *name;
-        struct span value;
-    } values[] = {
-        { "CheckID", span_of(check->id) },
-        { "Name", span_of(check->record->name) },
-        { "Status", span_of(check_status_word(check->status)) },
-        { "Output", span_of(check->output) },
-        { "Notes", span_of(check->record->notes) },
-        { "Type", consul_check_type(check) },
-    };
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        if (span_is(selector, values[i].name))
-            return values[i].value;
-    }
-    return SPAN_NULL;
-}
-
-/* A selector's name, with "Service." or, of the agent's services, without. */
-static bool selects(struct span selector, const char *name, const char *flat)
-{
-    struct span full = SPAN("Service.");
-    if (span_starts_with(selector, full))
-        selector = span_from(selector, full.size);
-    return span_is(selector, name) || span_is(selector, flat);
-}
-
-/* What a selector of one value stands for. */
-static struct span value_of(struct span selector, const struct consul *consul,
-                            const struct consul_entry *entry, char number[16])
-{
-    const Consul__ServiceRecord *record = entry->service ? entry->service->record : NULL;
-    if (span_is(selector, "Node.Node") || span_is(selector, "Node"))
-        return span_of(consul->settings.node);
-    if (span_is(selector, "Node.Datacenter") || span_is(selector, "Datacenter"))
-        return span_of(consul->settings.datacenter);
-    if (selects(selector, "ID", "ServiceID"))
-        return span_of(record ? entry->service->id : entry->instance->id);
-    if (selects(selector, "Service", "ServiceName"))
-        return consul_entry_name(entry);
-    if (selects(selector, "Address", "ServiceAddress"))
-        return record ? span_of(record->address) : SPAN_NULL;
-    if (selects(selector, "Port", "ServicePort")) {
-        snprintf(number, 16, "%u", record ? record->port : 0);
-        return span_of(number);
-    }
-    return entry->check ? check_value(selector, entry->check) : SPAN_NULL;
-}
-
-static bool is_meta(struct span selector, struct span *ret_key)
-{
-    struct span name = span_first(selector, span_find(selector, '.'));
-    if (span_is(name, "Service"))
-        name = SPAN("Service.Meta");
-    if (!span_starts_with(selector, name) || !selects(name, "Meta", "ServiceMeta"))
-        return false;
-    *ret_key = span_from(selector, name.size + 1); /* behind the point, or empty */
-    return true;
-}
-
-static struct span meta_of(const struct consul_entry *entry, struct span key)
-{
-    const Consul__ServiceRecord *record = entry->service ? entry->service->record : NULL;
-    for (size_t i = 0; record && i < record->n_meta; i++) {
-        if (span_is(key, record->meta[i]->key))
-            return record->meta[i]->value[0] ? span_of(record->meta[i]->value) : SPAN("");
-    }
-    for (unsigned i = 0; !record && i < entry->instance->n_meta; i++) {
-        if (span_is(key, entry->instance->meta[i].key))
-            return span_of(entry->instance->meta[i].value);
-    }
-    return SPAN_NULL;
-}
-
-static bool is_tags(struct span selector)
-{
-    return selects(selector, "Tags", "ServiceTags");
-}
-
-static bool leaf_matches(const struct consul_filter *filter, const struct consul *consul,
-                         const struct consul_entry *entry)
-{
-    char number[16];
-    struct span key;
-    if (is_tags(filter->selector)) {
-        if (filter->kind == FILTER_IS_EMPTY)
-            return consul_entry_n_tags(entry) == 0;
-        return filter->kind == FILTER_HAS && consul_entry_has_tag(entry, filter->value);
-    }
-    if (is_meta(filter->selector, &key)) {
-        if (filter->kind == FILTER_HAS)
-            return meta_of(entry, filter->value).data != NULL; /* a map has keys */
-        struct span value = meta_of(entry, key);
-        return filter->kind == FILTER_IS_EMPTY ? value.size == 0
-                                               : span_equals(value, filter->value);
-    }
-    struct span value = value_of(filter->selector, consul, entry, number);
-    switch (filter->kind) {
-    case FILTER_IS_EMPTY: return value.size == 0;
-    case FILTER_HAS:
-        return value.size > 0 && filter->value.size > 0 &&
-               memmem(value.data, value.size, filter->value.data, filter->value.size);
-    case FILTER_EQUALS:
-    case FILTER_AND:
-    case FILTER_OR:
-    case FILTER_NOT: break;
-    }
-    return span_equals(value, filter->value);
-}
-
-bool consul_filter_matches(const struct consul_filter *filter, const struct consul *consul,
-                           const struct consul_entry *entry)
-{
-    switch (filter->kind) {
-    case FILTER_AND:
-        return consul_filter_matches(filter->left, consul, entry) &&
-               consul_filter_matches(filter->right, consul, entry);
-    case FILTER_OR:
-        return consul_filter_matches(filter->left, consul, entry) ||
-               consul_filter_matches(filter->right, consul, entry);
-    case FILTER_NOT: return !consul_filter_matches(filter->left, consul, entry);
-    case FILTER_EQUALS:
-    case FILTER_HAS:
-    case FILTER_IS_EMPTY: break;
-    }
-    return leaf_matches(filter, consul, entry);
-}
-
 bool consul_filter_read(struct consul_call *call, struct consul_filter **ret_filter)
 {
     struct span text;
     struct problem problem;
     *ret_filter = NULL;
-    if (!consul_param(call, "filter", &text) ||
+    if (!consul_param(call, "filter", &text) || !text.size ||
         !consul_filter_parse(&call->arena, text, ret_filter, &problem))
         return true;
     consul_refuse(call, 400, "Failed to create boolean expression evaluator: %s", problem.text);
     return false;
 }
 
-bool consul_filter_has_service(const struct consul_filter *filter, const struct consul *consul,
-                               const struct consul_service *service)
+/* --- matching --- */
+
+/* A number or a truth as it is written. */
+static struct span text_of(const json_t *value, char memory[24])
 {
-    struct consul_entry entry = consul_entry_of(consul, service);
-    return !filter || (entry.instance && consul_filter_matches(filter, consul, &entry));
+    if (json_is_string(value))
+        return (struct span){ json_string_value(value), json_string_length(value) };
+    if (json_is_boolean(value))
+        return json_is_true(value) ? SPAN("true") : SPAN("false");
+    if (!json_is_integer(value))
+        return SPAN_NULL;
+    snprintf(memory, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return span_of(memory);
 }
 
-bool consul_filter_has_check(const struct consul_filter *filter, const struct consul *consul,
-                             const struct consul_check *check)
+static bool is_empty(const json_t *value)
 {
-    struct consul_entry entry = consul_entry_of(consul, check->service);
-    entry.check = check;
-    return !filter || (entry.instance && consul_filter_matches(filter, consul, &entry));
+    switch (json_typeof(value)) {
+    case JSON_ARRAY: return json_array_size(value) == 0;
+    case JSON_OBJECT: return json_object_size(value) == 0;
+    case JSON_STRING: return json_string_length(value) == 0;
+    case JSON_NULL: return true;
+    case JSON_INTEGER:
+    case JSON_REAL:
+    case JSON_TRUE:
+    case JSON_FALSE: break;
+    }
+    return false;
+}
+
+static bool has(const json_t *value, struct span wanted)
+{
+    char memory[24];
+    if (json_is_object(value))
+        return json_object_getn(value, wanted.data, wanted.size) != NULL;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (span_equals(text_of(json_array_get(value, i), memory), wanted))
+            return true;
+    }
+    struct span text = text_of(value, memory);
+    return text.size && wanted.size && memmem(text.data, text.size, wanted.data, wanted.size);
+}
+
+static bool fits(const struct consul_filter *leaf, const json_t *value)
+{
+    char memory[24];
+    switch (leaf->kind) {
+    case FILTER_IS_EMPTY: return is_empty(value);
+    case FILTER_HAS: return has(value, leaf->value);
+    case FILTER_MATCHES: return pattern_matches(leaf->pattern, text_of(value, memory));
+    case FILTER_EQUALS:
+    case FILTER_AND:
+    case FILTER_OR:
+    case FILTER_NOT: break;
+    }
+    return span_equals(text_of(value, memory), leaf->value);
+}
+
+/* From the step on. What is not there is empty, and has nothing; of a list any may fit. */
+static bool leaf_has(const struct consul_filter *leaf, const json_t *value, unsigned step)
+{
+    if (!value)
+        return leaf->is_not != (leaf->kind == FILTER_IS_EMPTY);
+    if (step == leaf->n_steps)
+        return leaf->is_not != fits(leaf, value);
+    if (json_is_object(value))
+        return leaf_has(leaf, json_object_get(value, leaf->steps[step]), step + 1);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (leaf_has(leaf, json_array_get(value, i), step))
+            return true;
+    }
+    return false;
+}
+
+static bool filter_has(const struct consul_filter *filter, const json_t *value)
+{
+    switch (filter->kind) {
+    case FILTER_AND: return filter_has(filter->left, value) && filter_has(filter->right, value);
+    case FILTER_OR: return filter_has(filter->left, value) || filter_has(filter->right, value);
+    case FILTER_NOT: return !filter_has(filter->left, value);
+    case FILTER_EQUALS:
+    case FILTER_HAS:
+    case FILTER_IS_EMPTY:
+    case FILTER_MATCHES: break;
+    }
+    return leaf_has(filter, value, 0);
+}
+
+bool consul_filter_has(const struct consul_filter *filter, struct span json)
+{
+    if (!filter)
+        return true;
+    json_t *value = json_loadb(json.data, json.size, 0, NULL);
+    bool has = value && filter_has(filter, value);
+    json_decref(value);
+    return has;
+}
+
+struct filter_mark consul_filter_begin(const struct json_out *out)
+{
+    /* The element is behind a comma where it is not the first. */
+    size_t size = out->buf->size;
+    return (struct filter_mark){ size, size + out->needs_comma, out->needs_comma };
+}
+
+struct filter_mark consul_filter_begin_member(struct json_out *out, struct span key)
+{
+    struct filter_mark mark = consul_filter_begin(out);
+    json_key(out, key);
+    mark.value = out->buf->size;
+    return mark;
+}
+
+bool consul_filter_end(const struct consul_filter *filter, struct json_out *out,
+                       struct filter_mark mark)
+{
+    if (consul_filter_has(filter, span_from(buf_span(out->buf), mark.value)))
+        return true;
+    out->buf->size = mark.size;
+    out->needs_comma = mark.needed_comma;
+    return false;
 }

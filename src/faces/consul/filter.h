@@ -3,24 +3,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * ?filter= of the catalog, in the language that Consul has for it (hashicorp/go-bexpr):
+ * ?filter=, in the language that Consul has for it (hashicorp/go-bexpr), over what is about to be
+ * answered: an element of a list or of a map is written as JSON, and taken back when the filter
+ * does not have it. So every field that is shown can be asked for, under the name it is shown by.
  *
- *   Service.Meta.zone == eu and "v2" in Service.Tags and not Service.Port is empty
+ *   Service.Meta.zone == eu and "v2" in Service.Tags and not Checks.Status == critical
  *
- * Operators: ==, !=, in, not in, contains, not contains, is empty, is not empty; and, or, not,
- * parentheses. Selectors are those of a health or a catalog entry: Node.Node, Service.ID,
- * Service.Service, Service.Address, Service.Port, Service.Tags, Service.Meta.KEY, and as flat
- * names ServiceID, ServiceName, ServiceAddress, ServicePort, ServiceTags, ServiceMeta.KEY, Node,
- * Datacenter.
+ * Operators: ==, !=, in, not in, contains, not contains, is empty, is not empty, matches, not
+ * matches; and, or, not, parentheses. A selector is a path, "Meta.zone" or Meta["zone"]; of a list
+ * of objects any may fit. Expressions are codec/pattern.h's, whose work is bounded.
  *
- * Of the agent's services they go without "Service.": ID, Service, Address, Port, Tags, Meta.KEY; of
- * checks they are CheckID, Name, Status, Output, Notes, Type, ServiceID, ServiceName, ServiceTags.
- *
- * Owns:     nothing; a filter lives in its arena. Borrows: the text.
+ * Owns:     nothing; a filter lives in its arena, and borrows the text.
+ * Threads:  a filter is used by one at a time. Cost: the element is parsed.
  */
 
-#include "faces/consul/render.h"
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "codec/json.h"
 
+struct consul_call;
 struct consul_filter;
 
 enum filter_answer {
@@ -31,14 +33,21 @@ enum filter_answer {
 int consul_filter_parse(struct arena *arena, struct span text, struct consul_filter **ret_filter,
                         struct problem *problem) MUST_CHECK;
 
-bool consul_filter_matches(const struct consul_filter *filter, const struct consul *consul,
-                           const struct consul_entry *entry);
-
-/* Of a call's "filter", NULL without one. False: the call is refused, and gone. */
+/* Of a call's "filter", NULL without one, which has everything. False: the call is refused, and
+ * gone. */
 bool consul_filter_read(struct consul_call *call, struct consul_filter **ret_filter);
 
-/* The same of a service that registered here, and of one of its checks. Without a filter all do. */
-bool consul_filter_has_service(const struct consul_filter *filter, const struct consul *consul,
-                               const struct consul_service *service);
-bool consul_filter_has_check(const struct consul_filter *filter, const struct consul *consul,
-                             const struct consul_check *check);
+/* Whether it has an object, as JSON. */
+bool consul_filter_has(const struct consul_filter *filter, struct span json);
+
+/* Where an element begins that may be taken back. */
+struct filter_mark {
+    size_t size, value; /* value: where the object begins, behind the key of a member */
+    bool needed_comma;
+};
+
+struct filter_mark consul_filter_begin(const struct json_out *out);
+struct filter_mark consul_filter_begin_member(struct json_out *out, struct span key);
+/* Whether it stays. */
+bool consul_filter_end(const struct consul_filter *filter, struct json_out *out,
+                       struct filter_mark mark);

@@ -343,11 +343,14 @@ void consul_render_check(struct json_out *out, const struct consul *consul,
 
 /* What is known of an instance that registered elsewhere is one check. */
 void consul_render_checks(struct json_out *out, const struct consul *consul,
-                          const struct consul_entry *entry)
+                          const struct consul_entry *entry, const struct consul_filter *filter)
 {
-    if (entry->service) {
-        list_each (link, &entry->service->checks)
-            put_service_check(out, consul, container_of(link, struct consul_check, link), entry);
+    struct filter_mark mark;
+    for (struct list *link = entry->service ? entry->service->checks.next : NULL;
+         link && link != &entry->service->checks; link = link->next) {
+        mark = consul_filter_begin(out);
+        put_service_check(out, consul, container_of(link, struct consul_check, link), entry);
+        consul_filter_end(filter, out, mark);
     }
     if (entry->service && !entry->instance->is_draining)
         return;
@@ -360,7 +363,9 @@ void consul_render_checks(struct json_out *out, const struct consul *consul,
         .service_id = id_of(entry),
         .service_name = consul_entry_name(entry),
     };
+    mark = consul_filter_begin(out);
     put_check(out, consul, &shown, entry);
+    consul_filter_end(filter, out, mark);
 }
 
 /* --- entries, whole --- */
@@ -378,7 +383,7 @@ void consul_render_entry(struct json_out *out, const struct consul *consul,
     json_key(out, SPAN("Checks"));
     json_open(out, '[');
     consul_render_node_check(out, consul);
-    consul_render_checks(out, consul, entry);
+    consul_render_checks(out, consul, entry, NULL);
     json_close(out, ']');
     json_close(out, '}');
 }

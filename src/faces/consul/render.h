@@ -10,6 +10,7 @@
  */
 
 #include "codec/json.h"
+#include "faces/consul/filter.h"
 #include "faces/consul/service.h"
 
 /* A member of an object. */
@@ -23,7 +24,6 @@ static inline void put_text(struct json_out *out, const char *name, struct span 
 struct consul_entry {
     const struct instance *instance;
     const struct consul_service *service; /* NULL: it registered elsewhere */
-    const struct consul_check *check;     /* of the service, where one is looked at */
 };
 
 /* Of what registered here; without an instance where that was taken away by other means. */
@@ -53,8 +53,9 @@ void consul_render_entry(struct json_out *out, const struct consul *consul,
                          const struct consul_entry *entry); /* of health/service */
 void consul_render_flat(struct json_out *out, const struct consul *consul,
                         const struct consul_entry *entry); /* of catalog/service */
+/* Those of its checks that the filter has, each an element. */
 void consul_render_checks(struct json_out *out, const struct consul *consul,
-                          const struct consul_entry *entry);
+                          const struct consul_entry *entry, const struct consul_filter *filter);
 void consul_render_agent_service(struct json_out *out, const struct consul *consul,
                                  const struct consul_service *service);
 void consul_render_check(struct json_out *out, const struct consul *consul,
