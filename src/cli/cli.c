@@ -136,6 +136,8 @@ static void print_help(FILE *out)
     print_form(out, "dev", "", "everything on loopback, at once");
     print_form(out, "server", "-c FILE", "the same for production");
     print_form(out, "upgrade", "-c FILE", "a new process takes over from the one that runs");
+    print_form(out, "store", "copy --from PLACE --to PLACE",
+               "what is kept, from a directory to an etcd and back");
     print_form(out, "config", "check|reference|schema", "the config file");
     print_form(out, "help", "VERB", "what a verb takes");
     print_verbs(out, NULL);

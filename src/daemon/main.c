@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "daemon/serve.h"
+#include "daemon/store_copy.h"
 #include "daemon/upgrade.h"
 
 static const struct {
@@ -19,6 +20,7 @@ static const struct {
     { "server", serve_server },
     { "config", serve_config },
     { "upgrade", upgrade_main },
+    { "store", store_main },
 };
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 MANUAL = pathlib.Path(__file__).parents[2] / "packaging" / "sarsen.1"
-SERVING = ("dev", "server", "upgrade", "config")
+SERVING = ("dev", "server", "upgrade", "store", "config")
 
 
 def plain(text):
@@ -38,8 +38,8 @@ def commands(binary):
     """Each verb's words, as the first lines of `sarsen help` have them, behind the serving ones."""
     lines = [re.match(r"  ([a-z].*?)(?:  +|$)", line) for line in ask(binary).split("\n")]
     forms = [line.group(1) for line in lines if line]
-    assert [form.split()[0] for form in forms[:5]] == [*SERVING, "help"]
-    return [[word for word in form.split() if re.fullmatch("[a-z]+", word)] for form in forms[5:]]
+    assert [form.split()[0] for form in forms[:6]] == [*SERVING, "help"]
+    return [[word for word in form.split() if re.fullmatch("[a-z]+", word)] for form in forms[6:]]
 
 
 def ask(binary, *words):
