@@ -41,6 +41,15 @@ struct consul_shared {
     int64_t index;
 };
 
+/* A pass over all registrations, by their ids. */
+struct consul_review {
+    struct store_command command;
+    struct timer timer;
+    char **ids;
+    size_t n, at, next;
+    bool is_running, is_asked; /* asked: it begins anew */
+};
+
 struct consul {
     struct http_handler handler;
     struct http_server *server;
@@ -68,6 +77,10 @@ struct consul {
     struct store_command check_command;
     struct http_checkers *checkers;
     bool is_checking;
+
+    /* review.c */
+    const struct consul_rules *rules; /* NULL: none */
+    struct consul_review review;
 
     /* kv.c */
     struct map deleted; /* struct deleted_key by key */
@@ -206,6 +219,10 @@ void consul_service_init(struct consul *consul);
 void consul_service_fini(struct consul *consul);
 int consul_service_apply(struct consul *consul, struct span id, const struct store_event *event)
     MUST_CHECK;
+
+/* --- review.c --- */
+
+void consul_review_fini(struct consul *consul);
 
 /* --- agent_read.c --- */
 

@@ -236,6 +236,7 @@ struct consul *consul_free(struct consul *consul)
         return NULL;
 
     http_server_free(consul->server); /* aborts what is under way, which frees the calls */
+    consul_review_fini(consul);
     consul_session_fini(consul);
     consul_service_fini(consul);
     consul_kv_fini(consul);

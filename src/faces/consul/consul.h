@@ -33,6 +33,7 @@
 #define CONSUL_PREFIX "consul/"
 
 struct consul;
+struct consul_rules;
 
 struct consul_settings {
     const char *token;                  /* of the data directory: it may do everything */
@@ -63,6 +64,10 @@ int consul_listen(struct consul *consul, int listen_fd) MUST_CHECK;
 
 /* Takes one committed change below CONSUL_PREFIX. A record that cannot be read is a fault. */
 int consul_apply(struct consul *consul, const struct store_event *event) MUST_CHECK;
+
+/* What operators say of registrations, or NULL; borrowed until others are set. Those that stand are
+ * read again by it, by and by. */
+void consul_set_rules(struct consul *consul, const struct consul_rules *rules);
 
 /* An instance of the service was added, changed or taken away in the registry, by whomever. */
 void consul_instance_changed(struct consul *consul, struct span service);

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "faces/consul/check.h"
-#include "faces/consul/version.h"
+#include "faces/consul/reading.h"
 #include "http/checker.h"
 
 #define PREFIX CONSUL_PREFIX "service/"
@@ -265,107 +265,13 @@ char *consul_instance_id(struct arena *arena, struct span id)
     return text;
 }
 
-/* "protocol:thrift", as those of CloudWeGo write their tags; HTTP without one. */
-static struct span protocol_of_tags(const Consul__ServiceRecord *record)
-{
-    struct span prefix = SPAN("protocol");
-    for (size_t i = 0; i < record->n_tags; i++) {
-        struct span tag = span_of(record->tags[i]);
-        if (!span_starts_with(tag, prefix) || tag.size < prefix.size + 2)
-            continue;
-        char between = tag.data[prefix.size];
-        if (between == ':' || between == '=')
-            return span_from(tag, prefix.size + 1);
-    }
-    return SPAN("http");
-}
-
-/* An address that is a URL of the scheme it is named by, as Kratos has them: what is behind "://". */
-static bool find_url(const Consul__ServiceRecord *record, const char *scheme, struct span *ret_rest)
-{
-    for (size_t i = 0; i < record->n_tagged; i++) {
-        struct span url = span_of(record->tagged[i]->address);
-        struct span after = span_from(url, strlen(scheme));
-        if (strcmp(record->tagged[i]->name, scheme) != 0 ||
-            !span_starts_with(url, span_of(scheme)) || !span_starts_with(after, SPAN("://")) ||
-            after.size <= 3)
-            continue;
-        *ret_rest = span_from(after, 3);
-        return true;
-    }
-    return false;
-}
-
-/* What frameworks say of how they are spoken to: such a URL, a word of the metadata, or a tag. */
-static struct span find_protocol(const Consul__ServiceRecord *record, struct span *ret_address)
-{
-    static const char *const schemes[] = { "http", "https", "grpc" };
-    bool is_secure = false;
-    struct span word = protocol_of_tags(record), rest = SPAN_NULL;
-    for (size_t i = 0; i < record->n_meta; i++) {
-        struct span value = span_of(record->meta[i]->value);
-        if (strcasecmp(record->meta[i]->key, "protocol") == 0 && value.size)
-            word = value;
-        is_secure |= strcasecmp(record->meta[i]->key, "secure") == 0 && span_is(value, "true");
-    }
-    for (size_t i = 0; !rest.data && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        if (!find_url(record, schemes[i], &rest))
-            continue;
-        *ret_address = span_first(rest, strcspn(rest.data, "/?"));
-        is_secure = strstr(rest.data, "isSecure=true") != NULL;
-        word = span_of(schemes[i]);
-    }
-    if (is_secure && span_is(word, "http"))
-        return SPAN("https");
-    return is_secure && span_is(word, "grpc") ? SPAN("grpc+tls") : word;
-}
-
-/* An address without brackets may be of IPv6. */
-static struct span address_of(struct arena *arena, const Consul__ServiceRecord *record)
-{
-    bool is_ipv6 = strchr(record->address, ':') && record->address[0] != '[';
-    return span_of(
-        arena_format(arena, is_ipv6 ? "[%s]:%u" : "%s:%u", record->address, record->port));
-}
-
-static struct span small(struct arena *arena, struct span word)
-{
-    char *text = arena_alloc(arena, word.size + 1, 1);
-    for (size_t i = 0; i < word.size; i++)
-        text[i] =
-            (char)(word.data[i] >= 'A' && word.data[i] <= 'Z' ? word.data[i] + 32 : word.data[i]);
-    return (struct span){ text, word.size };
-}
-
 /* The registry's instance of a registration, into the same transaction. Answers of the registry. */
 static int put_instance(struct consul *consul, const Consul__ServiceRecord *record, struct txn *txn,
                         struct problem *problem)
 {
-    struct arena *arena = &txn->arena;
-    struct span *tags = arena_new_array(arena, struct span, record->n_tags + 1);
-    struct consul_pair *pairs = arena_new_array(arena, struct consul_pair, record->n_meta + 1);
-    struct instance_meta *meta = arena_new_array(arena, struct instance_meta, record->n_meta + 1);
-    for (size_t i = 0; i < record->n_tags; i++)
-        tags[i] = span_of(record->tags[i]);
-    for (size_t i = 0; i < record->n_meta; i++) {
-        pairs[i] =
-            (struct consul_pair){ span_of(record->meta[i]->key), span_of(record->meta[i]->value) };
-        meta[i] = (struct instance_meta){ record->meta[i]->key, record->meta[i]->value };
-    }
-    char *version = arena_alloc(arena, SEMVER_TEXT_MAX, 1);
-    size_t size = consul_version_find(tags, record->n_tags, pairs, record->n_meta, version);
-    struct span address = address_of(arena, record);
-    struct span protocol = small(arena, find_protocol(record, &address));
-    const struct instance_spec spec = {
-        .service = span_of(record->service),
-        .id = span_of(record->instance),
-        .address = address,
-        .protocol = protocol,
-        .build = { .service = span_of(record->service), .version = { version, size } },
-        .meta = meta,
-        .n_meta = (unsigned)record->n_meta,
-        .is_failing = worst_of(record) == CHECK_CRITICAL,
-    };
+    struct instance_spec spec;
+    consul_instance_read(&txn->arena, record, consul->rules, &spec);
+    spec.is_failing = worst_of(record) == CHECK_CRITICAL;
     unix_msec wall = loop_wall(consul->loop);
     int r = instance_put(consul->registry, &spec, wall, txn, problem);
     if (!r)

@@ -22,6 +22,20 @@ TEST(numbers_that_are_not_there_are_0)
     CHECK_STR(normalised("3.1"), "3.1.0");
     CHECK_STR(normalised("3.1-rc.1"), "3.1.0-rc.1");
     CHECK_STR(normalised("3+sha"), "3.0.0+sha");
+    CHECK_STR(normalised(" 1.2\t"), "1.2.0");
+    CHECK_STR(normalised("2024.1.15"), "2024.1.15");
+    CHECK_STR(normalised("1.2-1"), "1.2.0-1");
+    CHECK_STR(normalised("1.2.3-SNAPSHOT"), "1.2.3-SNAPSHOT");
+}
+
+/* Each day, or each year, would be a contract of its own that nobody asks for. */
+TEST(a_date_is_no_version)
+{
+    static const char *const texts[] = { "2024-01-15",          "20240115",   "v20240115",
+                                         "20240115.1",          "2024.01.15", "1705312800",
+                                         "2024-01-15T10:00:00Z" };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        CHECK_STR(normalised(texts[i]), "");
 }
 
 TEST(what_is_no_version_is_none)
@@ -40,11 +54,14 @@ static const char *found(const char *const *texts, size_t n_tags, const char *ke
                          const char *value)
 {
     static char memory[SEMVER_TEXT_MAX + 1];
-    struct span tags[4];
+    struct span tags[8];
     for (size_t i = 0; i < n_tags; i++)
         tags[i] = span_of(texts[i]);
     const struct consul_pair meta = { span_of(key), span_of(value) };
-    memory[consul_version_find(tags, n_tags, &meta, key ? 1 : 0, memory)] = '\0';
+    const struct consul_saying saying = {
+        .tags = tags, .n_tags = n_tags, .meta = &meta, .n_meta = key ? 1 : 0
+    };
+    memory[consul_version_find(&saying, memory)] = '\0';
     return memory;
 }
 
@@ -63,6 +80,10 @@ TEST(compressed_tags)
     CHECK_STR(FOUND(NULL, NULL, "v-789c33d433d133020002dc00f"), "");  /* half a byte */
     CHECK_STR(FOUND(NULL, NULL, "v-789c33d433d133020002dc00f5"), ""); /* another sum */
     CHECK_STR(FOUND("version", "2.0.0", "v-00"), "2.0.0");
+    CHECK_STR(FOUND(NULL, NULL, "v-789C33D433D133020002DC00F4"), "1.4.2");
+    CHECK_STR(FOUND(NULL, NULL, "v-"), "");
+    /* A tag of the team's own that only looks like one does not hide the real one. */
+    CHECK_STR(FOUND(NULL, NULL, "v-next", "v-abcd", "v-789c33d433d133020002dc00f4"), "1.4.2");
 }
 
 TEST(the_first_that_is_there_counts)
@@ -72,6 +93,14 @@ TEST(the_first_that_is_there_counts)
     CHECK_STR(FOUND("version", "9.9.9", "version:3.0.0"), "3.0.0");
     CHECK_STR(FOUND("App_Version", "4.1", "vegetable"), "4.1.0");
     CHECK_STR(FOUND("zone", "4.1"), "");
+}
+
+TEST(what_is_no_version_is_passed_over)
+{
+    CHECK_STR(FOUND("version", "1.2", "v=latest"), "1.2.0");
+    CHECK_STR(FOUND("version", "1.2", "version:canary", "version=stable"), "1.2.0");
+    CHECK_STR(FOUND("version", "1.2", "version=", "version:3"), "3.0.0");
+    CHECK_STR(FOUND("version", "latest", "version=latest"), "");
 }
 
 /* A tag that unpacks to more than any version has is none. */

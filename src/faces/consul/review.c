@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Registrations that stand are read again when rules may be others: when the face opens, and after
+ * a reload. What comes out as before is left alone; the rest is written a few at a time, so that
+ * nobody waits behind it.
+ */
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "faces/consul/reading.h"
+#include "faces/consul/service.h"
+
+#define AT_ONCE 8u           /* registrations in one transaction */
+#define LOOKED_AT_ONCE 1024u /* in one turn of the loop */
+#define PAUSE NSEC_PER_SEC   /* where the store takes nothing */
+
+static bool is_as_read(const struct consul *consul, const struct instance_spec *spec)
+{
+    const struct service *service = service_find(consul->registry, spec->service);
+    const struct instance *instance = service ? instance_find(service, spec->id) : NULL;
+    struct span version = spec->build.version.size ? spec->build.version : SPAN(UNVERSIONED_BUILD);
+    return !instance || (span_is(version, instance->build->version) &&
+                         span_is(spec->protocol, instance->protocol) &&
+                         span_is(spec->address, instance->address));
+}
+
+/* Called again after a conflict, so where it goes on is only kept when it is done. */
+static int build_review(struct store_command *command, struct txn *txn)
+{
+    struct consul_review *review = container_of(command, struct consul_review, command);
+    struct consul *consul = container_of(review, struct consul, review);
+    struct problem problem;
+    unsigned n = 0;
+    size_t end = review->at + LOOKED_AT_ONCE;
+    for (review->next = review->at; review->next < review->n && review->next < end && n < AT_ONCE;
+         review->next++) {
+        struct span id = span_of(review->ids[review->next]);
+        struct consul_service *service = consul_service_find(consul, id);
+        struct instance_spec spec;
+        if (!service)
+            continue;
+        consul_instance_read(&txn->arena, service->record, consul->rules, &spec);
+        if (is_as_read(consul, &spec))
+            continue;
+        n++;
+        if (consul_service_put(consul, id, service->record, txn, &problem))
+            log_warn("consul", "what a registration says cannot be applied", "id", service->id,
+                     "why", problem.text);
+    }
+    return 0;
+}
+
+static void go_on(struct consul_review *review);
+
+static void end(struct consul_review *review)
+{
+    for (size_t i = 0; i < review->n; i++)
+        free(review->ids[i]);
+    free(review->ids);
+    review->ids = NULL;
+    review->n = review->at = 0;
+}
+
+static void on_reviewed(struct store_command *command, int answer, bool is_store_answer,
+                        int64_t revision)
+{
+    struct consul_review *review = container_of(command, struct consul_review, command);
+    struct consul *consul = container_of(review, struct consul, review);
+    (void)revision, (void)is_store_answer;
+    review->is_running = false;
+    if (!answer)
+        review->at = review->next;
+    timer_start(&review->timer, consul->loop, loop_now(consul->loop) + (answer ? PAUSE : 0));
+}
+
+static void on_turn(struct timer *timer)
+{
+    go_on(container_of(timer, struct consul_review, timer));
+}
+
+static void begin(struct consul *consul, struct consul_review *review)
+{
+    review->is_asked = false;
+    review->ids = mem_new_array(char *, consul->services.n_nodes + 1);
+    map_each (node, &consul->services)
+        review->ids[review->n++] = mem_strdup(container_of(node, struct consul_service, node)->id);
+}
+
+static void go_on(struct consul_review *review)
+{
+    struct consul *consul = container_of(review, struct consul, review);
+    if (review->is_asked || review->at == review->n)
+        end(review);
+    if (review->is_asked)
+        begin(consul, review);
+    if (review->at == review->n)
+        return;
+    review->is_running = true;
+    review->command.build = build_review;
+    review->command.on_done = on_reviewed;
+    store_run(consul->store, &review->command);
+}
+
+void consul_set_rules(struct consul *consul, const struct consul_rules *rules)
+{
+    consul->rules = rules;
+    consul->review.is_asked = true;
+    consul->review.timer.on_due = on_turn;
+    if (!consul->review.is_running)
+        timer_start(&consul->review.timer, consul->loop, loop_now(consul->loop));
+}
+
+void consul_review_fini(struct consul *consul)
+{
+    timer_stop(&consul->review.timer);
+    end(&consul->review);
+}
