@@ -499,6 +499,7 @@ int control_reload(struct control *control, const struct settings *settings,
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;
     control->rooms.health_networks = settings->health_networks;
+    control_reload_faces(control);
     forget_hours(control);
     pressure_set_limit(&control->pressure, settings->memory);
     api_set_access(control->api, settings->api_hosts, !settings->auth_required);

@@ -59,6 +59,7 @@ void control_open_faces(struct control *control)
     };
     control->consul = consul_new(control->loop, &rooms, &settings);
     control_load(control, SPAN(CONSUL_PREFIX));
+    consul_set_rules(control->consul, &control->settings->rules);
 }
 
 int control_serve_faces(struct control *control)
@@ -82,6 +83,12 @@ int control_tell_faces(struct control *control, const struct store_event *event)
         return err_trace(consul_apply(control->consul, event));
     tell_instance(control->consul, event->entry.key);
     return 0;
+}
+
+void control_reload_faces(struct control *control)
+{
+    if (control->consul)
+        consul_set_rules(control->consul, &control->settings->rules);
 }
 
 void control_faces_changed(struct control *control)

@@ -106,6 +106,8 @@ void control_open_faces(struct control *control);
 int control_serve_faces(struct control *control) MUST_CHECK;
 /* Takes a change that may be of interest to one. */
 int control_tell_faces(struct control *control, const struct store_event *event) MUST_CHECK;
+/* After the settings have become others. */
+void control_reload_faces(struct control *control);
 void control_faces_changed(struct control *control);
 void control_faces_settled(struct control *control);
 /* Who waits is answered, and nobody is listened to any more; an heir has the sockets. */

@@ -12,6 +12,7 @@
 #include "codec/timefmt.h"
 #include "daemon/settings_listeners.h"
 #include "daemon/settings_routes.h"
+#include "daemon/settings_rules.h"
 #include "daemon/settings_store.h"
 #include "daemon/settings_table.h"
 #include "daemon/settings_yaml.h"
@@ -195,6 +196,7 @@ static bool set_value(struct settings *settings, const struct setting *setting, 
     case KIND_ACCESS: return set_access(settings, at, text);
     case KIND_ENDPOINTS: return add_endpoints(settings, at, text);
     case KIND_LISTENERS: return add_listener(settings, setting, text);
+    case KIND_RULES: return true; /* none */
     }
     return false;
 }
@@ -236,6 +238,8 @@ static int read_leaf(struct reader *reader, const struct setting *setting, const
 
 static int read_setting(struct reader *reader, const struct setting *setting, yaml_node_t *node)
 {
+    if (setting->kind == KIND_RULES)
+        return settings_read_rules(reader->settings, &reader->document, node, reader->problem);
     bool is_list = setting->kind == KIND_LISTENERS || setting->kind == KIND_ENDPOINTS;
     if (!is_list || node->type != YAML_SEQUENCE_NODE)
         return read_leaf(reader, setting, node);

@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/sandbox.h"
+#include "faces/consul/rule.h"
 #include "gateway/settings.h"
 #include "io/tls.h"
 
@@ -48,6 +49,7 @@ struct settings {
     bool consul_is_optional; /* where its port is taken, it is left out */
     char *health_networks;   /* networks with commas between them */
     bool trust_network; /* whoever reaches an internal listener is believed, from other hosts too */
+    struct consul_rules rules; /* of registrations */
     nsec retire_window;
     nsec usage_keep;  /* of the hourly rows */
     nsec drain_grace; /* how long requests under way may take at shutdown */

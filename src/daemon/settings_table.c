@@ -8,6 +8,7 @@
 #include "daemon/settings.h"
 #include "daemon/settings_listeners.h"
 #include "daemon/settings_routes.h"
+#include "daemon/settings_rules.h"
 
 #define AT(member) offsetof(struct settings, member)
 #define MSECS(n) ((n)*NSEC_PER_MSEC)
@@ -51,6 +52,9 @@ const struct setting settings_table[] = {
       "networks with commas between them, such as 10.0.0.0/8, fd00::/8",
       "where instances may have themselves checked besides the address that they register from: "
       "whoever may register would else have Sarsen ask anybody" },
+    { "registration.rules", KIND_RULES, 0, "", 0, 0, "a list of rules",
+      "what registrations by other systems' protocols do not say themselves: versions and protocols, "
+      "read from their ids, tags, metadata or addresses. The first rule that holds counts" },
     { "faces.consul", KIND_ADDRESS, AT(consul_listen), "", 0, 0,
       "an address such as 127.0.0.1:8500",
       "the HTTP API of Consul, for services and tools that speak it; empty: it is not served. Whoever "
@@ -241,6 +245,7 @@ void settings_write_reference(struct buf *text)
                    settings_table[i].accepts, settings_table[i].standard, settings_table[i].help);
     settings_write_listeners_reference(text);
     settings_write_routes_reference(text);
+    settings_write_rules_reference(text);
 }
 
 static void write_text_or_list(struct json_out *out)
@@ -262,8 +267,11 @@ static void write_leaf(struct json_out *out, const struct setting *setting)
     json_open(out, '{');
     json_key(out, SPAN("description"));
     json_text(out, span_of(setting->help));
-    if (setting->kind == KIND_LISTENERS) {
-        settings_write_listener_schema(out);
+    if (setting->kind == KIND_LISTENERS || setting->kind == KIND_RULES) {
+        if (setting->kind == KIND_RULES)
+            settings_write_rules_schema(out);
+        else
+            settings_write_listener_schema(out);
         json_close(out, '}');
         return;
     }

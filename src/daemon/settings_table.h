@@ -25,6 +25,7 @@ enum kind {
     KIND_NETWORKS,  /* text of networks with commas between them */
     KIND_ACCESS,    /* where the access log goes */
     KIND_ENDPOINTS, /* of an etcd: text with commas between them, or a list */
+    KIND_RULES,     /* a list with a table of its own */
     KIND_LISTENERS, /* one address or a list; `at` tells edge (0) from internal (1) */
 };
 

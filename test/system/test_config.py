@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The file, the line told, and what the sentence must name: key, what was found, what is accepted.
 BAD = [
     ("dta: x\n", 1, "dta is not known",
-     "data, user, group, sandbox, log, api, auth, health, faces, store, gateway, retire, usage, drain, "
+     "data, user, group, sandbox, log, api, auth, health, registration, faces, store, gateway, retire, usage, drain, "
      "routes"),
     ("dta: x\n", 1, "did you mean data?", ""),
     ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, usage, drain"),
@@ -274,14 +274,17 @@ def leaves(schema, prefix=""):
 
 def test_the_schema_names_the_same_keys(binary):
     schema = json.loads(config(binary, "schema"))
-    keys, listener_keys, route_keys = [
+    keys, listener_keys, route_keys, rule_keys = [
         [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
-        for part in re.split("A listener that is|A route, in the list",
+        for part in re.split("A listener that is|A route, in the list|A rule of",
                              config(binary, "reference"))]
     assert sorted(leaves(schema)) == sorted([*keys, "routes"])
     text, section, listing = schema["properties"]["gateway"]["properties"]["edge"]["anyOf"]
     assert listing["items"]["anyOf"] == [text, section]
     assert sorted(leaves(section)) == sorted(listener_keys)
+    rules = schema["properties"]["registration"]["properties"]["rules"]["items"]
+    assert rules["additionalProperties"] is False
+    assert sorted(leaves(rules)) == sorted(rule_keys)
     routes = schema["properties"]["routes"]["items"]
     assert routes["additionalProperties"] is False
     assert sorted(leaves(routes)) == sorted(route_keys)
