@@ -275,7 +275,9 @@ static struct resolver_name *name_new(struct resolver *resolver, const char *tex
 
 static char lower_case(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
+    if (byte < 'A' || byte > 'Z')
+        return byte;
+    return (char)(byte - 'A' + 'a');
 }
 
 /* NULL when there is no room. */
