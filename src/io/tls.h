@@ -150,6 +150,10 @@ int tls_client_new(const struct tls_client_settings *settings, struct tls_client
  * with `is_unverified` it believes anybody. NULL: the name that `base` asks for. Never fails. */
 const struct tls_client *tls_client_vary(const struct tls_client *base, const char *server_name,
                                          bool is_unverified) MUST_CHECK;
+
+/* The one it asks for; NULL: the address's host. */
+const char *tls_client_name(const struct tls_client *client);
+
 const struct tls_client *tls_client_ref(const struct tls_client *client);
 const struct tls_client *tls_client_unref(const struct tls_client *client);
 

@@ -198,6 +198,11 @@ const struct tls_client *tls_client_vary(const struct tls_client *base, const ch
     return client;
 }
 
+const char *tls_client_name(const struct tls_client *client)
+{
+    return client->server_name;
+}
+
 const struct tls_client *tls_client_ref(const struct tls_client *client)
 {
     if (client)

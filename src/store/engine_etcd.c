@@ -7,7 +7,6 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "io/tls.h"
 #include "store/lease.h"
 
 #define ETCD_ID_FILE "store.etcd"
@@ -76,28 +75,6 @@ static int etcd_read_id(struct etcd *etcd, struct problem *problem)
     return 0;
 }
 
-static int etcd_read_endpoint(struct etcd *etcd, const char *text, struct problem *problem)
-{
-    unsigned i = etcd->n_endpoints++;
-    snprintf(etcd->authorities[i], ADDRESS_TEXT_MAX, "%s", text);
-    int r = address_parse(span_of(text), &etcd->endpoints[i]);
-    if (r)
-        problem_set(problem, "store.etcd.endpoints",
-                    "has \"%s\"; addresses as 127.0.0.1:2379 are accepted", text);
-    return err_fold(r);
-}
-
-static int etcd_read_endpoints(struct etcd *etcd, const struct store_etcd_settings *settings,
-                               struct problem *problem)
-{
-    etcd->endpoints = mem_new_array(struct address, settings->n_endpoints);
-    etcd->authorities = mem_zalloc(settings->n_endpoints, ADDRESS_TEXT_MAX);
-    int r = 0;
-    for (unsigned i = 0; i < settings->n_endpoints && !r; i++)
-        r = etcd_read_endpoint(etcd, settings->endpoints[i], problem);
-    return r;
-}
-
 /* The first key behind all that start with the prefix, which does not end with 0xff. */
 static char *prefix_end(const char *prefix)
 {
@@ -118,8 +95,6 @@ static struct etcd *etcd_new(struct store *store, const struct store_etcd_settin
         etcd->password = mem_strdup(settings->password ? settings->password : "");
     }
     etcd->patience = settings->patience ? settings->patience : ETCD_PATIENCE;
-    if (settings->tls)
-        etcd->tls = tls_client_ref(settings->tls);
 
     uint8_t random[8];
     hash_random(random, sizeof(random));
@@ -159,7 +134,7 @@ int etcd_open(struct store *store, const struct store_etcd_settings *settings,
     store->history = &etcd->history;
     int r = etcd_read_id(etcd, problem);
     if (!r)
-        r = etcd_read_endpoints(etcd, settings, problem);
+        r = etcd_places_open(etcd, settings, problem);
     if (r)
         return r;
 
@@ -207,7 +182,7 @@ struct etcd *etcd_close(struct etcd *etcd)
     etcd_load_fini(etcd);
     etcd_batch_clear(&etcd->batch);
     history_clear(&etcd->history);
-    tls_client_unref(etcd->tls);
+    etcd_places_close(etcd);
     buf_fini(&etcd->token);
     if (etcd->password)
         explicit_bzero(etcd->password, strlen(etcd->password));
@@ -215,8 +190,6 @@ struct etcd *etcd_close(struct etcd *etcd)
     free(etcd->user);
     free(etcd->prefix);
     free(etcd->prefix_end);
-    free(etcd->endpoints);
-    free(etcd->authorities);
     free(etcd);
     return NULL;
 }

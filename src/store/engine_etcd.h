@@ -6,6 +6,7 @@
  * The inside of the other engine: an etcd cluster, which several processes share.
  *
  *   engine_etcd.c         opening, closing, and the clock that watches over the rest
+ *   engine_etcd_place.c   where its members are
  *   engine_etcd_link.c    the connection to one member: signing in, and the way to being live
  *   engine_etcd_load.c    the whole content, page by page
  *   engine_etcd_watch.c   the changes after it
@@ -23,6 +24,7 @@
 #include <google/protobuf-c/protobuf-c.h>
 
 #include "base/map.h"
+#include "io/resolver.h"
 #include "store/etcd.pb-c.h"
 #include "store/grpc_call.h"
 #include "store/history.h"
@@ -39,6 +41,7 @@
 
 enum etcd_phase {
     ETCD_WAITING,     /* no connection; `next_try` */
+    ETCD_RESOLVING,   /* asks where the endpoint is */
     ETCD_SIGNING_IN,  /* name and password for a token */
     ETCD_CLAIMING,    /* a new epoch, so that what is read next is final about our writes */
     ETCD_LOADING,     /* all keys as of one revision */
@@ -62,15 +65,23 @@ struct etcd_batch {
     int64_t revision;
 };
 
+struct etcd_endpoint {
+    char *text; /* as it was written, which is also how it is addressed in requests */
+    const struct tls_client *tls;
+    struct address *addresses; /* where it led to last */
+    unsigned n_addresses, n_tries;
+};
+
 struct etcd {
     struct store *store;
     struct loop *loop;
-    struct address *endpoints;
-    char (*authorities)[ADDRESS_TEXT_MAX];
+    struct etcd_endpoint *endpoints;
     unsigned n_endpoints, endpoint;
+    struct resolver *resolver, *own_resolver; /* the second: unless somebody lends one */
+    struct resolver_request resolving;
+    struct address address;    /* of this connection */
     char *prefix, *prefix_end; /* the second: the first key that is not below it */
     char *user, *password;
-    const struct tls_client *tls;
     char id[33];    /* of the data directory: the writer's */
     char nonce[17]; /* of this process */
 
@@ -122,6 +133,16 @@ int etcd_open(struct store *store, const struct store_etcd_settings *settings,
               int64_t first_revision, struct problem *problem) MUST_CHECK;
 struct etcd *etcd_close(struct etcd *etcd);
 
+/* --- engine_etcd_place.c --- */
+
+/* Whatever it answers, etcd_places_close() follows. */
+int etcd_places_open(struct etcd *etcd, const struct store_etcd_settings *settings,
+                     struct problem *problem) MUST_CHECK;
+void etcd_places_close(struct etcd *etcd);
+
+/* Finds the address of the endpoint whose turn it is, then etcd_on_resolved(). */
+void etcd_resolve(struct etcd *etcd);
+
 /* --- engine_etcd_link.c --- */
 
 /* Whether there is a connection that may still come to something. */
@@ -137,6 +158,7 @@ void etcd_link_start(struct etcd *etcd);
 void etcd_link_on_reset(struct task *task);
 
 /* The next steps, each when the one before is done. */
+void etcd_on_resolved(struct etcd *etcd);
 void etcd_claim(struct etcd *etcd, enum etcd_phase phase);
 void etcd_on_loaded(struct etcd *etcd);
 void etcd_on_created(struct etcd *etcd);

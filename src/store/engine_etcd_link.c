@@ -3,9 +3,9 @@
 /*
  * From no connection to a live one:
  *
- *   WAITING ─► SIGNING_IN ─► CLAIMING ─► LOADING ─► FOLLOWING ─► CATCHING_UP ─► LIVE
- *              (with a user)  └── when there is nothing to ──┘
- *                                 go on from
+ *   WAITING ─► RESOLVING ─► SIGNING_IN ─► CLAIMING ─► LOADING ─► FOLLOWING ─► CATCHING_UP ─► LIVE
+ *                          (with a user)  └── when there is nothing to ──┘
+ *                                             go on from
  *
  * Whatever goes wrong leads back to WAITING, and from there to the next endpoint: at once for
  * those that have not failed yet, after a pause when all of them have.
@@ -25,9 +25,9 @@ struct grpc_target etcd_target(const struct etcd *etcd)
 {
     return (struct grpc_target){
         .pool = etcd->pool,
-        .address = &etcd->endpoints[etcd->endpoint],
-        .tls = etcd->tls,
-        .authority = span_of(etcd->authorities[etcd->endpoint]),
+        .address = &etcd->address,
+        .tls = etcd->endpoints[etcd->endpoint].tls,
+        .authority = span_of(etcd->endpoints[etcd->endpoint].text),
         .token = buf_span(&etcd->token),
     };
 }
@@ -73,6 +73,7 @@ static void etcd_drop(struct etcd *etcd)
         etcd->down_since = now;
     etcd_set_phase(etcd, ETCD_WAITING);
     etcd->store->is_read_only = true;
+    resolver_cancel(&etcd->resolving);
     grpc_call_cancel(&etcd->ask);
     grpc_call_cancel(&etcd->watch);
     grpc_call_cancel(&etcd->leases);
@@ -99,7 +100,7 @@ void etcd_break(struct etcd *etcd, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    snprintf(etcd->trouble, sizeof(etcd->trouble), "%.40s %s", etcd->authorities[etcd->endpoint],
+    snprintf(etcd->trouble, sizeof(etcd->trouble), "%.40s %s", etcd->endpoints[etcd->endpoint].text,
              text);
     etcd_drop(etcd);
 }
@@ -180,6 +181,12 @@ void etcd_link_start(struct etcd *etcd)
     settings.http2_streams = 2 * ETCD_SLOTS;
     etcd->pool = http_pool_new(etcd->loop, &settings);
     etcd->heard_at = etcd->asked_at = loop_now(etcd->loop);
+    etcd_set_phase(etcd, ETCD_RESOLVING);
+    etcd_resolve(etcd);
+}
+
+void etcd_on_resolved(struct etcd *etcd)
+{
     if (etcd->user && !etcd->token.size)
         etcd_sign_in(etcd);
     else

@@ -121,15 +121,17 @@ struct span txn_pending(const struct txn *txn, struct span key);
 
 /* --- reading and writing --- */
 
+struct resolver;
 struct tls_client;
 
 /* A cluster that keeps the keys instead of the embedded engine. */
 struct store_etcd_settings {
-    const char *const *endpoints; /* addresses of its members, "10.0.0.1:2379" */
+    const char *const *endpoints; /* its members, "10.0.0.1:2379" or "etcd-1:2379" */
     unsigned n_endpoints;         /* at least one */
     const char *prefix;           /* of all keys, "/sarsen/"; who has the same shares them */
     const struct tls_client *tls; /* NULL: plain text */
     const char *user, *password;  /* NULL: none */
+    struct resolver *resolver;    /* of names, borrowed; NULL: one of its own */
     nsec open_timeout;            /* 10 s */
     nsec patience; /* 5 s: for an answer, or for a sign of life, before another member is asked */
 };
