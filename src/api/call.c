@@ -172,6 +172,15 @@ static int on_build(struct store_command *command, struct txn *txn)
     return status;
 }
 
+static void refuse_read_only(struct api_call *call)
+{
+    struct problem problem = { 0 };
+    const char *trouble = store_trouble(call->rooms->store);
+    problem_set(&problem, "", "the store takes no writes now: %s%s", trouble[0] ? "etcd " : "",
+                trouble[0] ? trouble : "its disk is full or fails");
+    api_refuse(call, 503, &problem, NULL);
+}
+
 static void answer_store(struct api_call *call, int answer)
 {
     switch ((enum store_answer)answer) {
@@ -179,9 +188,7 @@ static void answer_store(struct api_call *call, int answer)
         api_refuse_text(call, 409, "others kept changing the same; try again");
         break;
     case STORE_TOO_LARGE: api_refuse_text(call, 413, "the change is too large"); break;
-    case STORE_READ_ONLY:
-        api_refuse_text(call, 503, "the store takes no writes now: its disk is full or fails");
-        break;
+    case STORE_READ_ONLY: refuse_read_only(call); break;
     case STORE_UNCERTAIN:
         api_refuse_text(call, 503, "the store closed before it was known whether this was done");
         break;
@@ -256,6 +263,8 @@ static void on_audited(struct ledger_write *write, int answer)
 static bool is_audited(const struct api_call *call, int answer, bool is_store_answer)
 {
     if (answer && (is_store_answer || answer == CALL_PLANNED))
+        return false;
+    if (call->is_sign_of_life)
         return false;
     return answer ? call->caller.is_known && !call->is_dry_run : call->n_changes > 0;
 }

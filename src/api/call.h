@@ -81,8 +81,9 @@ struct api_call {
     struct buf bytes;                   /* of the body */
     json_t *body;
     bool is_dry_run;
-    size_t n_changes; /* of a write; one that changes nothing is not logged */
-    bool is_created;  /* a write made something new: 201 */
+    size_t n_changes;     /* of a write; one that changes nothing is not logged */
+    bool is_sign_of_life; /* and no change that anybody made */
+    bool is_created;      /* a write made something new: 201 */
     bool is_busy;     /* the store has the command, the blob or its audit row; the call must stay */
     bool is_refused;  /* as soon as that is in the audit log; its body is nobody's business */
     bool is_settling; /* written; waits until the workers serve by it */

@@ -21,6 +21,7 @@ int registry_status(int r)
     case REGISTRY_INVALID: return 400;
     case REGISTRY_NOT_FOUND: return 404;
     case REGISTRY_REFUSED:
+    case REGISTRY_ELSEWHERE:
     case REGISTRY_FULL: return 409;
     }
     return 500;
@@ -151,14 +152,15 @@ static json_t *instance_json(const struct instance *instance)
     json_t *meta = json_object();
     for (unsigned i = 0; i < instance->n_meta; i++)
         json_object_set_new(meta, instance->meta[i].key, json_string(instance->meta[i].value));
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s*}",
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s*, s:s*}",
                      "service", instance->service->name, "id", instance->id, "build",
                      instance->build->version, "provides", provides_json(instance->build),
                      "address", instance->address, "protocol", instance->protocol, "state",
                      instance_state(instance), "ttl", api_json_duration(instance->ttl), "meta",
                      meta, "registered", api_json_time(instance->registered), "last_heartbeat",
                      api_json_time(instance->last_heartbeat), "health",
-                     api_json_health(&instance->health), "reason", api_failing_reason(instance));
+                     api_json_health(&instance->health), "reason", api_failing_reason(instance),
+                     "owner", instance->owner ? instance->owner->id : NULL);
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)
@@ -281,16 +283,31 @@ void route_instances_list(struct api_call *call)
         refuse_unknown(call, "service", call->params[0]);
 }
 
+static int beat(struct api_call *call)
+{
+    return instance_heartbeat(call->rooms->registry, call->params[0], call->params[1],
+                              loop_now(call->loop), loop_wall(call->loop));
+}
+
+/* The first one that reaches us takes the instance over, and counts when that is durable. */
+void route_instance_beat_first(struct api_call *call)
+{
+    call->is_sign_of_life = true;
+    if (!call->is_dry_run && beat(call) == REGISTRY_ELSEWHERE)
+        api_write(call);
+    else
+        route_instance_beat(call);
+}
+
 void route_instance_beat(struct api_call *call)
 {
-    bool is_known = call_instance(call);
-    if (is_known && !call->is_dry_run)
-        is_known = !instance_heartbeat(call->rooms->registry, call->params[0], call->params[1],
-                                       loop_now(call->loop), loop_wall(call->loop));
-    if (!is_known)
+    if (!call_instance(call)) {
         refuse_unknown(call, "instance", call->params[1]);
-    else
-        api_reply_empty(call, 204);
+        return;
+    }
+    if (!call->is_dry_run)
+        IGNORE(beat(call), "whoever took it over meanwhile had a sign of life, too");
+    api_reply_empty(call, 204);
 }
 
 /* --- writing --- */
@@ -538,6 +555,12 @@ static int instance_status(const struct api_call *call, int r, struct problem *p
 int route_instance_remove(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     int r = instance_delete(call->rooms->registry, call->params[0], call->params[1], txn);
+    return instance_status(call, r, problem);
+}
+
+int route_instance_beat_write(struct api_call *call, struct txn *txn, struct problem *problem)
+{
+    int r = instance_claim(call->rooms->registry, call->params[0], call->params[1], txn);
     return instance_status(call, r, problem);
 }
 

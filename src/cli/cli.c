@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/publish.h"
 
@@ -92,6 +93,7 @@ const struct verb meta_verbs[] = {
       "Publishes a release of a frontend: DIR/sarsen.json is its manifest, the rest its files.",
       publish },
     { "health", "", "", 0, 0, "Tells whether Sarsen serves.", health },
+    { "cluster", "", "", 0, 0, "Lists the processes that share one state.", cluster },
     { "call", "METHOD PATH [JSON]", "", 2, 3, "Makes any call of the management API.", call },
     { 0 },
 };

@@ -99,6 +99,7 @@ void control_publish(struct control *control)
     unix_msec expiry = version_next_expiry(rooms->version, loop_wall(control->loop));
     if (expiry)
         timer_start_wall(&control->pins, control->loop, expiry);
+    cluster_changed(&control->cluster);
     control_due(control);
     if (control->health)
         health_changed(control->health);
@@ -233,6 +234,7 @@ void control_start_timers(struct control *control)
     if (!control->rooms.store)
         return;
     forget_hours(control);
+    control_start_cluster(control);
     if (!control->health)
         control->health = health_new(control->loop, control->rooms.registry, control->rooms.store,
                                      control->rooms.gateway);
@@ -385,6 +387,7 @@ static int open_store(struct control *control, struct problem *problem)
     if (r)
         return r;
     control->revision = store_revision(control->rooms.store);
+    control_open_cluster(control);
     control_load(control, SPAN(REGISTRY_PREFIX));
     control_load(control, SPAN(VERSION_PREFIX));
     control_load(control, SPAN(ROLLOUT_PREFIX));
@@ -564,6 +567,7 @@ void control_stop(struct control *control, void (*on_done)(void *owner), void *o
 {
     log_info("daemon", "stopping");
     control->is_stopping = true;
+    cluster_stop(&control->cluster, false);
     control->on_stopped = on_done;
     control->on_stopped_owner = owner;
     control_stop_timers(control);
@@ -594,6 +598,7 @@ struct control *control_free(struct control *control)
     gateway_free(control->rooms.gateway);
     if (control->rooms.store)
         store_watch_stop(&control->watch);
+    cluster_stop(&control->cluster, false);
     store_close(control->rooms.store);
     task_cancel(&control->publish);
     task_cancel(&control->closing);

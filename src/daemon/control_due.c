@@ -2,10 +2,12 @@
 
 /*
  * What becomes due by itself on the control loop: instances whose TTL is over, and the steps of
- * rollouts.
+ * rollouts. In a cluster the first is done for what is ours, the second by the elected process.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,6 +17,7 @@ static int build_expire(struct store_command *command, struct txn *txn)
 {
     struct control *control = container_of(command, struct control, expire_command);
     registry_expire(control->rooms.registry, loop_now(control->loop), txn);
+    cluster_fence(&control->cluster, txn);
     for (size_t i = 0; i < txn->n_ops; i++) {
         /* registry/instance/orders/orders-1 */
         CLEANUP(mem_freep) char *key = mem_span_dup(txn->ops[i].key);
@@ -49,6 +52,10 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
 static void on_expire_due(struct timer *timer)
 {
     struct control *control = container_of(timer, struct control, expire);
+    if (cluster_is_away(&control->cluster)) {
+        timer_start(timer, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
+        return;
+    }
     control->is_expiring = true;
     control->expire_command.build = build_expire;
     control->expire_command.on_done = on_expired;
@@ -65,7 +72,10 @@ static int build_advance(struct store_command *command, struct txn *txn)
 {
     struct control *control = container_of(command, struct control, advance_command);
     struct rollout_context context = rooms_rollout_context(&control->rooms);
-    return rollout_due(&context, txn) ? 0 : 1;
+    if (!cluster_is_elected(&control->cluster) || !rollout_due(&context, txn))
+        return 1;
+    cluster_fence(&control->cluster, txn);
+    return 0;
 }
 
 static void advance(struct control *control);
@@ -94,7 +104,7 @@ static void on_advanced(struct store_command *command, int answer, bool is_store
 /* Makes the changes that are due in rollouts, one after the other. */
 static void advance(struct control *control)
 {
-    if (control->is_advancing || control->is_holding)
+    if (control->is_advancing || control->is_holding || !cluster_is_elected(&control->cluster))
         return;
     control->is_advancing = true;
     control->advance_command.build = build_advance;
@@ -105,6 +115,53 @@ static void advance(struct control *control)
 static void on_advance_due(struct timer *timer)
 {
     advance(container_of(timer, struct control, advance));
+}
+
+/* --- in a cluster --- */
+
+/* Deadlines and checks of what nobody owns are ours now, or another's. */
+static void on_elected(struct cluster *cluster)
+{
+    struct control *control = container_of(cluster, struct control, cluster);
+    control_owners_changed(control);
+    if (!cluster_is_elected(cluster))
+        timer_stop(&control->advance);
+    control_due(control);
+}
+
+/* Heartbeats that came to others could not be written, and none of theirs could be seen here. */
+static void on_back(struct cluster *cluster)
+{
+    struct control *control = container_of(cluster, struct control, cluster);
+    registry_forgive(control->rooms.registry, loop_now(control->loop));
+    control_due(control);
+}
+
+void control_owners_changed(struct control *control)
+{
+    if (control->health)
+        health_changed(control->health);
+}
+
+void control_open_cluster(struct control *control)
+{
+    control->cluster.on_elected = on_elected;
+    control->cluster.on_back = on_back;
+    cluster_open(&control->cluster, control->loop, control->rooms.store, control->rooms.registry);
+}
+
+/* Where others reach the management API: by the host's name where it listens everywhere. */
+void control_start_cluster(struct control *control)
+{
+    char text[ADDRESS_TEXT_MAX], name[256] = "";
+    const char *scheme = control->api_tls ? "https" : "http";
+    control_api_text(control, text, sizeof(text));
+    bool is_everywhere = strncmp(text, "0.0.0.0:", 8) == 0 || strncmp(text, "[::]:", 5) == 0;
+    bool has_name = is_everywhere && gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0';
+    CLEANUP(mem_freep)
+    char *url = has_name ? mem_format("%s://%s%s", scheme, name, strrchr(text, ':'))
+                         : mem_format("%s://%s", scheme, text);
+    cluster_start(&control->cluster, url);
 }
 
 void control_due_init(struct control *control)

@@ -111,6 +111,7 @@ void control_hold(struct control *control, void (*on_held)(void *owner), void *o
     control->on_held_owner = owner;
     control->is_holding = true;
     control_stop_timers(control);
+    cluster_stop(&control->cluster, true);
     control->hold_time.on_due = on_hold_time;
     timer_start(&control->hold_time, control->loop, loop_now(control->loop) + HOLD_MAX);
     control_drain_faces(control, true);
@@ -131,6 +132,7 @@ int control_resume(struct control *control, struct problem *problem)
     int r = control_open_store(control, problem);
     if (r)
         return r;
+    control_open_cluster(control);
     r = store_watch_start(control->rooms.store, &control->watch, control->revision + 1);
     if (r) {
         problem_set(problem, "data", "what the other process wrote cannot be read");

@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "base/list.h"
 #include "daemon/control.h"
+#include "daemon/control_cluster.h"
 #include "daemon/health.h"
 #include "daemon/pressure.h"
 #include "daemon/secrets.h"
@@ -32,6 +33,7 @@ struct control {
     struct store_watch watch;
     struct ledger_read seen;
     struct task publish;
+    struct cluster cluster;
     struct timer expire, advance, pins, collect, forget;
     struct pressure pressure;
     struct health *health; /* while the timers run */
@@ -87,6 +89,10 @@ void control_due_init(struct control *control);
 /* What may have become due by a change is looked at, and when to look again. */
 void control_due(struct control *control);
 void control_due_stop(struct control *control);
+void control_open_cluster(struct control *control);
+void control_start_cluster(struct control *control);
+/* Another process came or went, or was elected: what runs at an instance's owner may run here. */
+void control_owners_changed(struct control *control);
 /* At a time of the wall clock. */
 void timer_start_wall(struct timer *timer, struct loop *loop, unix_msec at);
 

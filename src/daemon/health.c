@@ -151,7 +151,8 @@ static void check_start(struct health *health, const char *key, const struct ins
 static void look_at(struct health *health, const struct instance *instance)
 {
     struct address address = { 0 };
-    if (instance->health.kind == HEALTH_NONE || address_parse(span_of(instance->address), &address))
+    if (instance->health.kind == HEALTH_NONE || !registry_owns(health->registry, instance) ||
+        address_parse(span_of(instance->address), &address))
         return;
     char key[SERVICE_NAME_MAX + INSTANCE_ID_MAX + 2];
     snprintf(key, sizeof(key), "%s/%s", instance->service->name, instance->id);

@@ -10,6 +10,41 @@
 
 #define EXPIRE_GRACE NSEC_PER_SEC
 
+/* An owner that is gone may come back, and its lease is given as long again for that. */
+static nsec patience(const struct registry *registry, const struct instance *instance)
+{
+    bool is_orphan = !instance_is_own(registry, instance);
+    return is_orphan && instance->ttl < OWNER_TTL ? OWNER_TTL : instance->ttl;
+}
+
+/* A TTL starts anew with a registration or another owner, and not with a drain, which is no sign of
+ * life. */
+void instance_plan(struct registry *registry, struct instance *instance, bool is_fresh, nsec now)
+{
+    if (!instance->ttl || !registry_owns(registry, instance))
+        heap_remove(&registry->deadlines, &instance->deadline);
+    else if (is_fresh || !heap_has(&instance->deadline))
+        heap_set(&registry->deadlines, &instance->deadline, now + patience(registry, instance));
+}
+
+int instance_claim(const struct registry *registry, struct span service, struct span id,
+                   struct txn *txn)
+{
+    const struct service *found = service_find(registry, service);
+    const struct instance *instance = found ? instance_find(found, id) : NULL;
+    if (!instance)
+        return REGISTRY_NOT_FOUND;
+    if (instance_is_own(registry, instance))
+        return 0;
+
+    struct span key = instance_key(&txn->arena, service, id);
+    Registry__InstanceRecord record = instance_record(instance, &txn->arena);
+    record.owner = registry->self;
+    txn_expect(txn, key, instance->mod_revision);
+    txn_put(txn, key, txn_pack(txn, &record.base));
+    return 0;
+}
+
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
                        unix_msec wall)
 {
@@ -17,6 +52,9 @@ int instance_heartbeat(struct registry *registry, struct span service, struct sp
     struct instance *instance = found ? instance_find(found, id) : NULL;
     if (!instance)
         return REGISTRY_NOT_FOUND;
+
+    if (!instance_is_own(registry, instance))
+        return REGISTRY_ELSEWHERE;
 
     instance->last_heartbeat = wall;
     if (instance->ttl)
@@ -46,8 +84,7 @@ static void service_forgive(struct registry *registry, struct service *service, 
 {
     map_each (node, &service->instances) {
         struct instance *instance = container_of(node, struct instance, node);
-        if (instance->ttl)
-            heap_set(&registry->deadlines, &instance->deadline, now + instance->ttl);
+        instance_plan(registry, instance, true, now);
     }
 }
 

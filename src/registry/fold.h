@@ -22,7 +22,10 @@
 
 struct registry {
     struct map services;   /* struct service by name */
-    struct heap deadlines; /* of struct instance */
+    struct heap deadlines; /* of struct instance, as far as we own it */
+    struct map owners;     /* struct owner by id */
+    char *self, *elected;  /* ids; empty */
+    bool is_elected;       /* to do what is nobody else's */
 };
 
 /* Keys live in the arena. */
@@ -52,6 +55,19 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
 
 /* Borrows from the instance; only what it points to is the arena's. */
 Registry__InstanceRecord instance_record(const struct instance *instance, struct arena *arena);
+
+/* Lets its deadline run where it is ours, anew when `is_fresh`, and takes it away where not. */
+void instance_plan(struct registry *registry, struct instance *instance, bool is_fresh, nsec now);
+
+/* owner.c: the fold of their keys, and of who owns what. */
+int owner_apply(struct registry *registry, struct span id, const struct store_event *event,
+                nsec now) MUST_CHECK;
+void elected_apply(struct registry *registry, const struct store_event *event);
+/* Whether its heartbeats come here, unlike those of what is ours because nobody is there. */
+bool instance_is_own(const struct registry *registry, const struct instance *instance);
+/* An empty id: nobody. */
+void instance_set_owner(struct registry *registry, struct instance *instance, struct span id);
+void owners_free(struct registry *registry);
 
 /* NULL for none. */
 Registry__HealthCheck *health_record(const struct health_check *health, struct arena *arena);

@@ -149,6 +149,8 @@ Registry__InstanceRecord instance_record(const struct instance *instance, struct
     record.registered = instance->registered;
     record.health = health_record(&instance->health, arena);
     record.is_failing = instance->is_failing;
+    if (instance->owner)
+        record.owner = instance->owner->id;
     instance_record_meta(&record, arena, instance->meta, instance->n_meta);
     return record;
 }
@@ -208,15 +210,22 @@ static int instance_write(const struct registry *registry, const struct instance
     instance_record_meta(&record, arena, spec->meta, spec->n_meta);
     record.health = health_record(&spec->health, arena);
     record.is_failing = is_failing_now(before, spec, &record);
+    record.owner = registry->self;
 
     struct span key = instance_key(arena, spec->service, spec->id);
     txn_expect(txn, key, before ? before->mod_revision : 0);
     if (before) {
         record.is_draining = keeps_draining(before, &record);
         Registry__InstanceRecord stands = instance_record(before, arena);
-        if (span_equals(txn_pack(txn, &stands.base), txn_pack(txn, &record.base)))
+        if (spec->keeps_owner)
+            record.owner = stands.owner;
+        bool is_owner = strcmp(stands.owner, record.owner) == 0;
+        stands.owner = record.owner;
+        bool is_same = span_equals(txn_pack(txn, &stands.base), txn_pack(txn, &record.base));
+        if (is_same && is_owner)
             return 0;
-        record.registered = wall;
+        if (!is_same)
+            record.registered = wall;
     }
     txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;

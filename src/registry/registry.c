@@ -13,6 +13,9 @@ struct registry *registry_new(void)
 {
     struct registry *registry = mem_new(struct registry);
     map_init(&registry->services);
+    map_init(&registry->owners);
+    registry->self = mem_strdup("");
+    registry->elected = mem_strdup("");
     return registry;
 }
 
@@ -42,6 +45,7 @@ static void instance_free(struct registry *registry, struct instance *instance)
     heap_remove(&registry->deadlines, &instance->deadline);
     map_remove(&instance->service->instances, &instance->node);
     instance_clear(instance);
+    instance_set_owner(registry, instance, SPAN_NULL);
     free(instance->check_output);
     free(instance->id);
     free(instance);
@@ -68,6 +72,7 @@ struct registry *registry_free(struct registry *registry)
     map_each (node, &registry->services)
         service_free(registry, container_of(node, struct service, node));
     map_fini(&registry->services);
+    owners_free(registry);
     heap_fini(&registry->deadlines);
     free(registry);
     return NULL;
@@ -271,18 +276,6 @@ static int build_apply(struct registry *registry, struct span name, const struct
     return 0;
 }
 
-/* A TTL that starts anew with a registration and not with a drain, which is no sign of life. */
-static void instance_set_deadline(struct registry *registry, struct instance *instance,
-                                  const Registry__InstanceRecord *record, nsec now)
-{
-    if (!record->ttl) {
-        heap_remove(&registry->deadlines, &instance->deadline);
-    } else if (!heap_has(&instance->deadline) || instance->registered != record->registered ||
-               instance->ttl != record->ttl) {
-        heap_set(&registry->deadlines, &instance->deadline, now + record->ttl);
-    }
-}
-
 static void instance_fill(struct instance *instance, const Registry__InstanceRecord *record)
 {
     instance_clear(instance);
@@ -301,6 +294,11 @@ static void instance_fill(struct instance *instance, const Registry__InstanceRec
     instance->health_target = mem_strdup(record->health ? record->health->target : "");
     instance->health = health_of_record(record->health, span_of(instance->health_target));
     instance->registered = record->registered;
+}
+
+static bool is_owned_by(const struct instance *instance, const Registry__InstanceRecord *record)
+{
+    return strcmp(instance->owner ? instance->owner->id : "", record->owner) == 0;
 }
 
 static int instance_apply_put(struct registry *registry, const struct store_event *event,
@@ -323,10 +321,13 @@ static int instance_apply_put(struct registry *registry, const struct store_even
         instance->id = mem_span_dup(id);
         map_add(&service->instances, &instance->node, span_of(instance->id));
     }
-    if (instance->registered != record->registered)
+    bool is_other = instance->registered != record->registered;
+    bool is_fresh = is_other || instance->ttl != record->ttl || !is_owned_by(instance, record);
+    if (is_other)
         instance->last_heartbeat = wall;
-    instance_set_deadline(registry, instance, record, now);
+    instance_set_owner(registry, instance, span_of(record->owner));
     instance_fill(instance, record);
+    instance_plan(registry, instance, is_fresh, now);
     instance_move(instance, build_get(service, span_of(record->build)));
     instance->mod_revision = service->changed_revision = event->entry.mod_revision;
     return 0;
@@ -361,6 +362,10 @@ int registry_apply(struct registry *registry, const struct store_event *event, n
         return err_trace(service_apply(registry, name, event));
     if (span_is(kind, "build"))
         return err_trace(build_apply(registry, name, event));
+    if (span_is(kind, "owner"))
+        return err_trace(owner_apply(registry, name, event, now));
+    if (span_is(kind, "elected"))
+        elected_apply(registry, event);
     if (!span_is(kind, "instance"))
         return 0; /* of a later version, which knows what it means */
     if (event->kind == TXN_PUT)
@@ -382,7 +387,8 @@ static bool build_is_sound(const struct build *build)
 }
 
 /* Adds the instances that have a deadline to *n_deadlines. */
-static bool service_is_sound(const struct service *service, size_t *n_deadlines)
+static bool service_is_sound(const struct registry *registry, const struct service *service,
+                             size_t *n_deadlines)
 {
     bool is_sound = service->is_known == (service->mod_revision != 0) &&
                     (service->is_known || service->builds.n_nodes || service->instances.n_nodes);
@@ -391,9 +397,10 @@ static bool service_is_sound(const struct service *service, size_t *n_deadlines)
         is_sound = is_sound && build_is_sound(container_of(node, struct build, node));
     map_each (node, &service->instances) {
         const struct instance *instance = container_of(node, struct instance, node);
-        is_sound = is_sound && heap_has(&instance->deadline) == (instance->ttl != 0) &&
+        bool is_due = instance->ttl && registry_owns(registry, instance);
+        is_sound = is_sound && heap_has(&instance->deadline) == is_due &&
                    service->changed_revision >= instance->mod_revision;
-        *n_deadlines += instance->ttl != 0;
+        *n_deadlines += is_due;
     }
     return is_sound;
 }
@@ -404,7 +411,7 @@ bool registry_is_sound(const struct registry *registry)
     size_t n_deadlines = 0;
     map_each (node, &registry->services) {
         const struct service *service = container_of(node, struct service, node);
-        is_sound = service_is_sound(service, &n_deadlines) && is_sound;
+        is_sound = service_is_sound(registry, service, &n_deadlines) && is_sound;
     }
     return is_sound && n_deadlines == registry->deadlines.n_nodes;
 }

@@ -14,6 +14,9 @@
  * Liveness stays off the log: a heartbeat moves a deadline in memory. After a restart every
  * instance gets one full TTL.
  *
+ * In a cluster an instance has an owner: the process that took its last heartbeat. Deadlines run
+ * at the owner only; those of owners that are gone, at the process that is elected.
+ *
  * Owns:     its records, copied. Borrows: nothing. Threads: the control loop; no I/O.
  * Cost:     find and heartbeat O(1) and O(log n).
  */
@@ -49,6 +52,7 @@ enum registry_answer {
     REGISTRY_NOT_FOUND, /* no such service, build or instance */
     REGISTRY_REFUSED,   /* what exists contradicts it; the problem says what */
     REGISTRY_FULL,      /* a limit above is reached */
+    REGISTRY_ELSEWHERE, /* another process owns it: instance_claim() first */
 };
 
 struct service {
@@ -89,10 +93,20 @@ struct protocol {
     bool is_tls;
 };
 
+/* One process of a cluster. It stands as long as it has a record or owns an instance. */
+struct owner {
+    struct map_node node;  /* by id */
+    char *id, *host, *api; /* host and api: NULL while it is gone */
+    unix_msec since;
+    int64_t mod_revision; /* of its record; 0: it has none, so it is gone */
+    unsigned n_instances;
+};
+
 struct instance {
     struct map_node node;
     struct service *service;
     struct build *build;
+    struct owner *owner; /* NULL: its record names none */
     char *id, *address, *protocol;
     struct protocol speaks; /* what `protocol` means */
     nsec ttl;
@@ -139,6 +153,36 @@ static inline bool instance_is_ready(const struct instance *instance)
 bool build_provides(const struct build *build, uint32_t major);
 bool build_names_grpc(const struct build *build, struct span name);
 
+/* --- owners --- */
+
+#define OWNER_TTL (10 * NSEC_PER_SEC) /* of the lease under which a process is there */
+#define REGISTRY_ELECTED_KEY REGISTRY_PREFIX "elected"
+
+/* Who we are; before the first record is applied. Empty, as at first: there is one process, and all
+ * instances are its own. */
+void registry_set_self(struct registry *registry, struct span id);
+
+/* We have been elected, or no longer are; then what nobody owns any more is ours, each instance for
+ * its TTL from now, or for OWNER_TTL where that is longer. Without owners it is always so. */
+void registry_set_elected(struct registry *registry, bool is_elected, nsec now);
+
+/* Whether its deadlines and its checks run here. */
+bool registry_owns(const struct registry *registry, const struct instance *instance);
+
+/* struct owner by id, those that are gone too. */
+const struct map *registry_owners(const struct registry *registry);
+struct owner *registry_self(const struct registry *registry); /* NULL: not there yet */
+
+/* The id at REGISTRY_ELECTED_KEY; empty for none. */
+struct span registry_elected(const struct registry *registry);
+
+/* Says that we are there, under a lease of OWNER_TTL. */
+void owner_put(const struct registry *registry, struct span host, struct span api, unix_msec since,
+               const struct store_lease *lease, struct txn *txn);
+
+/* And that we are not any more. */
+void owner_delete(const struct registry *registry, struct txn *txn);
+
 /* --- commands: each checks, and on 0 has added its compares and operations to `txn` --- */
 
 /* A setting that a command changes or leaves as it is. */
@@ -177,7 +221,8 @@ struct instance_spec {
     const struct instance_meta *meta;
     unsigned n_meta;
     struct health_check health;
-    bool is_failing; /* by checks of those who register it; counts where `health` is none */
+    bool is_failing;  /* by checks of those who register it; counts where `health` is none */
+    bool keeps_owner; /* it is no sign of life: who owns it goes on to */
 };
 
 /* Registers, or replaces the instance of that id. One that drains goes on draining when it
@@ -204,7 +249,12 @@ int instance_delete(const struct registry *registry, struct span service, struct
 int service_delete(const struct registry *registry, struct span service, struct txn *txn,
                    struct problem *problem) MUST_CHECK;
 
-/* Renews the deadline; no transaction. Answers: REGISTRY_NOT_FOUND: register again. */
+/* Makes it ours, as a heartbeat that reached us must. Answers: REGISTRY_NOT_FOUND. */
+int instance_claim(const struct registry *registry, struct span service, struct span id,
+                   struct txn *txn) MUST_CHECK;
+
+/* Renews the deadline; no transaction. Answers: REGISTRY_NOT_FOUND: register again,
+ * REGISTRY_ELSEWHERE. */
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
                        unix_msec wall) MUST_CHECK;
 
@@ -215,7 +265,7 @@ void instance_note_check(struct instance *instance, const char *why);
  * operations, oldest first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
 
-/* Gives every instance a full TTL from now: nobody heard their heartbeats for a while. */
+/* Gives every instance of ours a full TTL from now: nobody heard their heartbeats for a while. */
 void registry_forgive(struct registry *registry, nsec now);
 
 /* When registry_expire() has work next; NSEC_NEVER without TTLs. */

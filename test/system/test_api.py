@@ -350,6 +350,11 @@ def test_cohorts(api):
     api.call("DELETE", path, status=204)
 
 
+@answers("GET /v1/cluster", 200)
+def test_cluster(api):
+    assert api.get("/v1/cluster", token=False)["store"] == "embedded"
+
+
 # --- rollouts, usage ---
 
 @answers("GET /v1/rollouts", 200)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several Sarsen processes that share one etcd."""
+import contextlib
+import re
+import signal
+import threading
+
+import pytest
+from support.cluster import Cluster, Etcd, heartbeat, instances, members, own_id, reached
+
+LONG = 90  # seconds that a lease, a period of grace and a slow machine may take
+
+
+@pytest.fixture(scope="module")
+def etcd_of_module(tmp_path_factory):
+    etcd = Etcd(tmp_path_factory.mktemp("etcd")).start()
+    yield etcd
+    etcd.stop()
+
+
+@pytest.fixture
+def etcd(etcd_of_module):
+    """One that is empty."""
+    etcd_of_module.control("del", "", "--from-key")
+    return etcd_of_module
+
+
+@pytest.fixture
+def cluster(etcd, make_daemon):
+    return Cluster(etcd, make_daemon)
+
+
+@pytest.fixture
+def beating():
+    """Sends heartbeats in the background, to a process that may change."""
+    over = threading.Event()
+    threads = []
+
+    def beat(daemon, service, instance, every=0.3):
+        def run():
+            while not over.wait(every):
+                with contextlib.suppress(OSError):
+                    heartbeat(daemon, service, instance)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        threads.append(thread)
+
+    yield beat
+    over.set()
+    for thread in threads:
+        thread.join()
+
+
+def three(cluster):
+    daemons = [cluster.add() for _ in range(3)]
+    everybody = {own_id(daemon) for daemon in daemons}
+    for daemon in daemons:
+        daemon.eventually(lambda daemon=daemon: {
+            row["id"] for row in members(daemon) if row["state"] == "there"} == everybody)
+    return daemons
+
+
+def logged(daemons, pattern):
+    return [line for daemon in daemons for line in daemon.log if re.search(pattern, line)]
+
+
+def test_who_is_there_is_seen_from_everywhere(cluster):
+    daemons = three(cluster)
+    elected, others = cluster.elected()
+    for daemon in daemons:
+        rows = daemon.eventually(lambda daemon=daemon: [
+            row for row in members(daemon) if row["elected"]] and members(daemon))
+        assert [row["id"] for row in rows if row["self"]] == [own_id(daemon)]
+        assert [row["id"] for row in rows if row["elected"]] == [own_id(elected)]
+        assert {row["api"] for row in rows} == {f"http://{other.api}" for other in daemons}
+        text = daemon.cli("cluster")
+        assert all(other.api in text for other in daemons), text
+        assert text.count("elected") == text.count("this one") == 1, text
+    others[0].stop()
+    elected.eventually(lambda: len(members(elected)) == 2)  # it said goodbye
+
+
+def test_a_process_alone_is_no_cluster(daemon):
+    assert daemon.get("/v1/cluster") == {
+        "store": "embedded", "self": None, "elected": None, "members": []}
+    assert "no cluster" in daemon.cli("cluster")
+
+
+def test_what_registers_at_one_is_reached_through_all(cluster, service):
+    daemons = three(cluster)
+    daemons[0].register("orders", "o1", service("o1").address, "3.1.0")
+    for daemon in daemons:
+        daemon.eventually(lambda daemon=daemon: reached(daemon, "/api/orders/")[0] == 200)
+        assert instances(daemon, "orders")["o1"]["owner"] == own_id(daemons[0])
+    daemons[2].call("DELETE", "/v1/services/orders/instances/o1", status=204)
+    for daemon in daemons:
+        daemon.eventually(lambda daemon=daemon: reached(daemon, "/api/orders/")[0] == 503)
+
+
+def test_what_is_decided_at_one_holds_at_all(cluster, service):
+    daemons = three(cluster)
+    for build in ("3.1.0", "3.2.0"):
+        daemons[0].register("orders", f"o-{build}", service(build).address, build)
+    daemons[1].eventually(lambda: len(instances(daemons[1], "orders")) == 2)
+    daemons[1].call("POST", "/v1/rollouts",
+                    {"members": ["orders@3.2.0"], "steps": [{"pct": 50}], "salt": "fixed"},
+                    status=201)
+    customers = [f"customer-{number}" for number in range(60)]
+    expected = daemons[1].builds_of(customers)
+    assert set(expected.values()) == {"3.1.0", "3.2.0"}
+    for daemon in daemons:
+        daemon.eventually(lambda daemon=daemon: daemon.builds_of(customers) == expected)
+
+
+def test_an_instance_belongs_to_whom_its_heartbeats_reach(cluster, service):
+    a, b, c = three(cluster)
+    a.register("orders", "o1", service("o1").address, "3.1.0")
+    for daemon in (b, b, c, a, a):
+        daemon.eventually(lambda daemon=daemon: "o1" in instances(daemon, "orders"))
+        assert heartbeat(daemon, "orders", "o1") == 204
+        for other in (a, b, c):
+            other.eventually(lambda other=other, daemon=daemon: instances(
+                other, "orders")["o1"]["owner"] == own_id(daemon))
+    assert heartbeat(b, "orders", "o2") == 404
+
+
+def test_a_dead_process_takes_nothing_with_it_that_lives(cluster, service, beating):
+    a, b, c = three(cluster)
+    elected, _ = cluster.elected()
+    address = service("o1").address
+    for name in ("lives", "silent-1", "silent-2"):
+        a.register("orders", name, address, "3.1.0", ttl="5s")
+    kept = a if elected is not a else b
+    kept.register("orders", "of-others", address, "3.1.0", ttl="1h")
+    a.eventually(lambda: len(instances(a, "orders")) == 4)
+    assert reached(a, "/api/orders/")[0] == 200
+    a.kill()
+    beating(b, "orders", "lives")
+    b.eventually(lambda: {"silent-1", "silent-2"}.isdisjoint(instances(b, "orders")), LONG)
+    for daemon in (b, c):
+        daemon.eventually(lambda daemon=daemon: set(
+            instances(daemon, "orders")) == {"lives", "of-others"})
+    assert instances(c, "orders")["lives"]["owner"] == own_id(b)
+    for name in ("silent-1", "silent-2"):
+        assert len(logged([b, c], f"instance expired.*{name}")) == 1
+    assert not logged([b, c], "instance expired.*(lives|of-others)")
+
+
+def rollout_of_many_steps(daemons, service, n_steps=12):
+    for build in ("3.1.0", "3.2.0"):
+        daemons[0].register("orders", f"o-{build}", service(build).address, build, ttl="1h")
+    steps = [{"pct": 1 + number, "for": "2s"} for number in range(n_steps)]
+    started = daemons[0].call("POST", "/v1/rollouts",
+                              {"members": ["orders@3.2.0"], "steps": steps, "salt": "fixed"},
+                              status=201).json
+    return f"/v1/rollouts/{started['rollout']}", started["rollout"]
+
+
+def check_steps(cluster, daemons, path, rollout, n_steps=12):
+    """All steps are done, each once: the record was written once for each."""
+    for daemon in daemons:
+        daemon.eventually(lambda daemon=daemon: daemon.get(path)["state"] == "promoted", LONG)
+    assert cluster.etcd.version(f"rollout/{rollout}") == 1 + n_steps
+
+
+def test_steps_go_on_when_the_elected_one_dies(cluster, service):
+    daemons = three(cluster)
+    elected, others = cluster.elected()
+    path, rollout = rollout_of_many_steps(daemons, service)
+    elected.eventually(lambda: elected.get(path)["step"] >= 2)
+    elected.kill()
+    assert cluster.elected(others)[0] in others
+    check_steps(cluster, others, path, rollout)
+
+
+def test_who_was_passed_over_in_its_sleep_does_no_step(cluster, service):
+    daemons = three(cluster)
+    elected, others = cluster.elected()
+    path, rollout = rollout_of_many_steps(daemons, service)
+    elected.eventually(lambda: elected.get(path)["step"] >= 2)
+    elected.process.send_signal(signal.SIGSTOP)
+    try:
+        heir = cluster.elected(others)[0]
+        step = heir.get(path)["step"]
+        heir.eventually(lambda: heir.get(path)["step"] > step)
+    finally:
+        elected.process.send_signal(signal.SIGCONT)
+    check_steps(cluster, daemons, path, rollout)
+    assert logged([elected], "elected no longer")
