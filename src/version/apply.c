@@ -8,17 +8,24 @@
 #include "version/version.h"
 
 #include "base/mem.h"
+#include "version/snapshot.h"
 #include "version/state.h"
 
 static const struct record_kind {
     struct span prefix;
     int (*apply)(struct version *version, struct span name, const struct store_event *event);
+    bool is_of_base; /* what a snapshot's base is made of */
 } record_kinds[] = {
-    { { "app/", 4 }, app_apply },           { { "bom/", 4 }, kept_bom_apply },
-    { { "cohort/", 7 }, cohort_apply },     { { "contract/", 9 }, contract_apply },
-    { { "customer/", 9 }, customer_apply }, { { "default/", 8 }, contract_default_apply },
-    { { "file/", 5 }, release_file_apply }, { { "guard/", 6 }, contract_guard_apply },
-    { { "pin/", 4 }, pin_apply },           { { "release/", 8 }, release_apply },
+    { { "app/", 4 }, app_apply, true },
+    { { "bom/", 4 }, kept_bom_apply, true },
+    { { "cohort/", 7 }, cohort_apply, false },
+    { { "contract/", 9 }, contract_apply, false },
+    { { "customer/", 9 }, customer_apply, true },
+    { { "default/", 8 }, contract_default_apply, false },
+    { { "file/", 5 }, release_file_apply, true },
+    { { "guard/", 6 }, contract_guard_apply, false },
+    { { "pin/", 4 }, pin_apply, true },
+    { { "release/", 8 }, release_apply, true },
 };
 
 #define N_RECORD_KINDS (sizeof(record_kinds) / sizeof(record_kinds[0]))
@@ -40,6 +47,7 @@ struct version *version_free(struct version *version)
     if (!version)
         return NULL;
 
+    snapshot_base_unref(version->base);
     contracts_fini(version);
     apps_fini(version);
     customers_fini(version);
@@ -62,6 +70,8 @@ int version_apply(struct version *version, const struct store_event *event)
     if (kind == N_RECORD_KINDS)
         return 0; /* a newer release of ours has added the kind; it is left alone */
     name = span_from(name, record_kinds[kind].prefix.size);
+    if (record_kinds[kind].is_of_base)
+        version->base = snapshot_base_unref(version->base);
     return err_trace(record_kinds[kind].apply(version, name, event));
 }
 

@@ -129,7 +129,7 @@ static const uint32_t *contract_array_intern(struct bom_cache *cache, const uint
 static const struct known_bom *known_bom_find(const struct version_snapshot *snapshot,
                                               struct span id)
 {
-    return map_find_as(&snapshot->boms, id, struct known_bom, node);
+    return map_find_as(&snapshot->base->boms, id, struct known_bom, node);
 }
 
 /* Copies everything: the parts are scratch memory of the caller. */
@@ -263,7 +263,7 @@ static void on_bom_release(struct bom_text *text, struct span app, struct span r
 {
     struct bom_reading *reading = text->owner;
     const struct snapshot_release *found = snapshot_release(reading->snapshot, app, release);
-    if (!found || reading->parts.n_releases == reading->snapshot->n_apps)
+    if (!found || reading->parts.n_releases == reading->snapshot->base->n_apps)
         return;
     reading->parts.releases[reading->parts.n_releases++] = found;
 }
@@ -287,8 +287,8 @@ const struct bom *version_bom(struct bom_cache *cache, struct span id)
 
     CLEANUP(reading_fini) struct bom_reading reading = { .snapshot = cache->snapshot };
     unsigned n_services = cache->snapshot->n_services;
-    reading.parts.releases =
-        arena_new_array(&reading.arena, const struct snapshot_release *, cache->snapshot->n_apps);
+    reading.parts.releases = arena_new_array(&reading.arena, const struct snapshot_release *,
+                                             cache->snapshot->base->n_apps);
     reading.parts.contract_of = arena_new_array(&reading.arena, uint32_t, n_services);
     memset(reading.parts.contract_of, 0xff, n_services * sizeof(uint32_t));
     struct bom_text text = {

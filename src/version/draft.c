@@ -62,7 +62,7 @@ static void trace_pin(struct draft *draft, const struct known_pin *pin)
 static struct wish wish_of(struct draft *draft, uint32_t index)
 {
     const struct version_snapshot *snapshot = draft->cache->snapshot;
-    const struct known_app *app = &snapshot->apps[index];
+    const struct known_app *app = &snapshot->base->apps[index];
     const struct known_pin *pin = pin_of(draft, index);
     if (pin) {
         trace_pin(draft, pin);
@@ -98,15 +98,16 @@ static bool all_accept(const struct draft *draft, uint32_t service, uint32_t maj
 /* The highest contract that this need and all accepted ones can live with, or NO_INDEX. */
 static uint32_t contract_of_need(const struct draft *draft, const struct snapshot_need *need)
 {
-    if (need->service == NO_INDEX)
+    const struct version_snapshot *snapshot = draft->cache->snapshot;
+    uint32_t service = need_service(snapshot, need);
+    if (service == NO_INDEX)
         return NO_INDEX;
 
-    const struct version_snapshot *snapshot = draft->cache->snapshot;
-    const struct known_service *known = &snapshot->services[need->service];
+    const struct known_service *known = &snapshot->services[service];
     for (uint32_t i = known->contracts; i < known->contracts + known->n_contracts; i++) {
         const struct snapshot_contract *contract = &snapshot->contracts[i];
         if (snapshot_is_routable(contract) && major_range_has(&need->range, contract->major) &&
-            all_accept(draft, need->service, contract->major))
+            all_accept(draft, service, contract->major))
             return i;
     }
     return NO_INDEX;
@@ -124,7 +125,7 @@ static void trace_unsatisfied(struct draft *draft, const struct known_release *r
         return;
     }
     const struct known_release *other =
-        draft->accepted[draft->first_accepted[need->service]].release;
+        draft->accepted[draft->first_accepted[need_service(draft->cache->snapshot, need)]].release;
     trace_add(draft->trace, "requirement", app,
               "%.*s %.*s requires %s %s, which does not go together with %.*s %.*s", SPAN_ARG(app),
               SPAN_ARG(release->release.version), need->service_name, need->range_text,
@@ -142,10 +143,11 @@ static bool release_accept(struct draft *draft, const struct known_release *rele
     }
     for (unsigned i = 0; i < release->n_needs; i++) {
         const struct snapshot_need *need = &release->needs[i];
-        draft->parts.contract_of[need->service] = contract_of_need(draft, need);
+        uint32_t service = need_service(draft->cache->snapshot, need);
+        draft->parts.contract_of[service] = contract_of_need(draft, need);
         draft->accepted[draft->n_accepted] =
-            (struct accepted_need){ release, need, draft->first_accepted[need->service] };
-        draft->first_accepted[need->service] = draft->n_accepted++;
+            (struct accepted_need){ release, need, draft->first_accepted[service] };
+        draft->first_accepted[service] = draft->n_accepted++;
     }
     draft->parts.releases[draft->parts.n_releases++] = &release->release;
     return true;
@@ -154,7 +156,7 @@ static bool release_accept(struct draft *draft, const struct known_release *rele
 /* Previous and default are tried in this order, because staying where one is surprises least. */
 static void draft_app(struct draft *draft, uint32_t index)
 {
-    const struct known_app *app = &draft->cache->snapshot->apps[index];
+    const struct known_app *app = &draft->cache->snapshot->base->apps[index];
     struct wish wish = wish_of(draft, index);
     if (!wish.release)
         return; /* nothing of the app is for everybody yet */
@@ -246,14 +248,14 @@ static void draft_start(struct draft *draft)
 {
     const struct version_snapshot *snapshot = draft->cache->snapshot;
     draft->parts.releases =
-        arena_new_array(&draft->arena, const struct snapshot_release *, snapshot->n_apps);
+        arena_new_array(&draft->arena, const struct snapshot_release *, snapshot->base->n_apps);
     draft->parts.contract_of = arena_new_array(&draft->arena, uint32_t, snapshot->n_services);
     draft->first_accepted = arena_new_array(&draft->arena, uint32_t, snapshot->n_services);
     memset(draft->parts.contract_of, 0xff, snapshot->n_services * sizeof(uint32_t));
     memset(draft->first_accepted, 0xff, snapshot->n_services * sizeof(uint32_t));
     draft->parts.builds = arena_new_array(&draft->arena, struct bom_build, snapshot->n_moves);
     draft->accepted = arena_new_array(&draft->arena, struct accepted_need,
-                                      (size_t)snapshot->n_apps * RELEASE_REQUIRES_MAX);
+                                      (size_t)snapshot->base->n_apps * RELEASE_REQUIRES_MAX);
     draft->reason = RESOLVE_DEFAULT;
 }
 
@@ -261,7 +263,7 @@ const struct bom *draft_finish(struct draft *draft)
 {
     const struct version_snapshot *snapshot = draft->cache->snapshot;
     draft_start(draft);
-    for (unsigned i = 0; i < snapshot->n_apps; i++)
+    for (unsigned i = 0; i < snapshot->base->n_apps; i++)
         draft_app(draft, i);
     trace_contracts(draft);
     for (unsigned i = 0; i < snapshot->n_rules; i++) {

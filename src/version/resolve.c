@@ -117,7 +117,7 @@ const struct bom *version_resolve(struct bom_cache *cache, const struct resolve_
 {
     const struct version_snapshot *snapshot = cache->snapshot;
     const struct known_customer *customer =
-        map_find_as(&snapshot->customers, request->customer, struct known_customer, node);
+        map_find_as(&snapshot->base->customers, request->customer, struct known_customer, node);
     struct choice_key key = { .rules = rules_of(snapshot, request, customer),
                               .pin_set = customer ? customer->pin_set : 0 };
     const struct choice *choice = choice_make(cache, &key, customer, NULL);

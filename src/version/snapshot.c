@@ -166,34 +166,28 @@ static void sort_services(struct version_snapshot *snapshot)
             snapshot->services);
 }
 
-static void add_boms(struct version_snapshot *snapshot, const struct version *version)
+/* Attributes of customers matter only to cohorts. */
+static bool has_cohorts(const struct version_rule *rules, unsigned n_rules)
 {
-    map_each (node, &version->boms) {
-        const struct kept_bom *kept = container_of(node, struct kept_bom, node);
-        struct known_bom *known = arena_new(&snapshot->arena, struct known_bom);
-        known->json = span_of(snapshot_text(snapshot, kept->json));
-        known->last_assigned = kept->last_assigned;
-        map_add(&snapshot->boms, &known->node, span_of(snapshot_text(snapshot, kept->id)));
+    for (unsigned i = 0; i < n_rules && i < RULES_MAX; i++) {
+        if (rules[i].cohort)
+            return true;
     }
+    return false;
 }
 
-struct version_snapshot *version_snapshot_new(const struct version *version,
+struct version_snapshot *version_snapshot_new(struct version *version,
                                               const struct registry *registry,
                                               const struct version_rule *rules, unsigned n_rules,
                                               unix_msec wall)
 {
     struct version_snapshot *snapshot = mem_new(struct version_snapshot);
     snapshot->wall = wall;
+    snapshot->base = snapshot_base_take(version, has_cohorts(rules, n_rules), wall);
     map_init(&snapshot->services_by_name);
-    map_init(&snapshot->apps_by_name);
-    map_init(&snapshot->customers);
-    map_init(&snapshot->pin_sets);
-    map_init(&snapshot->boms);
     snapshot_add_services(snapshot, version, registry);
-    snapshot_add_apps(snapshot, version);
+    snapshot_add_needs(snapshot);
     snapshot_add_rules(snapshot, rules, n_rules);
-    snapshot_add_customers(snapshot, version);
-    add_boms(snapshot, version);
     return snapshot;
 }
 
@@ -202,14 +196,10 @@ struct version_snapshot *version_snapshot_free(struct version_snapshot *snapshot
     if (!snapshot)
         return NULL;
 
-    snapshot_free_apps(snapshot);
     for (unsigned i = 0; i < snapshot->n_rules; i++)
         cohort_rule_free(snapshot->rules[i].cohort);
     map_fini(&snapshot->services_by_name);
-    map_fini(&snapshot->apps_by_name);
-    map_fini(&snapshot->customers);
-    map_fini(&snapshot->pin_sets);
-    map_fini(&snapshot->boms);
+    snapshot_base_unref(snapshot->base);
     arena_fini(&snapshot->arena);
     free(snapshot);
     return NULL;
@@ -289,10 +279,11 @@ uint32_t snapshot_build(const struct version_snapshot *snapshot, struct span ser
 uint32_t snapshot_need_contract(const struct version_snapshot *snapshot,
                                 const struct snapshot_need *need)
 {
-    if (need->service == NO_INDEX)
+    uint32_t service = need_service(snapshot, need);
+    if (service == NO_INDEX)
         return NO_INDEX;
 
-    const struct known_service *known = &snapshot->services[need->service];
+    const struct known_service *known = &snapshot->services[service];
     for (uint32_t i = known->contracts; i < known->contracts + known->n_contracts; i++) {
         if (snapshot_is_routable(&snapshot->contracts[i]) &&
             major_range_has(&need->range, snapshot->contracts[i].major))

@@ -9,15 +9,21 @@
  * Customers who are pinned alike share a pin set, so that what a customer is served by depends on
  * two numbers only: the set, and one bit for each rule.
  *
- * Owns:    everything, in one arena but for the tables of the maps and the cohorts.
- * Threads: written while it is made, then only read, by any thread.
+ * What the registry has no part in is the base: apps, releases, customers and BOMs. The next
+ * snapshot has the same base while no record of those changed, so that an instance that comes or
+ * goes costs nothing for each of a hundred thousand customers.
+ *
+ * Owns:    everything, in one arena of the snapshot and one of the base, but for the tables of the
+ *          maps and the cohorts. The base is shared.
+ * Threads: written while it is made, then only read, by any thread. References to a base are
+ *          counted on the control loop.
  */
 
 #include "version/version.h"
 
 struct snapshot_need {
     const char *service_name, *range_text;
-    uint32_t service; /* NO_INDEX: nothing of that service was ever seen */
+    uint32_t number; /* among those of all releases; see need_service() */
     struct major_range range;
 };
 
@@ -82,7 +88,19 @@ struct known_bom {
     unix_msec last_assigned;
 };
 
+struct snapshot_base {
+    unsigned n_refs;
+    struct arena arena;
+    bool has_attributes; /* of customers, which only cohorts ask for */
+    unix_msec expiry;    /* of the first pin that ends; 0: none does */
+    struct map apps_by_name;
+    struct known_app *apps;
+    unsigned n_apps, n_needs; /* n_needs: of all releases */
+    struct map customers, pin_sets, boms;
+};
+
 struct version_snapshot {
+    struct snapshot_base *base;
     struct arena arena;
     unix_msec wall;
     struct map services_by_name;
@@ -93,23 +111,36 @@ struct version_snapshot {
     unsigned n_contracts;
     struct known_build *builds;
     unsigned n_builds;
-    struct map apps_by_name;
-    struct known_app *apps;
-    unsigned n_apps;
+    uint32_t *need_services; /* by number of a need */
     struct known_rule rules[RULES_MAX];
     unsigned n_rules, n_moves; /* n_moves: of all rules */
-    struct map customers, pin_sets, boms;
 };
 
-/* The parts of version_snapshot_new(), in the order they are called. */
+/* The base that the room's records make now: the same as the last time while it is of now. */
+struct snapshot_base *snapshot_base_take(struct version *version, bool wants_attributes,
+                                         unix_msec wall);
+struct snapshot_base *snapshot_base_unref(struct snapshot_base *base);
+
+/* Its parts, in the order they are called. */
+void snapshot_base_add_apps(struct snapshot_base *base, const struct version *version);
+void snapshot_base_add_customers(struct snapshot_base *base, const struct version *version,
+                                 unix_msec wall);
+
+/* Those of version_snapshot_new() behind the base. */
 void snapshot_add_services(struct version_snapshot *snapshot, const struct version *version,
                            const struct registry *registry);
-void snapshot_add_apps(struct version_snapshot *snapshot, const struct version *version);
+void snapshot_add_needs(struct version_snapshot *snapshot);
 void snapshot_add_rules(struct version_snapshot *snapshot, const struct version_rule *rules,
                         unsigned n_rules);
-void snapshot_add_customers(struct version_snapshot *snapshot, const struct version *version);
 
-void snapshot_free_apps(struct version_snapshot *snapshot);
+void snapshot_base_free_apps(struct snapshot_base *base);
+
+/* NO_INDEX: nothing of that service was ever seen. */
+static inline uint32_t need_service(const struct version_snapshot *snapshot,
+                                    const struct snapshot_need *need)
+{
+    return snapshot->need_services[need->number];
+}
 
 static inline bool snapshot_is_routable(const struct snapshot_contract *contract)
 {
@@ -120,7 +151,9 @@ static inline bool snapshot_is_routable(const struct snapshot_contract *contract
 uint32_t snapshot_need_contract(const struct version_snapshot *snapshot,
                                 const struct snapshot_need *need);
 
-uint32_t snapshot_app(const struct version_snapshot *snapshot, struct span name);
+uint32_t base_app(const struct snapshot_base *base, struct span name);
+const struct known_release *base_release(const struct snapshot_base *base, struct span app,
+                                         struct span release);
 const struct known_release *snapshot_release_known(const struct version_snapshot *snapshot,
                                                    struct span app, struct span release);
 

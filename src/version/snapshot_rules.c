@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The rules and customers of a snapshot. A rule whose members cannot all be reached now is
+ * The rules of a snapshot. A rule whose members cannot all be reached now is
  * suspended whole: a customer is moved to all of a train or to nothing of it.
  */
 
@@ -87,117 +87,4 @@ void snapshot_add_rules(struct version_snapshot *snapshot, const struct version_
 {
     for (unsigned i = 0; i < n_rules && i < RULES_MAX; i++)
         rule_add(snapshot, &rules[i]);
-}
-
-/* --- customers --- */
-
-struct pin_set {
-    struct map_node node; /* by the bytes of `members` */
-    uint32_t number;
-    struct pin_set_member {
-        uint64_t app;
-        const struct known_release *release;
-    } members[];
-};
-
-/* Equal sets get equal numbers, from 1. */
-static uint32_t pin_set_intern(struct version_snapshot *snapshot, const struct known_pin *pins,
-                               unsigned n_pins)
-{
-    if (!n_pins)
-        return 0;
-
-    struct pin_set_member members[APPS_MAX];
-    for (unsigned i = 0; i < n_pins; i++)
-        members[i] = (struct pin_set_member){ pins[i].app, pins[i].release };
-    size_t size = n_pins * sizeof(members[0]);
-    struct pin_set *set = map_find_as(
-        &snapshot->pin_sets, ((struct span){ (const char *)members, size }), struct pin_set, node);
-    if (set)
-        return set->number;
-
-    set = arena_alloc(&snapshot->arena, 1, sizeof(*set) + size);
-    memcpy(set->members, members, size);
-    set->number = (uint32_t)snapshot->pin_sets.n_nodes + 1;
-    map_add(&snapshot->pin_sets, &set->node, (struct span){ (const char *)set->members, size });
-    return set->number;
-}
-
-static int by_app(const void *a, const void *b)
-{
-    const struct known_pin *x = a, *y = b;
-    return x->app < y->app ? -1 : x->app > y->app;
-}
-
-static void customer_add_pins(struct version_snapshot *snapshot, struct known_customer *known,
-                              const struct customer *customer)
-{
-    struct known_pin *pins =
-        arena_new_array(&snapshot->arena, struct known_pin, customer->pins.n_nodes);
-    unsigned n = 0;
-    map_each (node, &customer->pins) {
-        const struct pin *pin = container_of(node, struct pin, node);
-        const struct known_release *release =
-            snapshot_release_known(snapshot, span_of(pin->app), span_of(pin->release));
-        if (n == APPS_MAX || !release || (pin->expires && pin->expires <= snapshot->wall))
-            continue;
-        uint32_t app = snapshot_app(snapshot, span_of(pin->app));
-        pins[n++] = (struct known_pin){ app, release, pin->expires };
-    }
-    qsort(pins, n, sizeof(pins[0]), by_app);
-    known->pins = pins;
-    known->n_pins = n;
-    known->pin_set = pin_set_intern(snapshot, pins, n);
-}
-
-static void customer_add_attributes(struct version_snapshot *snapshot, struct known_customer *known,
-                                    const struct customer *customer)
-{
-    struct instance_meta *attributes =
-        arena_new_array(&snapshot->arena, struct instance_meta, customer->n_attributes);
-    for (unsigned i = 0; i < customer->n_attributes; i++) {
-        attributes[i].key = snapshot_text(snapshot, customer->attributes[i].key);
-        attributes[i].value = snapshot_text(snapshot, customer->attributes[i].value);
-    }
-    known->attributes = attributes;
-    known->n_attributes = customer->n_attributes;
-}
-
-/* Attributes matter only to cohorts; without any, customers without pins need no entry. */
-static bool has_cohorts(const struct version_snapshot *snapshot)
-{
-    for (unsigned i = 0; i < snapshot->n_rules; i++) {
-        if (snapshot->rules[i].cohort)
-            return true;
-    }
-    return false;
-}
-
-void snapshot_add_customers(struct version_snapshot *snapshot, const struct version *version)
-{
-    bool wants_attributes = has_cohorts(snapshot);
-    map_each (node, &version->customers) {
-        const struct customer *customer = container_of(node, struct customer, node);
-        if (!customer->pins.n_nodes && !wants_attributes)
-            continue;
-        struct known_customer *known = arena_new(&snapshot->arena, struct known_customer);
-        customer_add_pins(snapshot, known, customer);
-        if (wants_attributes)
-            customer_add_attributes(snapshot, known, customer);
-        map_add(&snapshot->customers, &known->node, span_of(snapshot_text(snapshot, customer->id)));
-    }
-}
-
-unix_msec version_next_expiry(const struct version *version, unix_msec wall)
-{
-    unix_msec next = 0;
-    map_each (node, &version->customers) {
-        const struct customer *customer = container_of(node, struct customer, node);
-        map_each (pin_node, &customer->pins) {
-            const struct pin *pin = container_of(pin_node, struct pin, node);
-            if (pin->expires > wall && (!next || pin->expires < next))
-                next = pin->expires;
-        }
-    }
-    return next;
 }

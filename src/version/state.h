@@ -30,6 +30,7 @@ struct kept_bom {
 
 struct version {
     struct map contracts, defaults, apps, customers, cohorts, boms;
+    struct snapshot_base *base; /* of apps, customers and BOMs as they are; NULL: none was made */
 };
 
 /* Each applies one event to the record that `name`, the key behind its prefix, stands for. */

@@ -323,8 +323,9 @@ bool rule_includes(const struct version_rule *rule, struct span subject);
 
 struct version_snapshot;
 
-/* Compiles what is there now; everything is copied. Pins that expired at `wall` are left out. */
-struct version_snapshot *version_snapshot_new(const struct version *version,
+/* Compiles what is there now; everything is copied, or shared with the last one where no record of
+ * it changed. Pins that expired at `wall` are left out. */
+struct version_snapshot *version_snapshot_new(struct version *version,
                                               const struct registry *registry,
                                               const struct version_rule *rules, unsigned n_rules,
                                               unix_msec wall);

@@ -59,7 +59,7 @@ static int by_key_backwards(const void *a, const void *b)
     return by_key(b, a);
 }
 
-static const char *json_of(const struct version *version, const struct registry *registry,
+static const char *json_of(struct version *version, const struct registry *registry,
                            const char *customer)
 {
     static char text[512];

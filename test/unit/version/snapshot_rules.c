@@ -9,7 +9,7 @@
 static uint32_t pin_set(struct world *world, const char *id)
 {
     const struct known_customer *customer =
-        map_find_as(&world->snapshot->customers, span_of(id), struct known_customer, node);
+        map_find_as(&world->snapshot->base->customers, span_of(id), struct known_customer, node);
     return customer ? customer->pin_set : 0;
 }
 
