@@ -5,6 +5,7 @@
  *
  *   a change commits     every room applies it; at the end of the turn one snapshot is compiled
  *                        and published for all changes of that turn
+ *   a face's own record  at the end of the turn the face tells who waits for it; no snapshot
  *   workers have it      writes that waited are answered
  *   a deadline passes    TTLs, rollout steps and pins each have a timer, set anew after a change
  *   every 250 ms         memory and refused clients are looked at
@@ -25,6 +26,7 @@
 #include "daemon/predecessor.h"
 #include "daemon/settings_store.h"
 #include "daemon/takeover.h"
+#include "faces/consul/consul.h"
 #include "io/file.h"
 #include "io/tls.h"
 
@@ -58,6 +60,16 @@ static void apply(struct control *control, const struct store_event *event)
     }
 }
 
+/* Records that only a face reads: no request goes another way for them. */
+static bool are_faces_own(const struct store_event *events, size_t n_events)
+{
+    for (size_t i = 0; i < n_events; i++) {
+        if (!span_starts_with(events[i].entry.key, SPAN(CONSUL_PREFIX)))
+            return false;
+    }
+    return true;
+}
+
 static void on_events(struct store_watch *watch, const struct store_event *events, size_t n_events,
                       int64_t revision)
 {
@@ -65,6 +77,10 @@ static void on_events(struct store_watch *watch, const struct store_event *event
     control->revision = revision;
     for (size_t i = 0; i < n_events; i++)
         apply(control, &events[i]);
+    if (are_faces_own(events, n_events)) {
+        task_defer(&control->tell, control->loop);
+        return;
+    }
     control->rooms.is_settled = false;
     rooms_changed(&control->rooms); /* what is decided next in this turn must see it */
     task_defer(&control->publish, control->loop);
@@ -116,6 +132,11 @@ static void on_publish(struct task *task)
         api_settled(control->api);
         control_faces_settled(control);
     }
+}
+
+static void on_tell(struct task *task)
+{
+    control_faces_changed(container_of(task, struct control, tell));
 }
 
 static void on_pin_expired(struct timer *timer)
@@ -408,6 +429,8 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->api_fd = control->api_unix_fd = control->consul_fd = -1;
     control->publish.on_run = on_publish;
     list_init(&control->publish.link);
+    control->tell.on_run = on_tell;
+    list_init(&control->tell.link);
     list_init(&control->closing.link);
     list_init(&control->watch.link);
     list_init(&control->boms);
@@ -601,6 +624,7 @@ struct control *control_free(struct control *control)
     cluster_stop(&control->cluster, false);
     store_close(control->rooms.store);
     task_cancel(&control->publish);
+    task_cancel(&control->tell);
     task_cancel(&control->closing);
     api_free(control->api);
     control_close_faces(control);

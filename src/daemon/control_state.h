@@ -32,7 +32,7 @@ struct control {
     nsec opening_at, opening_took; /* the store, when this process started */
     struct store_watch watch;
     struct ledger_read seen;
-    struct task publish;
+    struct task publish, tell; /* tell: a face, of its own records */
     struct cluster cluster;
     struct timer expire, advance, pins, collect, forget;
     struct pressure pressure;
