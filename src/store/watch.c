@@ -145,6 +145,10 @@ static void catch_up_post(struct catch_up *catch_up)
 static void catch_up_on_done(struct job *job, struct store *store)
 {
     struct catch_up *catch_up = container_of(job, struct catch_up, job);
+    if (store->is_closing) { /* what still comes would come without what was before it */
+        catch_up_free(catch_up);
+        return;
+    }
     bool is_rest = store->history && catch_up->bytes.size < CATCH_UP_SIZE;
     struct bytes_reader reader = { .rest = buf_span(&catch_up->bytes) };
     while (reader.rest.size && !store->is_closing && catch_up_step(catch_up, &reader)) {
