@@ -115,6 +115,7 @@ struct etcd {
     int64_t page_limit;
     struct buf cursor;
     char verdicts[ETCD_SLOTS][48];
+    int64_t verdict_revisions[ETCD_SLOTS];
 
     /* Writes: what waits, what was sent, and those that are done but for the end of their call. */
     struct list queue, flying, spent;

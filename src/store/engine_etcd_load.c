@@ -106,7 +106,7 @@ static void load_end(struct etcd *etcd)
     etcd->must_load = false;
     etcd->is_loaded = true;
     for (unsigned slot = 0; slot < ETCD_SLOTS; slot++)
-        etcd_judge(etcd, slot, span_of(etcd->verdicts[slot]), etcd->load_revision);
+        etcd_judge(etcd, slot, span_of(etcd->verdicts[slot]), etcd->verdict_revisions[slot]);
     etcd_set_epoch(etcd, etcd->load_epoch);
     etcd_load_fini(etcd);
     etcd_on_loaded(etcd);
@@ -139,9 +139,11 @@ static void load_key(struct etcd *etcd, const Etcd__KeyValue *kv)
             etcd->load_epoch = etcd_revision_from(etcd, kv->mod_revision);
         break;
     case 'w':
-        if (etcd_slot_parse(etcd, rest, &slot))
-            snprintf(etcd->verdicts[slot], sizeof(etcd->verdicts[slot]), "%.*s",
-                     SPAN_ARG(etcd_span(kv->value)));
+        if (!etcd_slot_parse(etcd, rest, &slot))
+            break;
+        snprintf(etcd->verdicts[slot], sizeof(etcd->verdicts[slot]), "%.*s",
+                 SPAN_ARG(etcd_span(kv->value)));
+        etcd->verdict_revisions[slot] = kv->mod_revision;
         break;
     default: break;
     }
