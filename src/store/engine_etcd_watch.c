@@ -110,7 +110,7 @@ static void batch_flush(struct etcd *etcd)
         etcd_break(etcd, "does not know the last change that was seen; all is read again");
     } else if (revision > etcd->store->revision) {
         batch_apply(etcd);
-    } else if (etcd->is_filling) {
+    } else if (etcd->is_filling && revision > history_newest(&etcd->history)) {
         struct store_event *events;
         size_t n_events = batch_events(etcd, &events);
         if (n_events)

@@ -51,6 +51,11 @@ void history_add(struct history *history, const struct store_event *events, size
     history->size += piece->record.size;
 }
 
+int64_t history_newest(const struct history *history)
+{
+    return history->n_pieces ? container_of(history->pieces.prev, struct piece, link)->revision : 0;
+}
+
 int64_t history_trim(struct history *history, int64_t keep, int64_t awaited)
 {
     int64_t dropped = 0;

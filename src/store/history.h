@@ -34,6 +34,9 @@ void history_clear(struct history *history);
 void history_add(struct history *history, const struct store_event *events, size_t n_events,
                  int64_t revision);
 
+/* The newest that was added; 0 when none is kept. */
+int64_t history_newest(const struct history *history);
+
 /* Drops the oldest until `keep` are left, and all fit; never those from `awaited` on. Returns the
  * newest revision that went, 0 when none did. */
 int64_t history_trim(struct history *history, int64_t keep, int64_t awaited);
