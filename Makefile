@@ -4,7 +4,7 @@
 BUILD ?= asan
 
 .PHONY: all test unit system interop bench demo demo-check lint format fuzz conformance docs install \
-	deb clean
+	deb sim clean
 
 all:
 	@tools/install build
@@ -20,6 +20,10 @@ interop: all
 	@python3 tools/test.py $(BUILD) $@
 
 unit system: all
+	@tools/install build test
+	@python3 tools/test.py $(BUILD) $@
+
+sim: all
 	@tools/install build test
 	@python3 tools/test.py $(BUILD) $@
 

@@ -5,9 +5,9 @@
   tools/test.py BUILD [SUITE...]      BUILD: asan, clang, tsan, release
 
 Suites: unit (C, with fuzz corpora and layers), system (pytest against the daemon), interop (other
-projects' clients, servers and suites against it), gates (what a request may cost), ruby (the gem),
-shop (the demo's story). Without SUITE all of them; gates, ruby and shop do not depend on BUILD:
-gates are about the release build.
+projects' clients, servers and suites against it), gates (what a request may cost), sim (store and
+registry in a simulated world), ruby (the gem), shop (the demo's story). Without SUITE all of them;
+gates, sim, ruby and shop do not depend on BUILD: the first two are about the release build.
 """
 import json
 import os
@@ -109,6 +109,11 @@ def gates(_build):
     return pytest("test/gates")
 
 
+def sim(_build):
+    subprocess.run([ROOT / "tools" / "build", "release", "test/sim/sarsen-sim"], check=True)
+    return pytest("test/sim")
+
+
 def ruby(_build):
     return counted(["sdk/ruby/test/run"])
 
@@ -117,8 +122,8 @@ def shop(_build):
     return counted([sys.executable, "examples/shop/demo.py", "--check"])
 
 
-SUITES = {"unit": unit, "system": system, "interop": interop, "gates": gates, "ruby": ruby,
-          "shop": shop}
+SUITES = {"unit": unit, "system": system, "interop": interop, "gates": gates, "sim": sim,
+          "ruby": ruby, "shop": shop}
 
 
 def main():
