@@ -36,7 +36,7 @@ static void put_service(struct json_out *out, const struct consul *consul,
 
 void consul_agent_services(struct consul_call *call)
 {
-    reply_each(call, &call->consul->services, put_service);
+    reply_each(call, &call->consul->services[CONSUL_HERE], put_service);
 }
 
 static void put_check(struct json_out *out, const struct consul *consul,
@@ -151,7 +151,7 @@ void consul_agent_health_name(struct consul_call *call)
     struct json_out out = { .buf = &text };
     const char *worst = NULL;
     json_open(&out, '[');
-    map_each (node, &call->consul->services) {
+    map_each (node, &call->consul->services[CONSUL_HERE]) {
         const struct consul_service *service = container_of(node, struct consul_service, node);
         if (!span_equals_nocase(call->tail, span_of(service->record->name)))
             continue;

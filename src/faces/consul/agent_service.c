@@ -21,11 +21,19 @@ static void reply_empty(struct consul_call *call)
 }
 
 /* Answers of the registry, as what Consul answers with. */
-static int status_of(struct consul_call *call, int r, const struct problem *problem)
+int consul_status_of(struct consul_call *call, int r, const struct problem *problem)
 {
     if (r <= 0)
         return r;
     return consul_deny(call, r == REGISTRY_FULL ? 500 : 400, "%s %s", problem->path, problem->text);
+}
+
+int consul_deny_check(struct consul_call *call, const struct consul_check *check)
+{
+    const struct consul_service *service = check->service;
+    return consul_deny(call, 400, "check \"%.80s\" is one of %s \"%.80s\"", check->id,
+                       service->kind == CONSUL_NODE ? "the node" : "service",
+                       service->kind == CONSUL_NODE ? service->record->name : service->id);
 }
 
 /* --- registering --- */
@@ -41,13 +49,36 @@ static void keep_statuses(struct consul_call *call, Consul__ServiceRecord *recor
     }
 }
 
-/* A service in maintenance stays in it when it registers again. */
-static void keep_maintenance(const struct consul_service *before, Consul__ServiceRecord *record)
+static bool has_check(const Consul__ServiceRecord *record, const char *id)
 {
-    for (size_t i = 0; before && i < before->record->n_checks; i++) {
-        if (before->record->checks[i]->kind == CHECK_MAINTENANCE)
-            record->checks[record->n_checks++] = before->record->checks[i];
+    for (size_t i = 0; i < record->n_checks; i++) {
+        if (strcmp(record->checks[i]->id, id) == 0)
+            return true;
     }
+    return false;
+}
+
+/* Checks that it had stay when it registers again, unless it wants to have those alone that it
+ * names; maintenance stays in any case. */
+static int keep_checks(struct consul_call *call, Consul__ServiceRecord *record, struct txn *txn)
+{
+    const struct consul_service *before = consul_service_find(call->consul, call->tail);
+    bool replaces = consul_flag(call, "replace-existing-checks");
+    size_t n_before = before ? before->record->n_checks : 0;
+    Consul__CheckRecord **checks =
+        arena_new_array(&txn->arena, Consul__CheckRecord *, record->n_checks + n_before + 1);
+    for (size_t i = 0; i < record->n_checks; i++)
+        checks[i] = record->checks[i];
+    record->checks = checks;
+    for (size_t i = 0; i < n_before; i++) {
+        Consul__CheckRecord *check = before->record->checks[i];
+        if (!has_check(record, check->id) && (check->kind == CHECK_MAINTENANCE || !replaces))
+            checks[record->n_checks++] = check;
+    }
+    if (record->n_checks <= CONSUL_CHECKS_MAX)
+        return 0;
+    return consul_deny(call, 400, "with those it had it has %zu checks; up to %u are accepted",
+                       record->n_checks, CONSUL_CHECKS_MAX);
 }
 
 static int check_ids(struct consul_call *call, const Consul__ServiceRecord *record)
@@ -56,8 +87,7 @@ static int check_ids(struct consul_call *call, const Consul__ServiceRecord *reco
         const char *id = record->checks[i]->id;
         const struct consul_check *other = consul_check_find(call->consul, span_of(id));
         if (other && !span_is(call->tail, other->service->id))
-            return consul_deny(call, 400, "check \"%.80s\" is one of service \"%.80s\"", id,
-                               other->service->id);
+            return consul_deny_check(call, other);
         for (size_t k = 0; k < i; k++) {
             if (strcmp(record->checks[k]->id, id) == 0)
                 return consul_deny(call, 400, "check \"%.80s\" is there twice", id);
@@ -67,7 +97,7 @@ static int check_ids(struct consul_call *call, const Consul__ServiceRecord *reco
 }
 
 /* Names that are different here must not be one service in the registry. */
-static int check_name(struct consul_call *call, const Consul__ServiceRecord *record)
+int consul_check_name(struct consul_call *call, const Consul__ServiceRecord *record)
 {
     const struct consul_name *name = consul_name_find(call->consul, span_of(record->service));
     if (!name)
@@ -84,15 +114,18 @@ static int build_register(struct consul_call *call, struct txn *txn)
     Consul__ServiceRecord *read = call->registration;
     Consul__ServiceRecord record = *read; /* maintenance is added to a copy, at each try */
     struct problem problem;
-    int r = check_name(call, &record);
+    int r = consul_check_name(call, &record);
     if (!r)
         r = check_ids(call, &record);
     if (r)
         return r;
     keep_statuses(call, &record);
-    keep_maintenance(consul_service_find(call->consul, call->tail), &record);
-    return status_of(call, consul_service_put(call->consul, call->tail, &record, txn, &problem),
-                     &problem);
+    r = keep_checks(call, &record, txn);
+    if (r)
+        return r;
+    const struct consul_place place = { .kind = CONSUL_HERE, .key = call->tail };
+    return consul_status_of(call, consul_service_put(call->consul, &place, &record, txn, &problem),
+                            &problem);
 }
 
 /* A registration counts as a sign of life. */
@@ -119,12 +152,10 @@ static void fill_address(struct consul_call *call, Consul__ServiceRecord *record
     record->address = arena_strdup(&call->arena, host);
 }
 
-static int prepare(struct consul_call *call, json_t *body)
+/* An id of this node has no "%@", for "%" is written as "%25". */
+int consul_name_record(struct consul_call *call, Consul__ServiceRecord *record, const char *node,
+                       struct span id)
 {
-    Consul__ServiceRecord *record;
-    int r = consul_read_registration(call, body, &record);
-    if (r)
-        return r;
     char *service = arena_alloc(&call->arena, SERVICE_NAME_MAX + 1, 1);
     if (!consul_service_name(span_of(record->name), service)) {
         return consul_deny(call, 400,
@@ -133,9 +164,22 @@ static int prepare(struct consul_call *call, json_t *body)
                            record->name, SERVICE_NAME_MAX);
     }
     record->service = service;
-    record->instance = consul_instance_id(&call->arena, call->tail);
+    record->instance = consul_instance_id(&call->arena, id);
+    if (node)
+        record->instance = arena_format(&call->arena, "%s%%@%s", record->instance,
+                                        consul_instance_id(&call->arena, span_of(node)));
     if (strlen(record->instance) > INSTANCE_ID_MAX)
         return consul_deny(call, 400, "ID has more than %u bytes", INSTANCE_ID_MAX);
+    return 0;
+}
+
+static int prepare(struct consul_call *call, json_t *body)
+{
+    Consul__ServiceRecord *record;
+    int r = consul_read_registration(call, body, &record);
+    if (r)
+        return r;
+    r = consul_name_record(call, record, NULL, call->tail);
     for (size_t i = 0; i < record->n_checks && !r; i++)
         r = consul_check_judge(call, record->checks[i]);
     fill_address(call, record);
@@ -143,14 +187,9 @@ static int prepare(struct consul_call *call, json_t *body)
     return r;
 }
 
-static json_t *read_body(struct consul_call *call)
-{
-    return json_loadb(call->body.data ? call->body.data : "", call->body.size, 0, NULL);
-}
-
 void consul_agent_register(struct consul_call *call)
 {
-    json_t *body = read_body(call);
+    json_t *body = consul_body(call);
     int r = prepare(call, body);
     json_decref(body);
     if (r) {
@@ -209,8 +248,8 @@ static int build_told(struct consul_call *call, struct txn *txn)
         return 0;
     }
     check->record->status = told->status;
-    return status_of(call, consul_service_put_told(call->consul, check->service, txn, &problem),
-                     &problem);
+    return consul_status_of(
+        call, consul_service_put_told(call->consul, check->service, txn, &problem), &problem);
 }
 
 static void tell(struct consul_call *call, enum check_status status, struct span output)
@@ -246,7 +285,7 @@ void consul_check_fail(struct consul_call *call)
 
 void consul_check_update(struct consul_call *call)
 {
-    json_t *body = read_body(call);
+    json_t *body = consul_body(call);
     const char *word = json_string_value(consul_member(body, "Status"));
     const char *output = json_string_value(consul_member(body, "Output"));
     unsigned status = CHECK_CRITICAL;
@@ -263,44 +302,54 @@ void consul_check_update(struct consul_call *call)
     json_decref(body);
 }
 
+/* Of a registration without ServiceID, as of any without a service, this node is the holder. */
+static struct consul_place find_holder(struct consul_call *call,
+                                       const struct consul_service **ret_before)
+{
+    struct consul_place place = { .kind = call->tail.size ? CONSUL_HERE : CONSUL_NODE };
+    place.key = call->tail;
+    if (!call->tail.size)
+        place.key = span_of(consul_node_key(&call->arena, span_of(call->consul->settings.node)));
+    *ret_before = consul_find(call->consul, place.kind, place.key);
+    return place;
+}
+
 /* A registration with one check more, or another in place of one. */
 static int build_add_check(struct consul_call *call, struct txn *txn)
 {
     Consul__CheckRecord *check = call->registration;
-    struct consul_service *service = consul_service_find(call->consul, call->tail);
+    const struct consul_service *holder;
+    const struct consul_place place = find_holder(call, &holder);
     struct problem problem;
-    if (!service)
+    if (!holder && call->tail.size)
         return consul_deny(call, 404, "ServiceID \"%.*s\" does not exist",
                            SPAN_ARG(span_first(call->tail, 200)));
     const struct consul_check *before = consul_check_find(call->consul, span_of(check->id));
-    if (before && before->service != service)
-        return consul_deny(call, 400, "check \"%.80s\" is one of service \"%.80s\"", check->id,
-                           before->service->id);
+    if (before && before->service != holder)
+        return consul_deny_check(call, before);
     if (before)
         check->status = before->status;
-    Consul__ServiceRecord record = *service->record;
-    record.checks =
-        arena_new_array(&txn->arena, Consul__CheckRecord *, service->record->n_checks + 1);
-    record.n_checks = 0;
-    for (size_t i = 0; i < service->record->n_checks; i++) {
-        if (strcmp(service->record->checks[i]->id, check->id) != 0)
-            record.checks[record.n_checks++] = service->record->checks[i];
-    }
+    Consul__ServiceRecord record;
+    consul__service_record__init(&record);
+    record.name = arena_strdup(&txn->arena, call->consul->settings.node);
+    if (holder)
+        record = *holder->record;
     if (check->name[0]) /* else it is taken away */
-        record.checks[record.n_checks++] = check;
-    return status_of(call,
-                     consul_service_put(call->consul, span_of(service->id), &record, txn, &problem),
-                     &problem);
+        consul_record_add_check(&txn->arena, &record, check);
+    else
+        consul_record_remove_check(&txn->arena, &record, span_of(check->id));
+    if (record.n_checks > CONSUL_CHECKS_MAX)
+        return consul_deny(call, 400, "that would be more than %u checks", CONSUL_CHECKS_MAX);
+    return consul_status_of(call, consul_service_put(call->consul, &place, &record, txn, &problem),
+                            &problem);
 }
 
 void consul_check_register(struct consul_call *call)
 {
-    json_t *body = read_body(call);
+    json_t *body = consul_body(call);
     Consul__CheckRecord *check = NULL;
     int r = consul_read_check(call, body, &check);
     const char *service = json_string_value(consul_member(body, "ServiceID"));
-    if (!r && (!service || !service[0]))
-        r = consul_deny(call, 400, "ServiceID is missing: checks of the node are not kept here");
     if (!r && !check->name[0])
         r = consul_deny(call, 400, "Missing check name");
     if (!r && !check->id[0])
@@ -308,7 +357,7 @@ void consul_check_register(struct consul_call *call)
     if (!r)
         r = consul_check_judge(call, check);
     if (!r)
-        call->tail = span_of(arena_strdup(&call->arena, service));
+        call->tail = span_of(arena_strdup(&call->arena, service ? service : ""));
     json_decref(body);
     if (r) {
         consul_reply_denied(call, r);

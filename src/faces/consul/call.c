@@ -55,6 +55,24 @@ bool consul_has_param(struct consul_call *call, const char *name)
     return consul_param(call, name, &value);
 }
 
+bool consul_flag(struct consul_call *call, const char *name)
+{
+    static const char *const no[] = { "false", "0", "f", "F", "FALSE", "False" };
+    struct span value;
+    if (!consul_param(call, name, &value))
+        return false;
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+        if (span_is(value, no[i]))
+            return false;
+    }
+    return true;
+}
+
+json_t *consul_body(struct consul_call *call)
+{
+    return json_loadb(call->body.data ? call->body.data : "", call->body.size, 0, NULL);
+}
+
 /* --- answers --- */
 
 void consul_call_end(struct consul_call *call)

@@ -66,11 +66,12 @@ struct consul {
     bool is_draining;
 
     /* service.c */
-    struct map services;          /* struct consul_service by id */
+    struct map services[3];       /* struct consul_service by key, for each kind */
     struct map service_instances; /* and by "service/instance" of the registry */
     struct map names;             /* struct consul_name by the registry's name */
-    struct map checks;            /* struct consul_check by id */
+    struct map checks, others;    /* struct consul_check by key: of this node, and of others */
     int64_t catalog_revision;     /* of the last change of any service */
+    int64_t nodes_revision;       /* of the last change of any node */
     int64_t gone_revision;        /* of the last that went, or of the process's start */
     struct heap due;
     struct timer check_timer;
@@ -130,6 +131,11 @@ bool consul_param(struct consul_call *call, const char *name, struct span *ret_v
 /* Of a value as it is in a query. */
 struct span consul_decode(struct consul_call *call, struct span raw);
 bool consul_has_param(struct consul_call *call, const char *name);
+/* Whether it is there and not false, as Go writes that. */
+bool consul_flag(struct consul_call *call, const char *name);
+
+/* The body as JSON, NULL when it is none; the caller gives it back. */
+json_t *consul_body(struct consul_call *call);
 
 /* --- answers; each ends the call --- */
 
@@ -217,7 +223,10 @@ bool consul_session_delays(struct consul *consul, struct span key);
 
 void consul_service_init(struct consul *consul);
 void consul_service_fini(struct consul *consul);
-int consul_service_apply(struct consul *consul, struct span id, const struct store_event *event)
+/* A record of a service or a node; `key`: behind CONSUL_PREFIX. Whether it is one says
+ * consul_service_knows(). */
+bool consul_service_knows(struct span key);
+int consul_service_apply(struct consul *consul, struct span key, const struct store_event *event)
     MUST_CHECK;
 
 /* --- review.c --- */
@@ -255,6 +264,12 @@ void consul_catalog_services(struct consul_call *call);
 void consul_catalog_service(struct consul_call *call);
 void consul_catalog_nodes(struct consul_call *call);
 void consul_catalog_node(struct consul_call *call);
+void consul_catalog_node_services(struct consul_call *call);
+
+/* --- catalog_write.c --- */
+
+void consul_catalog_register(struct consul_call *call);
+void consul_catalog_deregister(struct consul_call *call);
 
 /* --- agent.c --- */
 

@@ -32,6 +32,37 @@ static bool is_due(struct consul_call *call)
     return consul_is_due(call, index, TOPIC_SERVICE, name);
 }
 
+/* --- nodes --- */
+
+static bool has_meta(const struct consul_service *node, struct span pair)
+{
+    struct span value = pair, key = span_cut(&value, ':');
+    for (size_t i = 0; node && i < node->record->n_meta; i++) {
+        if (span_is(key, node->record->meta[i]->key) &&
+            (!value.data || span_is(value, node->record->meta[i]->value)))
+            return true;
+    }
+    return false;
+}
+
+/* node-meta=KEY:VALUE may be there several times, and all must fit. */
+static bool is_node_wanted(struct consul_call *call, const struct consul_service *node)
+{
+    struct span rest = call->query;
+    while (rest.data) {
+        struct span value = span_cut(&rest, '&');
+        if (span_is(span_cut(&value, '='), "node-meta") && value.size &&
+            !has_meta(node, consul_decode(call, value)))
+            return false;
+    }
+    return true;
+}
+
+static const struct consul_service *our_node(const struct consul *consul)
+{
+    return consul_node_find(consul, span_of(consul->settings.node));
+}
+
 /* --- one service --- */
 
 struct selection {
@@ -52,9 +83,13 @@ static void on_entry(void *owner, const struct consul_entry *entry)
         if (!consul_entry_has_tag(entry, selection->tags[i]))
             return;
     }
-    if (selection->only_passing && consul_entry_status(entry) != CHECK_PASSING)
-        return;
     const struct consul *consul = selection->call->consul;
+    if (selection->only_passing && consul_entry_status(consul, entry) != CHECK_PASSING)
+        return;
+    const struct consul_service *node =
+        entry->service ? consul_node_of(consul, entry->service) : our_node(consul);
+    if (!is_node_wanted(selection->call, node))
+        return;
     if (!selection->render) {
         consul_render_checks(&selection->out, consul, entry, selection->filter);
         return;
@@ -76,15 +111,6 @@ static void read_tags(struct selection *selection)
     }
 }
 
-/* Present and empty is true, as Consul's own client has it. */
-static bool wants_passing(struct consul_call *call)
-{
-    struct span value;
-    return consul_param(call, "passing", &value) &&
-           !(span_is(value, "false") || span_is(value, "0") || span_is(value, "f") ||
-             span_is(value, "F") || span_is(value, "FALSE") || span_is(value, "False"));
-}
-
 static void reply_entries(struct consul_call *call,
                           void (*render)(struct json_out *out, const struct consul *consul,
                                          const struct consul_entry *entry))
@@ -94,7 +120,7 @@ static void reply_entries(struct consul_call *call,
     if (!consul_filter_read(call, &selection.filter) || !is_due(call))
         return;
     read_tags(&selection);
-    selection.only_passing = render == consul_render_entry && wants_passing(call);
+    selection.only_passing = render == consul_render_entry && consul_flag(call, "passing");
     json_open(&selection.out, '[');
     consul_each_entry(call, call->tail, on_entry, &selection);
     json_close(&selection.out, ']');
@@ -192,40 +218,60 @@ void consul_catalog_services(struct consul_call *call)
     consul_reply_json(call, &text);
 }
 
-struct state_list {
+/* --- checks --- */
+
+struct check_list {
+    struct consul_call *call;
     struct json_out out;
     struct consul_filter *filter;
     struct span status; /* "any", or one */
+    struct span node;   /* NULL: of any */
 };
 
-static void each_check(struct consul_call *call, struct state_list *list)
+static void put_checks(struct check_list *list, const struct map *checks)
 {
-    const struct consul *consul = call->consul;
-    struct filter_mark mark = consul_filter_begin(&list->out);
-    if (span_is(list->status, "any") || span_is(list->status, "passing")) {
-        consul_render_node_check(&list->out, consul);
-        consul_filter_end(list->filter, &list->out, mark);
-    }
-    map_each (node, &consul->checks) {
-        const struct consul_check *check = container_of(node, struct consul_check, node);
+    const struct consul *consul = list->call->consul;
+    map_each (at, checks) {
+        const struct consul_check *check = container_of(at, struct consul_check, node);
+        const struct consul_service *node = consul_node_of(consul, check->service);
         bool is_wanted =
             span_is(list->status, "any") || span_is(list->status, check_status_word(check->status));
-        if (!is_wanted)
+        if (list->node.data)
+            is_wanted &= node && span_equals_nocase(list->node, node->node.key);
+        if (!is_wanted || !is_node_wanted(list->call, node))
             continue;
-        mark = consul_filter_begin(&list->out);
+        struct filter_mark mark = consul_filter_begin(&list->out);
         consul_render_check(&list->out, consul, check);
         consul_filter_end(list->filter, &list->out, mark);
     }
 }
 
-static void reply_checks(struct consul_call *call, struct span status)
+static void put_ours(struct check_list *list)
+{
+    const struct consul *consul = list->call->consul;
+    struct filter_mark mark = consul_filter_begin(&list->out);
+    bool is_wanted = span_is(list->status, "any") || span_is(list->status, "passing");
+    if (is_wanted && is_node_wanted(list->call, our_node(consul))) {
+        consul_render_node_check(&list->out, consul);
+        consul_filter_end(list->filter, &list->out, mark);
+    }
+    put_checks(list, &consul->checks);
+}
+
+static void reply_checks(struct consul_call *call, struct span status, struct span node)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
-    struct state_list list = { .out = { .buf = &text }, .status = status };
+    struct check_list list = { .call = call, .out = { .buf = &text }, .status = status };
     if (!consul_filter_read(call, &list.filter) || !is_catalog_due(call))
         return;
     json_open(&list.out, '[');
-    each_check(call, &list);
+    if (!node.data || consul_node_is_ours(call->consul, node)) {
+        put_ours(&list); /* all of them are of this node */
+        node = node.data ? SPAN("") : SPAN_NULL;
+    }
+    list.node = node;
+    if (!node.data || node.size)
+        put_checks(&list, &call->consul->others);
     json_close(&list.out, ']');
     consul_reply_json(call, &text);
 }
@@ -235,60 +281,102 @@ void consul_health_state(struct consul_call *call)
     static const char *const words[] = { "any", "passing", "warning", "critical" };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (span_is(call->tail, words[i])) {
-            reply_checks(call, call->tail);
+            reply_checks(call, call->tail, SPAN_NULL);
             return;
         }
     }
     consul_refuse(call, 400, "no such state: any, passing, warning and critical are");
 }
 
-static bool is_our_node(const struct consul_call *call)
-{
-    return span_equals_nocase(call->tail, span_of(call->consul->settings.node));
-}
-
 void consul_health_node(struct consul_call *call)
 {
-    if (is_our_node(call)) {
-        reply_checks(call, SPAN("any"));
-    } else if (is_catalog_due(call)) {
-        consul_reply(call, 200, "application/json", SPAN("[]"));
-    }
+    reply_checks(call, SPAN("any"), call->tail.data ? call->tail : SPAN(""));
+}
+
+/* --- all nodes, and one --- */
+
+static void put_node(struct json_out *out, struct consul_call *call,
+                     const struct consul_service *node, const struct consul_filter *filter)
+{
+    if (!is_node_wanted(call, node))
+        return;
+    struct filter_mark mark = consul_filter_begin(out);
+    consul_render_node(out, call->consul, node);
+    consul_filter_end(filter, out, mark);
 }
 
 void consul_catalog_nodes(struct consul_call *call)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct json_out out = { .buf = &text };
-    if (!consul_is_due(call, 0, TOPIC_CATALOG, SPAN_NULL)) /* there is one, for ever */
+    struct consul_filter *filter;
+    if (!consul_filter_read(call, &filter) ||
+        !consul_is_due(call, call->consul->nodes_revision, TOPIC_NODES, SPAN_NULL))
         return;
     json_open(&out, '[');
-    consul_render_node(&out, call->consul);
+    put_node(&out, call, our_node(call->consul), filter);
+    map_each (at, &call->consul->services[CONSUL_NODE]) {
+        const struct consul_service *node = container_of(at, struct consul_service, node);
+        if (!consul_is_ours(call->consul, node))
+            put_node(&out, call, node, filter);
+    }
     json_close(&out, ']');
+    consul_reply_json(call, &text);
+}
+
+/* Of one node, in a map by id or in a list. */
+struct node_services {
+    struct consul_call *call;
+    struct json_out out;
+    struct consul_filter *filter;
+    bool is_list;
+};
+
+static void put_services(struct node_services *list, const struct map *services, struct span node)
+{
+    map_each (at, services) {
+        const struct consul_service *service = container_of(at, struct consul_service, node);
+        if (service->kind == CONSUL_ELSEWHERE &&
+            !span_equals_nocase(node, span_of(service->record->node)))
+            continue;
+        struct filter_mark mark =
+            list->is_list ? consul_filter_begin(&list->out)
+                          : consul_filter_begin_member(&list->out, span_of(service->id));
+        consul_render_agent_service(&list->out, list->call->consul, service);
+        consul_filter_end(list->filter, &list->out, mark);
+    }
+}
+
+static void reply_node(struct consul_call *call, bool is_list)
+{
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    const struct consul *consul = call->consul;
+    struct node_services list = { .call = call, .out = { .buf = &text }, .is_list = is_list };
+    if (!consul_filter_read(call, &list.filter) || !is_catalog_due(call))
+        return;
+    bool is_ours = consul_node_is_ours(consul, call->tail);
+    const struct consul_service *node = consul_node_find(consul, call->tail);
+    if (!is_ours && !node) {
+        consul_reply(call, 200, "application/json", SPAN("null"));
+        return;
+    }
+    json_open(&list.out, '{');
+    json_key(&list.out, SPAN("Node"));
+    consul_render_node(&list.out, consul, node);
+    json_key(&list.out, SPAN("Services"));
+    json_open(&list.out, is_list ? '[' : '{');
+    put_services(&list, &consul->services[is_ours ? CONSUL_HERE : CONSUL_ELSEWHERE], call->tail);
+    json_close(&list.out, is_list ? ']' : '}');
+    json_close(&list.out, '}');
     consul_reply_json(call, &text);
 }
 
 void consul_catalog_node(struct consul_call *call)
 {
-    CLEANUP(buf_fini) struct buf text = { 0 };
-    struct json_out out = { .buf = &text };
-    if (!is_catalog_due(call))
-        return;
-    if (!is_our_node(call)) {
-        consul_reply(call, 200, "application/json", SPAN("null"));
-        return;
-    }
-    json_open(&out, '{');
-    json_key(&out, SPAN("Node"));
-    consul_render_node(&out, call->consul);
-    json_key(&out, SPAN("Services"));
-    json_open(&out, '{');
-    map_each (node, &call->consul->services) {
-        const struct consul_service *service = container_of(node, struct consul_service, node);
-        json_key(&out, span_of(service->id));
-        consul_render_agent_service(&out, call->consul, service);
-    }
-    json_close(&out, '}');
-    json_close(&out, '}');
-    consul_reply_json(call, &text);
+    reply_node(call, false);
+}
+
+void consul_catalog_node_services(struct consul_call *call)
+{
+    reply_node(call, true);
 }

@@ -55,6 +55,7 @@ static enum health_kind kind_of(const Consul__CheckRecord *record, struct span s
     case CHECK_TCP: return scheme.size ? HEALTH_NONE : HEALTH_TCP;
     case CHECK_GRPC: return scheme.size ? HEALTH_NONE : HEALTH_GRPC;
     case CHECK_TTL:
+    case CHECK_TOLD:
     case CHECK_MAINTENANCE: break;
     }
     return HEALTH_NONE;

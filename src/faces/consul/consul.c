@@ -10,7 +10,6 @@
 #include "http/site.h"
 
 #define KV_PREFIX CONSUL_PREFIX "kv/"
-#define SERVICE_PREFIX CONSUL_PREFIX "service/"
 #define SESSION_PREFIX CONSUL_PREFIX "session/"
 
 static const struct consul_route routes[] = {
@@ -46,6 +45,9 @@ static const struct consul_route routes[] = {
     { "GET", "/v1/catalog/service/", consul_catalog_service },
     { "GET", "/v1/catalog/nodes", consul_catalog_nodes },
     { "GET", "/v1/catalog/node/", consul_catalog_node },
+    { "GET", "/v1/catalog/node-services/", consul_catalog_node_services },
+    { "PUT", "/v1/catalog/register", consul_catalog_register },
+    { "PUT", "/v1/catalog/deregister", consul_catalog_deregister },
     { "GET", "/v1/agent/self", consul_agent_self },
     { "GET", "/v1/agent/host", consul_agent_host },
     { "GET", "/v1/agent/members", consul_agent_members },
@@ -256,9 +258,9 @@ int consul_apply(struct consul *consul, const struct store_event *event)
     struct span key = event->entry.key;
     if (span_starts_with(key, SPAN(KV_PREFIX)))
         return err_trace(consul_kv_apply(consul, span_from(key, strlen(KV_PREFIX)), event));
-    if (span_starts_with(key, SPAN(SERVICE_PREFIX)))
-        return err_trace(
-            consul_service_apply(consul, span_from(key, strlen(SERVICE_PREFIX)), event));
+    struct span rest = span_from(key, strlen(CONSUL_PREFIX));
+    if (consul_service_knows(rest))
+        return err_trace(consul_service_apply(consul, rest, event));
     if (span_starts_with(key, SPAN(SESSION_PREFIX)))
         return err_trace(
             consul_session_apply(consul, span_from(key, strlen(SESSION_PREFIX)), event));

@@ -57,7 +57,7 @@ bool consul_read_duration(json_t *value, nsec *ret_duration)
     return true;
 }
 
-static int read_text(struct consul_call *call, json_t *body, const char *name, char **ret_text)
+int consul_read_text(struct consul_call *call, json_t *body, const char *name, char **ret_text)
 {
     json_t *value = consul_member(body, name);
     if (!value)
@@ -115,7 +115,7 @@ static int read_kind(struct consul_call *call, json_t *body, Consul__CheckRecord
     check->kind = CHECK_TTL;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !r; i++) {
         char *target = NULL;
-        r = read_text(call, body, kinds[i].name, &target);
+        r = consul_read_text(call, body, kinds[i].name, &target);
         if (!r && target && target[0]) {
             check->kind = kinds[i].kind;
             check->target = target;
@@ -156,10 +156,10 @@ static int read_limits(struct consul_call *call, json_t *body, Consul__CheckReco
     return r;
 }
 
-static int read_status(struct consul_call *call, json_t *body, Consul__CheckRecord *check)
+int consul_read_status(struct consul_call *call, json_t *body, Consul__CheckRecord *check)
 {
     char *status = NULL;
-    int r = read_text(call, body, "Status", &status);
+    int r = consul_read_text(call, body, "Status", &status);
     if (r || !status || !status[0])
         return r;
     for (unsigned i = CHECK_CRITICAL; i <= CHECK_PASSING; i++) {
@@ -183,15 +183,15 @@ int consul_read_check(struct consul_call *call, json_t *body, Consul__CheckRecor
     if (!r)
         r = read_limits(call, body, check);
     if (!r)
-        r = read_status(call, body, check);
+        r = consul_read_status(call, body, check);
     if (!r)
-        r = read_text(call, body, "CheckID", &check->id);
+        r = consul_read_text(call, body, "CheckID", &check->id);
     if (!r && !check->id[0])
-        r = read_text(call, body, "ID", &check->id);
+        r = consul_read_text(call, body, "ID", &check->id);
     if (!r)
-        r = read_text(call, body, "Name", &check->name);
+        r = consul_read_text(call, body, "Name", &check->name);
     if (!r)
-        r = read_text(call, body, "Notes", &check->notes);
+        r = consul_read_text(call, body, "Notes", &check->notes);
     json_t *is_tls = member_of(body, "GRPCUseTLS", "grpc_use_tls");
     check->is_tls = json_is_true(is_tls);
     return r;
@@ -255,28 +255,30 @@ static bool is_meta_key(const char *key)
     return size > 0 && size <= META_KEY_MAX && strncmp(key, "consul-", 7) != 0;
 }
 
-static int read_meta(struct consul_call *call, json_t *body, Consul__ServiceRecord *record)
+int consul_read_meta(struct consul_call *call, json_t *body, const char *name,
+                     Consul__ServiceRecord *record)
 {
-    json_t *meta = consul_member(body, "Meta"), *value;
+    json_t *meta = consul_member(body, name), *value;
     const char *key;
     size_t n = json_object_size(meta);
     if (meta && (!json_is_object(meta) || n > META_MAX)) {
         return consul_deny(call, 400,
-                           "Invalid Service Meta: Node metadata cannot contain more than %u key "
+                           "Invalid Service %s: Node metadata cannot contain more than %u key "
                            "pairs",
-                           META_MAX);
+                           name, META_MAX);
     }
     record->meta = arena_new_array(&call->arena, Consul__MetaRecord *, n + 1);
     json_object_foreach(meta, key, value)
     {
         const char *text = json_is_null(value) ? "" : json_string_value(value);
         if (!is_meta_key(key))
-            return consul_deny(call, 400, "Invalid Service Meta: key '%.80s' is not accepted", key);
+            return consul_deny(call, 400, "Invalid Service %s: key '%.80s' is not accepted", name,
+                               key);
         if (!text || strlen(text) > META_VALUE_MAX) {
             return consul_deny(call, 400,
-                               "Invalid Service Meta: the value of '%s' is no text of at most %u "
+                               "Invalid Service %s: the value of '%s' is no text of at most %u "
                                "bytes",
-                               key, META_VALUE_MAX);
+                               name, key, META_VALUE_MAX);
         }
         Consul__MetaRecord *pair = arena_new(&call->arena, Consul__MetaRecord);
         consul__meta_record__init(pair);
@@ -302,7 +304,7 @@ static int read_tagged(struct consul_call *call, json_t *body, Consul__ServiceRe
         if (!json_is_object(value))
             return consul_deny(call, 400, "TaggedAddresses.%.80s is no object", key);
         address->name = arena_strdup(&call->arena, key);
-        int r = read_text(call, value, "Address", &address->address);
+        int r = consul_read_text(call, value, "Address", &address->address);
         if (!r)
             r = read_number(call, value, "Port", UINT16_MAX, &address->port);
         if (r)
@@ -328,7 +330,7 @@ static int read_weights(struct consul_call *call, json_t *body, Consul__ServiceR
 
 static int read_address(struct consul_call *call, json_t *body, Consul__ServiceRecord *record)
 {
-    int r = read_text(call, body, "Address", &record->address);
+    int r = consul_read_text(call, body, "Address", &record->address);
     if (!r)
         r = read_number(call, body, "Port", UINT16_MAX, &record->port);
     if (!r && (strcmp(record->address, "0.0.0.0") == 0 || strcmp(record->address, "::") == 0 ||
@@ -338,35 +340,41 @@ static int read_address(struct consul_call *call, json_t *body, Consul__ServiceR
     return r;
 }
 
+int consul_read_service(struct consul_call *call, json_t *body, const char *name,
+                        Consul__ServiceRecord *record)
+{
+    int r = consul_read_text(call, body, name, &record->name);
+    if (!r && !record->name[0])
+        r = consul_deny(call, 400, "Missing service name");
+    if (!r)
+        r = read_address(call, body, record);
+    if (!r)
+        r = read_tags(call, body, record);
+    if (!r)
+        r = consul_read_meta(call, body, "Meta", record);
+    if (!r)
+        r = read_tagged(call, body, record);
+    if (!r)
+        r = read_weights(call, body, record);
+    record->enables_tag_override =
+        json_is_true(member_of(body, "EnableTagOverride", "enable_tag_override"));
+    return r;
+}
+
 int consul_read_registration(struct consul_call *call, json_t *body,
                              Consul__ServiceRecord **ret_record)
 {
     Consul__ServiceRecord *record = arena_new(&call->arena, Consul__ServiceRecord);
     char *id = NULL;
     consul__service_record__init(record);
+    *ret_record = record;
     if (!json_is_object(body))
         return consul_deny(call, 400, "Request decode failed: the body is no JSON object");
-    int r = read_text(call, body, "Name", &record->name);
-    if (!r && !record->name[0])
-        return consul_deny(call, 400, "Missing service name");
+    int r = consul_read_service(call, body, "Name", record);
     if (!r)
-        r = read_text(call, body, "ID", &id);
-    if (!r) {
-        call->tail = span_of(id && id[0] ? id : record->name);
-        r = read_address(call, body, record);
-    }
-    if (!r)
-        r = read_tags(call, body, record);
-    if (!r)
-        r = read_meta(call, body, record);
-    if (!r)
-        r = read_tagged(call, body, record);
-    if (!r)
-        r = read_weights(call, body, record);
-    if (!r)
-        r = read_checks(call, body, record, call->tail.data);
-    record->enables_tag_override =
-        json_is_true(member_of(body, "EnableTagOverride", "enable_tag_override"));
-    *ret_record = record;
-    return r;
+        r = consul_read_text(call, body, "ID", &id);
+    if (r)
+        return r;
+    call->tail = span_of(id && id[0] ? id : record->name);
+    return read_checks(call, body, record, call->tail.data);
 }

@@ -32,12 +32,12 @@ struct span consul_entry_name(const struct consul_entry *entry)
     return span_of(entry->service ? entry->service->record->name : entry->instance->service->name);
 }
 
-enum check_status consul_entry_status(const struct consul_entry *entry)
+enum check_status consul_entry_status(const struct consul *consul, const struct consul_entry *entry)
 {
     if (entry->instance->is_draining)
         return CHECK_CRITICAL; /* an operator said so; nobody here shall go there any more */
     if (entry->service)
-        return consul_service_status(entry->service);
+        return consul_status_there(consul, entry->service);
     return entry->instance->is_failing ? CHECK_CRITICAL : CHECK_PASSING;
 }
 
@@ -82,28 +82,57 @@ static void node_id(const struct consul *consul, char ret_text[UUID_SIZE + 1])
     hash_uuid(digest, ret_text);
 }
 
-static void put_node(struct json_out *out, const struct consul *consul)
+static void put_address(struct json_out *out, const struct consul *consul,
+                        const struct consul_service *node, struct span address)
 {
-    char id[UUID_SIZE + 1];
-    node_id(consul, id);
-    put_text(out, "ID", span_of(id));
-    put_text(out, "Node", span_of(consul->settings.node));
-    put_text(out, "Address", SPAN(NODE_ADDRESS));
+    bool is_ours = !node || consul_is_ours(consul, node);
+    put_text(out, "Address", address);
     put_text(out, "Datacenter", span_of(consul->settings.datacenter));
     json_key(out, SPAN("TaggedAddresses"));
     json_open(out, '{');
-    put_text(out, "lan", SPAN(NODE_ADDRESS));
-    put_text(out, "wan", SPAN(NODE_ADDRESS));
+    for (size_t i = 0; node && i < node->record->n_tagged; i++)
+        put_text(out, node->record->tagged[i]->name, span_of(node->record->tagged[i]->address));
+    if (is_ours && !(node && node->record->n_tagged)) {
+        put_text(out, "lan", address);
+        put_text(out, "wan", address);
+    }
     json_close(out, '}');
 }
 
-void consul_render_node(struct json_out *out, const struct consul *consul)
+/* NULL: this one, which nobody told of. */
+static void put_node(struct json_out *out, const struct consul *consul,
+                     const struct consul_service *node, const char *meta)
+{
+    char id[UUID_SIZE + 1] = "";
+    const char *address = NODE_ADDRESS;
+    if (!node || consul_is_ours(consul, node))
+        node_id(consul, id);
+    if (node && node->record->address[0])
+        address = node->record->address;
+    put_text(out, "ID", span_of(node && node->record->node_id[0] ? node->record->node_id : id));
+    put_text(out, "Node", span_of(node ? node->record->name : consul->settings.node));
+    put_address(out, consul, node, span_of(address));
+    json_key(out, span_of(meta));
+    json_open(out, '{');
+    for (size_t i = 0; node && i < node->record->n_meta; i++)
+        put_text(out, node->record->meta[i]->key, span_of(node->record->meta[i]->value));
+    json_close(out, '}');
+}
+
+void consul_render_node(struct json_out *out, const struct consul *consul,
+                        const struct consul_service *node)
 {
     json_open(out, '{');
-    put_node(out, consul);
-    put_empty(out, "Meta", '{');
-    put_indexes(out, 0, 0);
+    put_node(out, consul, node, "Meta");
+    put_indexes(out, node ? node->create_revision : 0, node ? node->mod_revision : 0);
     json_close(out, '}');
+}
+
+static const struct consul_service *node_of(const struct consul *consul,
+                                            const struct consul_entry *entry)
+{
+    return entry->service ? consul_node_of(consul, entry->service)
+                          : consul_node_find(consul, span_of(consul->settings.node));
 }
 
 /* --- services --- */
@@ -267,14 +296,14 @@ void consul_render_agent_service(struct json_out *out, const struct consul *cons
 /* --- checks --- */
 
 struct shown_check {
-    struct span id, name, status, notes, output, service_id, service_name, type;
+    struct span node, id, name, status, notes, output, service_id, service_name, type, definition;
 };
 
 static void put_check(struct json_out *out, const struct consul *consul,
                       const struct shown_check *check, const struct consul_entry *entry)
 {
     json_open(out, '{');
-    put_text(out, "Node", span_of(consul->settings.node));
+    put_text(out, "Node", check->node.size ? check->node : span_of(consul->settings.node));
     put_text(out, "CheckID", check->id);
     put_text(out, "Name", check->name);
     put_text(out, "Status", check->status);
@@ -287,9 +316,13 @@ static void put_check(struct json_out *out, const struct consul *consul,
     else
         put_empty(out, "ServiceTags", '[');
     put_text(out, "Type", check->type);
-    put_empty(out, "Definition", '{');
+    json_key(out, SPAN("Definition"));
+    buf_put(out->buf, check->definition.size ? check->definition : SPAN("{}"));
+    out->needs_comma = true;
     if (entry && entry->instance)
         put_revisions(out, entry);
+    else if (entry && entry->service)
+        put_indexes(out, entry->service->create_revision, entry->service->mod_revision);
     else
         put_indexes(out, 0, 0);
     json_close(out, '}');
@@ -306,7 +339,7 @@ void consul_render_node_check(struct json_out *out, const struct consul *consul)
     put_check(out, consul, &check, NULL);
 }
 
-struct span consul_check_type(const struct consul_check *check)
+static struct span check_type(const struct consul_check *check)
 {
     switch ((enum check_kind)check->record->kind) {
     case CHECK_TTL: return SPAN("ttl");
@@ -314,6 +347,7 @@ struct span consul_check_type(const struct consul_check *check)
     case CHECK_HTTP: return SPAN("http");
     case CHECK_GRPC: return SPAN("grpc");
     case CHECK_MAINTENANCE: return SPAN("maintenance");
+    case CHECK_TOLD: break;
     }
     return SPAN("");
 }
@@ -321,15 +355,20 @@ struct span consul_check_type(const struct consul_check *check)
 static void put_service_check(struct json_out *out, const struct consul *consul,
                               const struct consul_check *check, const struct consul_entry *entry)
 {
+    const struct consul_service *holder = check->service;
+    const struct consul_service *node = consul_node_of(consul, holder);
+    bool is_node = holder->kind == CONSUL_NODE;
     const struct shown_check shown = {
+        .node = node ? span_of(node->record->name) : SPAN_NULL,
         .id = span_of(check->id),
         .name = span_of(check->record->name),
         .status = span_of(check_status_word(check->status)),
         .notes = span_of(check->record->notes),
         .output = span_of(check->output),
-        .service_id = span_of(check->service->id),
-        .service_name = span_of(check->service->record->name),
-        .type = consul_check_type(check),
+        .service_id = span_of(holder->id),
+        .service_name = is_node ? SPAN_NULL : span_of(holder->record->name),
+        .type = check_type(check),
+        .definition = span_of(check->record->definition),
     };
     put_check(out, consul, &shown, entry);
 }
@@ -341,17 +380,33 @@ void consul_render_check(struct json_out *out, const struct consul *consul,
     put_service_check(out, consul, check, &entry);
 }
 
+static void put_checks_of(struct json_out *out, const struct consul *consul,
+                          const struct consul_entry *entry, const struct consul_filter *filter)
+{
+    list_each (link, &entry->service->checks) {
+        struct filter_mark mark = consul_filter_begin(out);
+        put_service_check(out, consul, container_of(link, struct consul_check, link), entry);
+        consul_filter_end(filter, out, mark);
+    }
+}
+
+/* That this node is there is a check, too. */
+static void put_node_checks(struct json_out *out, const struct consul *consul,
+                            const struct consul_service *node)
+{
+    const struct consul_entry entry = { .service = node };
+    if (!node || consul_is_ours(consul, node))
+        consul_render_node_check(out, consul);
+    if (node)
+        put_checks_of(out, consul, &entry, NULL);
+}
+
 /* What is known of an instance that registered elsewhere is one check. */
 void consul_render_checks(struct json_out *out, const struct consul *consul,
                           const struct consul_entry *entry, const struct consul_filter *filter)
 {
-    struct filter_mark mark;
-    for (struct list *link = entry->service ? entry->service->checks.next : NULL;
-         link && link != &entry->service->checks; link = link->next) {
-        mark = consul_filter_begin(out);
-        put_service_check(out, consul, container_of(link, struct consul_check, link), entry);
-        consul_filter_end(filter, out, mark);
-    }
+    if (entry->service)
+        put_checks_of(out, consul, entry, filter);
     if (entry->service && !entry->instance->is_draining)
         return;
     char id[INSTANCE_ID_MAX + 16];
@@ -359,11 +414,11 @@ void consul_render_checks(struct json_out *out, const struct consul *consul,
     const struct shown_check shown = {
         .id = span_of(entry->service ? "_drain" : id),
         .name = entry->instance->is_draining ? SPAN("Draining") : SPAN("Sarsen"),
-        .status = span_of(check_status_word(consul_entry_status(entry))),
+        .status = span_of(check_status_word(consul_entry_status(consul, entry))),
         .service_id = id_of(entry),
         .service_name = consul_entry_name(entry),
     };
-    mark = consul_filter_begin(out);
+    struct filter_mark mark = consul_filter_begin(out);
     put_check(out, consul, &shown, entry);
     consul_filter_end(filter, out, mark);
 }
@@ -375,14 +430,14 @@ void consul_render_entry(struct json_out *out, const struct consul *consul,
 {
     json_open(out, '{');
     json_key(out, SPAN("Node"));
-    consul_render_node(out, consul);
+    consul_render_node(out, consul, node_of(consul, entry));
     json_key(out, SPAN("Service"));
     json_open(out, '{');
     put_service(out, entry);
     json_close(out, '}');
     json_key(out, SPAN("Checks"));
     json_open(out, '[');
-    consul_render_node_check(out, consul);
+    put_node_checks(out, consul, node_of(consul, entry));
     consul_render_checks(out, consul, entry, NULL);
     json_close(out, ']');
     json_close(out, '}');
@@ -393,8 +448,7 @@ void consul_render_flat(struct json_out *out, const struct consul *consul,
 {
     struct place place = place_of(entry);
     json_open(out, '{');
-    put_node(out, consul);
-    put_empty(out, "NodeMeta", '{');
+    put_node(out, consul, node_of(consul, entry), "NodeMeta");
     put_text(out, "ServiceID", id_of(entry));
     put_text(out, "ServiceName", consul_entry_name(entry));
     put_tags(out, "ServiceTags", entry);

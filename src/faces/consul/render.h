@@ -33,9 +33,6 @@ struct consul_entry consul_entry_of(const struct consul *consul,
 /* What it registered as, in 16 digits: another where it is another. */
 void consul_hash_service(const struct consul_entry *entry, char ret_hash[17]);
 
-/* The word for what kind of check it is. */
-struct span consul_check_type(const struct consul_check *check);
-
 /* What the instances of a service are, those that were registered under another name left out.
  * Calls on_entry for each, in order of appearance. */
 void consul_each_entry(struct consul_call *call, struct span name,
@@ -44,11 +41,14 @@ void consul_each_entry(struct consul_call *call, struct span name,
 
 /* The name that a service goes by here. */
 struct span consul_entry_name(const struct consul_entry *entry);
-enum check_status consul_entry_status(const struct consul_entry *entry);
+enum check_status consul_entry_status(const struct consul *consul,
+                                      const struct consul_entry *entry);
 bool consul_entry_has_tag(const struct consul_entry *entry, struct span tag);
 size_t consul_entry_n_tags(const struct consul_entry *entry);
 
-void consul_render_node(struct json_out *out, const struct consul *consul);
+/* NULL: this one, when nobody told of it. */
+void consul_render_node(struct json_out *out, const struct consul *consul,
+                        const struct consul_service *node);
 void consul_render_entry(struct json_out *out, const struct consul *consul,
                          const struct consul_entry *entry); /* of health/service */
 void consul_render_flat(struct json_out *out, const struct consul *consul,

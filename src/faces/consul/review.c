@@ -25,6 +25,20 @@ static bool is_as_read(const struct consul *consul, const struct instance_spec *
                          span_is(spec->address, instance->address));
 }
 
+/* By its kind, as a digit, and its key. */
+static struct consul_service *find(const struct consul *consul, const char *id)
+{
+    return consul_find(consul, (enum consul_kind)(id[0] - '0'), span_of(id + 1));
+}
+
+static void note_all(struct consul *consul, enum consul_kind kind)
+{
+    struct consul_review *review = &consul->review;
+    map_each (node, &consul->services[kind])
+        review->ids[review->n++] =
+            mem_format("%u%s", kind, container_of(node, struct consul_service, node)->key);
+}
+
 /* Called again after a conflict, so where it goes on is only kept when it is done. */
 static int build_review(struct store_command *command, struct txn *txn)
 {
@@ -35,16 +49,16 @@ static int build_review(struct store_command *command, struct txn *txn)
     size_t end = review->at + LOOKED_AT_ONCE;
     for (review->next = review->at; review->next < review->n && review->next < end && n < AT_ONCE;
          review->next++) {
-        struct span id = span_of(review->ids[review->next]);
-        struct consul_service *service = consul_service_find(consul, id);
+        struct consul_service *service = find(consul, review->ids[review->next]);
         struct instance_spec spec;
         if (!service)
             continue;
-        consul_instance_read(&txn->arena, service->record, consul->rules, &spec);
+        const struct consul_place place = consul_place_of(consul, service);
+        consul_read_instance(consul, service->record, place.node, &txn->arena, &spec);
         if (is_as_read(consul, &spec))
             continue;
         n++;
-        if (consul_service_put(consul, id, service->record, txn, &problem))
+        if (consul_service_put(consul, &place, service->record, txn, &problem))
             log_warn("consul", "what a registration says cannot be applied", "id", service->id,
                      "why", problem.text);
     }
@@ -82,9 +96,10 @@ static void on_turn(struct timer *timer)
 static void begin(struct consul *consul, struct consul_review *review)
 {
     review->is_asked = false;
-    review->ids = mem_new_array(char *, consul->services.n_nodes + 1);
-    map_each (node, &consul->services)
-        review->ids[review->n++] = mem_strdup(container_of(node, struct consul_service, node)->id);
+    size_t n = consul->services[CONSUL_HERE].n_nodes + consul->services[CONSUL_ELSEWHERE].n_nodes;
+    review->ids = mem_new_array(char *, n + 1);
+    note_all(consul, CONSUL_HERE);
+    note_all(consul, CONSUL_ELSEWHERE);
 }
 
 static void go_on(struct consul_review *review)

@@ -10,13 +10,24 @@
 #include "faces/consul/reading.h"
 #include "http/checker.h"
 
-#define PREFIX CONSUL_PREFIX "service/"
 #define GRACE NSEC_PER_SEC /* for a transaction that writes what has become due */
 #define DUE_OPS 8u         /* of one service, in the transaction of many */
 
+static const char *const prefixes[CONSUL_KINDS] = {
+    [CONSUL_HERE] = "service/",
+    [CONSUL_NODE] = "node/",
+    [CONSUL_ELSEWHERE] = "external/",
+};
+
+struct consul_service *consul_find(const struct consul *consul, enum consul_kind kind,
+                                   struct span key)
+{
+    return map_find_as(&consul->services[kind], key, struct consul_service, node);
+}
+
 struct consul_service *consul_service_find(const struct consul *consul, struct span id)
 {
-    return map_find_as(&consul->services, id, struct consul_service, node);
+    return consul_find(consul, CONSUL_HERE, id);
 }
 
 struct consul_service *consul_service_of(const struct consul *consul,
@@ -53,11 +64,35 @@ enum check_status consul_service_status(const struct consul_service *service)
     return worst_of(service->record);
 }
 
+enum check_status consul_status_there(const struct consul *consul,
+                                      const struct consul_service *service)
+{
+    const struct consul_service *node = consul_node_of(consul, service);
+    enum check_status own = worst_of(service->record);
+    enum check_status there = node ? worst_of(node->record) : CHECK_PASSING;
+    return there < own ? there : own;
+}
+
 /* --- the fold --- */
 
 struct consul_check *consul_check_find(const struct consul *consul, struct span id)
 {
     return map_find_as(&consul->checks, id, struct consul_check, node);
+}
+
+static struct map *checks_of(struct consul *consul, const struct consul_service *service)
+{
+    return consul_is_ours(consul, service) ? &consul->checks : &consul->others;
+}
+
+/* Elsewhere an id is one of its node's. */
+static char *check_key(const struct consul *consul, const struct consul_service *service,
+                       const char *id, size_t *ret_before)
+{
+    bool is_ours = consul_is_ours(consul, service);
+    struct span node = span_first(span_of(service->key), span_find(span_of(service->key), '/'));
+    *ret_before = is_ours ? 0 : node.size + 1;
+    return is_ours ? mem_strdup(id) : mem_format("%.*s/%s", SPAN_ARG(node), id);
 }
 
 static void plan(struct consul *consul)
@@ -72,8 +107,10 @@ static void plan(struct consul *consul)
 void consul_check_renew(struct consul *consul, struct consul_check *check)
 {
     const Consul__CheckRecord *record = check->record;
-    nsec time = record->status == CHECK_CRITICAL ? record->deregister_after : record->ttl;
-    if (time == 0 || (record->kind != CHECK_TTL && record->status != CHECK_CRITICAL))
+    bool is_over = record->status == CHECK_CRITICAL;
+    nsec time = is_over ? record->deregister_after : record->ttl;
+    bool is_timed = is_over ? check->service->kind == CONSUL_HERE : record->kind == CHECK_TTL;
+    if (time == 0 || !is_timed || !consul_is_ours(consul, check->service))
         heap_remove(&consul->due, &check->due);
     else
         heap_set(&consul->due, &check->due, loop_now(consul->loop) + time);
@@ -85,8 +122,8 @@ static void check_free(struct consul *consul, struct consul_check *check)
     consul_check_stop(check);
     heap_remove(&consul->due, &check->due);
     list_remove(&check->link);
-    map_remove(&consul->checks, &check->node);
-    free(check->id);
+    map_remove(checks_of(consul, check->service), &check->node);
+    free(check->key);
     free(check->output);
     free(check);
 }
@@ -95,15 +132,19 @@ static void check_free(struct consul *consul, struct consul_check *check)
 static void check_take(struct consul *consul, struct consul_service *service,
                        Consul__CheckRecord *record)
 {
-    struct consul_check *check = consul_check_find(consul, span_of(record->id));
+    size_t n_before;
+    CLEANUP(mem_freep) char *key = check_key(consul, service, record->id, &n_before);
+    struct map *checks = checks_of(consul, service);
+    struct consul_check *check = map_find_as(checks, span_of(key), struct consul_check, node);
     if (check && check->service != service)
         return; /* it was refused when it was written; a store of another version may have it */
     bool is_new = !check;
     if (is_new) {
         check = mem_new(struct consul_check);
-        check->id = mem_strdup(record->id);
+        check->key = steal(key);
+        check->id = check->key + n_before;
         check->service = service;
-        map_add(&consul->checks, &check->node, span_of(check->id));
+        map_add(checks, &check->node, span_of(check->key));
         list_init(&check->link);
     }
     bool is_other = is_new || check->status != record->status ||
@@ -113,9 +154,12 @@ static void check_take(struct consul *consul, struct consul_service *service,
     check->status = (enum check_status)record->status;
     list_remove(&check->link);
     list_add_last(&service->checks, &check->link);
+    if (record->kind == CHECK_TOLD)
+        consul_check_say(check, record->output);
     if (is_other)
         consul_check_renew(consul, check);
-    consul_check_start(consul, check);
+    if (consul_is_ours(consul, service))
+        consul_check_start(consul, check);
 }
 
 /* --- names --- */
@@ -158,11 +202,35 @@ static void name_join(struct consul *consul, struct consul_service *service, str
     list_add_last(&name->services, &service->name_link);
 }
 
-/* Who waits for the service is told, and the index of its name is this one. */
+static void name_changed(struct consul *consul, struct consul_name *name, int64_t revision)
+{
+    name->changed_revision = revision;
+    topics_changed(&consul->topics, TOPIC_SERVICE, name->node.key);
+}
+
+/* Who waits for the service is told, and the index of its name is this one. A node is shown with
+ * each of its services. */
 static void note_change(struct consul *consul, struct consul_service *service, int64_t revision)
 {
-    service->name->changed_revision = revision;
-    topics_changed(&consul->topics, TOPIC_SERVICE, service->name->node.key);
+    if (service->name) {
+        name_changed(consul, service->name, revision);
+        return;
+    }
+    bool is_ours = consul_is_ours(consul, service);
+    map_each (node, &consul->services[is_ours ? CONSUL_HERE : CONSUL_ELSEWHERE]) {
+        struct consul_service *other = container_of(node, struct consul_service, node);
+        if (is_ours || strcmp(other->record->node, service->key) == 0)
+            name_changed(consul, other->name, revision);
+    }
+}
+
+static void leave_instance(struct consul *consul, struct consul_service *service)
+{
+    if (!service->instance_key)
+        return;
+    map_remove(&consul->service_instances, &service->instance_node);
+    free(service->instance_key);
+    service->instance_key = NULL;
 }
 
 static void take_record(struct consul *consul, struct consul_service *service,
@@ -175,16 +243,16 @@ static void take_record(struct consul *consul, struct consul_service *service,
         check_take(consul, service, record->checks[i]);
     for (struct list *link; (link = list_take_first(&before));)
         check_free(consul, container_of(link, struct consul_check, link));
-    if (service->record) {
-        map_remove(&consul->service_instances, &service->instance_node);
-        free(service->instance_key);
+    leave_instance(consul, service);
+    if (service->record)
         consul__service_record__free_unpacked(service->record, NULL);
-    }
     service->record = record;
+    plan(consul);
+    if (service->kind == CONSUL_NODE)
+        return;
     name_join(consul, service, span_of(record->service));
     service->instance_key = mem_format("%s/%s", record->service, record->instance);
     map_add(&consul->service_instances, &service->instance_node, span_of(service->instance_key));
-    plan(consul);
 }
 
 static void service_drop(struct consul *consul, struct consul_service *service)
@@ -192,24 +260,73 @@ static void service_drop(struct consul *consul, struct consul_service *service)
     for (struct list *link; (link = list_take_first(&service->checks));)
         check_free(consul, container_of(link, struct consul_check, link));
     name_leave(consul, service);
-    map_remove(&consul->service_instances, &service->instance_node);
-    map_remove(&consul->services, &service->node);
+    leave_instance(consul, service);
+    map_remove(&consul->services[service->kind], &service->node);
     consul__service_record__free_unpacked(service->record, NULL);
-    free(service->instance_key);
-    free(service->id);
+    free(service->key);
     free(service);
     plan(consul);
 }
 
-int consul_service_apply(struct consul *consul, struct span id, const struct store_event *event)
+static bool find_kind(struct span key, enum consul_kind *ret_kind)
 {
-    struct consul_service *service = consul_service_find(consul, id);
+    for (unsigned kind = 0; kind < CONSUL_KINDS; kind++) {
+        if (!span_starts_with(key, span_of(prefixes[kind])))
+            continue;
+        *ret_kind = (enum consul_kind)kind;
+        return true;
+    }
+    return false;
+}
+
+bool consul_service_knows(struct span key)
+{
+    enum consul_kind kind;
+    return find_kind(key, &kind);
+}
+
+static struct consul_service *service_new(struct consul *consul, enum consul_kind kind,
+                                          struct span key, int64_t revision)
+{
+    struct consul_service *service = mem_new(struct consul_service);
+    service->kind = kind;
+    service->key = mem_span_dup(key);
+    service->id = service->key;
+    if (kind == CONSUL_ELSEWHERE)
+        service->id += span_find(key, '/') + 1;
+    if (kind == CONSUL_NODE)
+        service->id += key.size;
+    service->create_revision = revision;
+    list_init(&service->checks);
+    list_init(&service->name_link);
+    map_add(&consul->services[kind], &service->node, (struct span){ service->key, key.size });
+    return service;
+}
+
+/* What is read at the start is not in the order of its revisions. */
+static void raise_to(int64_t *revision, int64_t to)
+{
+    if (*revision < to)
+        *revision = to;
+}
+
+int consul_service_apply(struct consul *consul, struct span key, const struct store_event *event)
+{
+    enum consul_kind kind = CONSUL_HERE;
+    if (!find_kind(key, &kind))
+        return err_origin(-EBADMSG);
+    key = span_from(key, strlen(prefixes[kind]));
+    struct consul_service *service = consul_find(consul, kind, key);
     if (service)
         note_change(consul, service, event->entry.mod_revision);
     topics_changed(&consul->topics, TOPIC_CATALOG, SPAN_NULL);
-    consul->catalog_revision = event->entry.mod_revision;
+    raise_to(&consul->catalog_revision, event->entry.mod_revision);
+    if (kind == CONSUL_NODE) {
+        raise_to(&consul->nodes_revision, event->entry.mod_revision);
+        topics_changed(&consul->topics, TOPIC_NODES, SPAN_NULL);
+    }
     if (event->kind == TXN_DELETE) {
-        consul->gone_revision = event->entry.mod_revision;
+        raise_to(&consul->gone_revision, event->entry.mod_revision);
         if (service)
             service_drop(consul, service);
         return 0;
@@ -218,14 +335,12 @@ int consul_service_apply(struct consul *consul, struct span id, const struct sto
         NULL, event->entry.value.size, (const uint8_t *)event->entry.value.data);
     if (!record)
         return err_origin(-EBADMSG);
-    if (!service) {
-        service = mem_new(struct consul_service);
-        service->id = mem_span_dup(id);
-        service->create_revision = event->entry.create_revision;
-        list_init(&service->checks);
-        list_init(&service->name_link);
-        map_add(&consul->services, &service->node, (struct span){ service->id, id.size });
+    if (kind == CONSUL_ELSEWHERE && span_find(key, '/') == key.size) {
+        consul__service_record__free_unpacked(record, NULL);
+        return err_origin(-EBADMSG);
     }
+    if (!service)
+        service = service_new(consul, kind, key, event->entry.create_revision);
     service->mod_revision = event->entry.mod_revision;
     take_record(consul, service, record);
     note_change(consul, service, event->entry.mod_revision);
@@ -265,13 +380,24 @@ char *consul_instance_id(struct arena *arena, struct span id)
     return text;
 }
 
+void consul_read_instance(const struct consul *consul, const Consul__ServiceRecord *registered,
+                          const Consul__ServiceRecord *node, struct arena *arena,
+                          struct instance_spec *ret_spec)
+{
+    Consul__ServiceRecord record = *registered;
+    if (node && !record.address[0])
+        record.address = node->address;
+    consul_instance_read(arena, &record, consul->rules, ret_spec);
+    ret_spec->is_failing =
+        worst_of(&record) == CHECK_CRITICAL || (node && worst_of(node) == CHECK_CRITICAL);
+}
+
 /* The registry's instance of a registration, into the same transaction. Answers of the registry. */
-static int put_instance(struct consul *consul, const Consul__ServiceRecord *record, struct txn *txn,
-                        struct problem *problem)
+static int put_instance(struct consul *consul, const Consul__ServiceRecord *registered,
+                        const Consul__ServiceRecord *node, struct txn *txn, struct problem *problem)
 {
     struct instance_spec spec;
-    consul_instance_read(&txn->arena, record, consul->rules, &spec);
-    spec.is_failing = worst_of(record) == CHECK_CRITICAL;
+    consul_read_instance(consul, registered, node, &txn->arena, &spec);
     unix_msec wall = loop_wall(consul->loop);
     int r = instance_put(consul->registry, &spec, wall, txn, problem);
     if (!r)
@@ -290,16 +416,43 @@ static void drop_other_instance(struct consul *consul, const Consul__ServiceReco
         return; /* it is gone already */
 }
 
-int consul_service_put(struct consul *consul, struct span id, const Consul__ServiceRecord *record,
-                       struct txn *txn, struct problem *problem)
+struct consul_place consul_place_of(const struct consul *consul,
+                                    const struct consul_service *service)
 {
-    const struct consul_service *before = consul_service_find(consul, id);
-    int r = put_instance(consul, record, txn, problem);
+    struct consul_place place = { .kind = service->kind, .key = service->node.key };
+    const struct consul_service *node = NULL;
+    if (service->kind == CONSUL_ELSEWHERE)
+        node = consul_node_of(consul, service);
+    place.node = node ? node->record : NULL;
+    return place;
+}
+
+/* Into the same transaction: what a node is changes what its services are. */
+static int put_instances_of(struct consul *consul, const Consul__ServiceRecord *node,
+                            struct span key, struct txn *txn, struct problem *problem)
+{
+    int r = 0;
+    map_each (at, &consul->services[CONSUL_ELSEWHERE]) {
+        const struct consul_service *service = container_of(at, struct consul_service, node);
+        if (!r && span_is(key, service->record->node))
+            r = put_instance(consul, service->record, node, txn, problem);
+    }
+    return r;
+}
+
+int consul_service_put(struct consul *consul, const struct consul_place *place,
+                       const Consul__ServiceRecord *record, struct txn *txn,
+                       struct problem *problem)
+{
+    const struct consul_service *before = consul_find(consul, place->kind, place->key);
+    int r = place->kind == CONSUL_NODE ? put_instances_of(consul, record, place->key, txn, problem)
+                                       : put_instance(consul, record, place->node, txn, problem);
     if (r)
         return r;
-    if (before)
+    if (before && place->kind != CONSUL_NODE)
         drop_other_instance(consul, before->record, record, txn);
-    struct span key = span_of(arena_format(&txn->arena, PREFIX "%.*s", SPAN_ARG(id)));
+    struct span key = span_of(arena_format(&txn->arena, CONSUL_PREFIX "%s%.*s",
+                                           prefixes[place->kind], SPAN_ARG(place->key)));
     struct span value = txn_pack(txn, &record->base);
     const struct store_entry *entry = store_find(consul->store, key);
     txn_expect(txn, key, before ? before->mod_revision : 0);
@@ -319,19 +472,44 @@ static void recall_statuses(struct consul_service *service)
 int consul_service_put_told(struct consul *consul, struct consul_service *service, struct txn *txn,
                             struct problem *problem)
 {
-    int r = consul_service_put(consul, span_of(service->id), service->record, txn, problem);
+    const struct consul_place place = consul_place_of(consul, service);
+    int r = consul_service_put(consul, &place, service->record, txn, problem);
     recall_statuses(service);
     return r;
 }
 
 void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn)
 {
-    struct span key = span_of(arena_format(&txn->arena, PREFIX "%s", service->id));
+    struct span key = span_of(
+        arena_format(&txn->arena, CONSUL_PREFIX "%s%s", prefixes[service->kind], service->key));
     txn_expect(txn, key, service->mod_revision);
     txn_delete(txn, key);
-    if (instance_delete(consul->registry, span_of(service->record->service),
+    if (service->kind != CONSUL_NODE &&
+        instance_delete(consul->registry, span_of(service->record->service),
                         span_of(service->record->instance), txn))
         return; /* it was taken away by other means */
+}
+
+/* --- the checks of a record --- */
+
+void consul_record_remove_check(struct arena *arena, Consul__ServiceRecord *record, struct span id)
+{
+    Consul__CheckRecord **checks =
+        arena_new_array(arena, Consul__CheckRecord *, record->n_checks + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < record->n_checks; i++) {
+        if (!span_is(id, record->checks[i]->id))
+            checks[n++] = record->checks[i];
+    }
+    record->checks = checks;
+    record->n_checks = n;
+}
+
+void consul_record_add_check(struct arena *arena, Consul__ServiceRecord *record,
+                             Consul__CheckRecord *check)
+{
+    consul_record_remove_check(arena, record, span_of(check->id));
+    record->checks[record->n_checks++] = check; /* there is room for one more than there were */
 }
 
 /* --- what has become due --- */
@@ -459,21 +637,27 @@ void consul_check_told(struct consul *consul, struct consul_check *check, enum c
 
 void consul_service_init(struct consul *consul)
 {
-    map_init(&consul->services);
+    for (unsigned kind = 0; kind < CONSUL_KINDS; kind++)
+        map_init(&consul->services[kind]);
+    map_init(&consul->others);
     map_init(&consul->service_instances);
     map_init(&consul->names);
     map_init(&consul->checks);
     consul->catalog_revision = store_revision(consul->store);
     consul->gone_revision = store_revision(consul->store);
+    consul->nodes_revision = store_revision(consul->store);
     consul->check_timer.on_due = on_due;
     consul->checkers = http_checkers_new(consul->loop);
 }
 
 void consul_service_fini(struct consul *consul)
 {
-    map_each (node, &consul->services)
-        service_drop(consul, container_of(node, struct consul_service, node));
-    map_fini(&consul->services);
+    for (unsigned kind = 0; kind < CONSUL_KINDS; kind++) {
+        map_each (node, &consul->services[kind])
+            service_drop(consul, container_of(node, struct consul_service, node));
+        map_fini(&consul->services[kind]);
+    }
+    map_fini(&consul->others);
     map_fini(&consul->service_instances);
     map_fini(&consul->names);
     map_fini(&consul->checks);

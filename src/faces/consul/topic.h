@@ -20,6 +20,7 @@ enum topic_kind {
     TOPIC_SESSIONS,
     TOPIC_SERVICE, /* by the registry's name */
     TOPIC_CATALOG, /* any of them */
+    TOPIC_NODES,
 };
 
 #define TOPIC_PREFIX_MAX 1024u
