@@ -9,8 +9,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 
 #include "store/fixture.h"
 
@@ -19,6 +21,8 @@
 struct etcd_member {
     pid_t pid;
     int port, peer_port;
+    char host[16];
+    int net_fd; /* the network it is in; 0: ours */
 };
 
 struct etcd_cluster {
@@ -31,31 +35,38 @@ struct etcd_cluster {
     const char *endpoints[ETCD_MEMBERS_MAX];
 };
 
+/* Not one that the kernel gives to a connection of somebody else while its member is down. */
 static inline int etcd_free_port(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK_INT(bind(fd, (struct sockaddr *)&address, size), 0);
-    CHECK_INT(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    close(fd);
+    uint16_t random;
+    int fd, r;
+    do {
+        CHECK_INT(getrandom(&random, sizeof(random), 0), sizeof(random));
+        address.sin_port = htons((uint16_t)(16000 + random % 16000));
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+        close(fd);
+    } while (r);
     return ntohs(address.sin_port);
 }
 
 static inline void etcd_run(struct etcd_cluster *cluster, unsigned i)
 {
     const struct etcd_member *member = &cluster->members[i];
-    char name[8], dir[96], clients[40], peers[40], all[160] = "", log[96];
+    char name[8], dir[96], clients[48], peers[48], all[160] = "", log[96];
     snprintf(name, sizeof(name), "m%u", i);
     snprintf(dir, sizeof(dir), "%s/%s", cluster->dir, name);
     snprintf(log, sizeof(log), "%s/%s.log", cluster->dir, name);
-    snprintf(clients, sizeof(clients), "http%s://127.0.0.1:%d", cluster->key ? "s" : "",
+    snprintf(clients, sizeof(clients), "http%s://%s:%d", cluster->key ? "s" : "", member->host,
              member->port);
-    snprintf(peers, sizeof(peers), "http://127.0.0.1:%d", member->peer_port);
+    snprintf(peers, sizeof(peers), "http://%s:%d", member->host, member->peer_port);
     for (unsigned j = 0; j < cluster->n_members; j++)
-        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%sm%u=http://127.0.0.1:%d",
-                 j ? "," : "", j, cluster->members[j].peer_port);
+        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%sm%u=http://%s:%d", j ? "," : "",
+                 j, cluster->members[j].host, cluster->members[j].peer_port);
+    if (member->net_fd && setns(member->net_fd, CLONE_NEWNET))
+        _exit(126);
 
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dup2(fd, 1);
@@ -70,8 +81,8 @@ static inline void etcd_run(struct etcd_cluster *cluster, unsigned i)
         peers,   "--initial-advertise-peer-urls",
         peers,   "--initial-cluster",
         all,     "--heartbeat-interval",
-        "50",    "--election-timeout",
-        "500",
+        "100",   "--election-timeout",
+        "1000",
     };
     unsigned n = 19;
     if (cluster->option)
@@ -115,10 +126,12 @@ static inline void etcd_start(struct etcd_cluster *cluster, unsigned n_members)
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     CHECK(mkdtemp(cluster->dir));
     for (unsigned i = 0; i < n_members; i++) {
-        cluster->members[i].port = etcd_free_port();
-        cluster->members[i].peer_port = etcd_free_port();
-        snprintf(cluster->texts[i], sizeof(cluster->texts[i]), "127.0.0.1:%d",
-                 cluster->members[i].port);
+        struct etcd_member *member = &cluster->members[i];
+        member->port = etcd_free_port();
+        member->peer_port = etcd_free_port();
+        if (!member->host[0])
+            snprintf(member->host, sizeof(member->host), "127.0.0.1");
+        snprintf(cluster->texts[i], sizeof(cluster->texts[i]), "%s:%d", member->host, member->port);
         cluster->endpoints[i] = cluster->texts[i];
     }
     for (unsigned i = 0; i < n_members; i++)
@@ -140,10 +153,28 @@ static inline bool etcd_ctl(const struct etcd_cluster *cluster, const char *argu
 {
     char command[512];
     snprintf(command, sizeof(command),
-             "export ETCDCTL_API=3 ETCD=http://%s; etcdctl --endpoints=$ETCD --dial-timeout=5s "
-             "--command-timeout=10s %s >>%s/ctl.log 2>&1",
+             "export ETCDCTL_API=3 ETCD=http://%s; etcdctl --endpoints=$ETCD --dial-timeout=20s "
+             "--command-timeout=30s %s >>%s/ctl.log 2>&1",
              cluster->endpoints[0], arguments, cluster->dir);
     return system(command) == 0;
+}
+
+/* The member that leads, by what etcdctl says of each. */
+static inline unsigned etcd_leader(const struct etcd_cluster *cluster)
+{
+    for (unsigned tries = 0; tries < 50; tries++) {
+        for (unsigned i = 0; i < cluster->n_members; i++) {
+            char command[256];
+            snprintf(command, sizeof(command),
+                     "ETCDCTL_API=3 etcdctl --endpoints=http://%s --command-timeout=5s endpoint "
+                     "status 2>/dev/null | grep -q ', true, '",
+                     cluster->endpoints[i]);
+            if (cluster->members[i].pid && system(command) == 0)
+                return i;
+        }
+    }
+    CHECK(!"a leader");
+    return 0;
 }
 
 /* --- a store on it --- */
