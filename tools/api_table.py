@@ -62,11 +62,12 @@ class Table:
         rows = []
         for route in routes:
             body = self.fields(route["body"]) if "body" in route else "NULL"
-            rows.append("    {{ {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {} }},".format(
+            rows.append("    {{ {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {} }},".format(
                 c_text(route["method"]), c_text(route["path"]), c_text(" ".join(query(route))),
                 c_text(route["log"]) if "log" in route else "NULL",
                 "true" if route.get("open") else "false",
-                "true" if route.get("raw") else "false", body,
+                "true" if route.get("raw") else "false",
+                "true" if route.get("members") else "false", body,
                 *(route.get(kind, "NULL") for kind in ("read", "write", "first", "revision"))))
         print("/* Generated from src/api/spec by tools/api_table.py. */\n")
         print('#include "api/routes.h"\n')

@@ -45,6 +45,20 @@ static bool is_our_peer(const struct http_exchange *exchange, struct caller *ret
     return true;
 }
 
+/* On routes for members only: it may read what all of them need, and do nothing else. */
+static bool is_member(const struct access *access, const struct http_exchange *exchange,
+                      const struct api_route *route, unix_msec wall, struct caller *ret_caller)
+{
+    const struct http_head *head = exchange->head;
+    struct span secret = { (const char *)access->member_secret, access->member_secret_size };
+    if (!route->is_for_members ||
+        !member_proof_holds(secret, http_head_value(head, HTTP_AUTHORIZATION), head->method,
+                            head->path_and_query, wall))
+        return false;
+    *ret_caller = (struct caller){ .name = "member", .is_read_only = true, .is_known = true };
+    return true;
+}
+
 /* What a form of another site could send: for those who are let in without a token that is not
  * good enough (RFC 6454 has no Origin for all of them). */
 static bool is_form(const struct http_head *head)
@@ -119,6 +133,7 @@ bool access_check(struct access *access, const struct http_exchange *exchange,
         attempts_is_over(&access->attempts, exchange->peer, moment.now))
         return refuse(ret_refusal, 429, "", "too many wrong tokens came from this address");
     if (is_token(access, http_head_bearer(exchange->head), moment.wall, ret_caller) ||
+        is_member(access, exchange, route, moment.wall, ret_caller) ||
         is_our_peer(exchange, ret_caller)) {
         if (!ret_caller->is_read_only || is_reading(exchange->head->method))
             return true;

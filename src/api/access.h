@@ -9,6 +9,7 @@
  *   with the data directory's   everything
  *   with a token of auth        everything, or reading alone
  *   without, on loopback        routes that are open, while registration is
+ *   another member of ours      routes for members, by a proof instead of a token
  *
  * Against a page that a browser was lured to: Host must be a name of ours, Origin the same, and
  * what a form can send changes nothing without a token. An address that brings wrong tokens is
@@ -16,6 +17,7 @@
  */
 
 #include "api/attempts.h"
+#include "api/member.h"
 #include "auth/auth.h"
 #include "http/server.h"
 
@@ -35,6 +37,8 @@ struct access {
     bool registration_is_open; /* open routes need no token */
     const struct auth *auth;
     struct attempts attempts;
+    uint8_t member_secret[MEMBER_SECRET_SIZE];
+    unsigned member_secret_size; /* 0: it is alone */
 };
 
 struct access_refusal {

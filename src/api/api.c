@@ -330,6 +330,14 @@ void api_set_access(struct api *api, const char *hosts, bool registration_is_ope
     api->access.registration_is_open = registration_is_open;
 }
 
+void api_set_member_secret(struct api *api, struct span secret)
+{
+    struct access *access = &api->access;
+    access->member_secret_size = secret.size == MEMBER_SECRET_SIZE ? MEMBER_SECRET_SIZE : 0;
+    if (access->member_secret_size)
+        memcpy(access->member_secret, secret.data, MEMBER_SECRET_SIZE);
+}
+
 void api_changed(struct api *api)
 {
     list_each_safe (link, &api->calls) {

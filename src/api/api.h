@@ -46,6 +46,14 @@ int api_listen(struct api *api, int listen_fd, struct tls_server *tls) MUST_CHEC
 /* New settings for these, from the next request on. */
 void api_set_access(struct api *api, const char *hosts, bool registration_is_open);
 
+/* What members of a cluster prove to each other that they are by; 32 bytes, or empty: nobody can. */
+void api_set_member_secret(struct api *api, struct span secret);
+
+/* The value of Authorization for a call of another member, `path` as it stands in the request. */
+#define API_MEMBER_PROOF_MAX 128u
+void api_member_proof(struct span secret, struct span method, struct span path, unix_msec wall,
+                      char ret_value[API_MEMBER_PROOF_MAX]);
+
 /* Something was applied: answers the long polls that waited for it. */
 void api_changed(struct api *api);
 

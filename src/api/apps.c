@@ -291,3 +291,19 @@ void route_file_get(struct api_call *call)
                         call->blob_done.sha256, "integrity", call->blob_done.integrity, "size",
                         (json_int_t)call->blob_done.size));
 }
+
+/* --- their bytes --- */
+
+void route_blob_get(struct api_call *call)
+{
+    uint64_t size;
+    int fd = blob_open(call->rooms->store, call->params[0], &size);
+    if (fd >= 0) {
+        api_reply_file(call, fd, size);
+        return;
+    }
+    struct problem problem = { 0 };
+    problem_set(&problem, "sha256",
+                "is not the SHA-256, in 64 lower-case hex digits, of a file here");
+    api_refuse(call, 404, &problem, NULL);
+}

@@ -77,6 +77,26 @@ void api_reply_text(struct api_call *call, unsigned status, const char *type, st
     send_answer(call, status, type, text);
 }
 
+void api_reply_file(struct api_call *call, int fd, uint64_t size)
+{
+    const struct http_out_field fields[] = {
+        { SPAN("Content-Type"), SPAN("application/octet-stream") },
+        { SPAN("Cache-Control"), SPAN("no-store") },
+    };
+    const struct http_message message = {
+        .status = 200,
+        .fields = fields,
+        .n_fields = sizeof(fields) / sizeof(fields[0]),
+        .body = HTTP_SEND_LENGTH,
+        .content_length = size,
+    };
+    call->exchange->ops = NULL;
+    http_respond(call->exchange, &message);
+    http_send_file(call->exchange, fd, 0, size);
+    http_finish(call->exchange);
+    api_call_end(call);
+}
+
 void api_refuse(struct api_call *call, unsigned status, const struct problem *problem,
                 json_t *members)
 {

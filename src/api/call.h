@@ -55,6 +55,7 @@ struct api_route {
     const char *log;              /* what the log says when a write of it is durable, or NULL */
     bool is_open;                 /* needs no token on loopback, while registration is open */
     bool is_raw;
+    bool is_for_members;          /* another process of the cluster may call it, too */
     const struct api_field *body; /* NULL: no body */
     void (*read)(struct api_call *call);
     /* 0, or the HTTP status of the refusal; the problem is for the caller. */
@@ -120,6 +121,8 @@ void api_park(struct api_call *call, nsec wait);
 void api_reply(struct api_call *call, unsigned status, json_t *json);
 void api_reply_empty(struct api_call *call, unsigned status);
 void api_reply_text(struct api_call *call, unsigned status, const char *type, struct span text);
+/* A file as it is; the descriptor is taken. */
+void api_reply_file(struct api_call *call, int fd, uint64_t size);
 
 /* A problem document; `members` (may be NULL) are added to it and taken. `problem` may be NULL. */
 void api_refuse(struct api_call *call, unsigned status, const struct problem *problem,

@@ -197,6 +197,14 @@ void answer_unavailable(struct request *request)
     finish(&problem, request);
 }
 
+void answer_file_to_come(struct request *request)
+{
+    struct problem_answer problem;
+    begin(&problem, 503, SPAN("this file has not come from the member that has it yet"));
+    answer_put(&problem.answer, SPAN("Retry-After"), SPAN("1"));
+    finish(&problem, request);
+}
+
 /* A static upstream has nothing but an address. */
 static void answer_upstream_fault(struct request *request, unsigned status, const char *what)
 {

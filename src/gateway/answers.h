@@ -31,6 +31,9 @@ void answer_offline(struct request *request);
 /* 503: the build has no ready instance; names the builds that wait. */
 void answer_unavailable(struct request *request);
 
+/* 503: the file is to come from another member of the cluster, and has not in time. */
+void answer_file_to_come(struct request *request);
+
 /* 503: every instance refused; or all their connections are taken. */
 void answer_unreachable(struct request *request, bool is_busy);
 

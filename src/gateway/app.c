@@ -13,6 +13,7 @@
 #include "codec/semver.h"
 #include "codec/uri.h"
 #include "gateway/answers.h"
+#include "gateway/app_file.h"
 
 #define PAGE_MAX 1048576u
 #define BASE64_SHA256_SIZE 44u
@@ -174,47 +175,6 @@ static void answer_page(struct request *request, struct span app)
 
 /* --- files --- */
 
-/* Opens the bytes of a file: blobs/ab/cdef… by its SHA-256. */
-static int open_blob(const struct view *view, const struct release_file *file)
-{
-    CLEANUP(buf_fini) struct buf path = { .limit = 4096 };
-    buf_printf(&path, "%s/%.2s/%s%c", view->blobs, file->sha256, file->sha256 + 2, 0);
-    if (path.is_full)
-        return -ENAMETOOLONG;
-    int fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return -errno;
-    struct stat status;
-    if (fstat(fd, &status) || !S_ISREG(status.st_mode) || (uint64_t)status.st_size != file->size) {
-        close(fd);
-        return -EIO;
-    }
-    return fd;
-}
-
-static void answer_file(struct request *request, const struct release_file *file)
-{
-    char memory[80];
-    int size = snprintf(memory, sizeof(memory), "\"%s\"", file->sha256);
-    struct span etag = { memory, (size_t)size };
-    bool is_known = request_has_etag(request, etag);
-    struct answer answer = { .status = is_known ? 304 : 200, .is_public = true };
-    answer_put(&answer, SPAN("Cache-Control"), SPAN("public, max-age=31536000, immutable"));
-    answer_put(&answer, SPAN("ETag"), etag);
-    if (is_known) {
-        request_answer(request, &answer, SPAN_NULL);
-        return;
-    }
-    int fd = open_blob(request->epoch->view, file);
-    if (fd < 0) {
-        answer_problem(request, 500, "the bytes of this file are missing on this machine");
-        return;
-    }
-    answer_put(&answer, SPAN("Content-Type"), span_of(file->content_type));
-    answer_put(&answer, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
-    request_answer_file(request, &answer, fd, file->size);
-}
-
 static void find_file(struct request *request, const struct snapshot_release *release,
                       struct span encoded)
 {
@@ -225,7 +185,7 @@ static void find_file(struct request *request, const struct snapshot_release *re
     if (!uri_decode(encoded, memory.data, &path))
         file = snapshot_file(request->epoch->view->snapshot, release->app, release->version, path);
     if (file) {
-        answer_file(request, file);
+        app_file_answer(request, file);
     } else {
         answer_problem(request, 404, "this release has no such file");
     }

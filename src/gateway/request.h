@@ -79,6 +79,8 @@ struct request {
     struct buf path_memory, target_memory;
     struct identity identity; /* by request_identity() */
 
+    const struct release_file *file; /* that is waited for, until the deadline */
+
     /* Of a proxied request. */
     uint32_t service, contract, build; /* of the snapshot; NO_INDEX where not known yet,
                                           and of a static upstream */

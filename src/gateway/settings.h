@@ -117,6 +117,7 @@ struct gateway_settings {
     nsec cookie_ttl;   /* of the signed cookie, 400 d */
     bool is_cookie_secure; /* Secure attribute; on when a TLS terminator is in front */
     const char *blobs;     /* directory of release files */
+    nsec file_patience;    /* for one that another member has; 0: nobody else has any */
     struct gateway_access access;
     const char *access_redact; /* more names of query parameters with secrets; may be NULL */
 };

@@ -327,6 +327,7 @@ struct view *view_new(struct route_table *routes, struct endpoints *endpoints,
         .tunnel_idle_timeout = settings->tunnel_idle_timeout,
         .ping_interval = settings->ping_interval,
         .cookie_ttl = settings->cookie_ttl,
+        .file_patience = settings->file_patience,
         .is_cookie_secure = settings->is_cookie_secure,
     };
     view->blobs = mem_strdup(settings->blobs ? settings->blobs : "");

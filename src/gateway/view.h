@@ -72,6 +72,7 @@ struct gateway_limits {
     struct http_pool_settings upstream;
     nsec answer_timeout, request_timeout, cookie_ttl;
     nsec tunnel_idle_timeout, ping_interval;
+    nsec file_patience;
     bool is_cookie_secure;
 };
 

@@ -161,6 +161,7 @@ struct worker {
     struct list running; /* requests that are proxied now */
     struct list free_requests;
     unsigned n_free_requests;
+    unsigned n_file_waiters; /* requests for files that are on their way to this machine */
     uint8_t random[WORKER_RANDOM_SIZE];
     size_t random_used;
     struct random traces;

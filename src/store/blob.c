@@ -178,6 +178,25 @@ void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner)
     store_post(writer->store, &writer->job);
 }
 
+int blob_open(const struct store *store, struct span sha256, uint64_t *ret_size)
+{
+    char path[sizeof(((struct blob *)0)->sha256) + 1];
+    struct stat status;
+    if (sha256.size != sizeof(((struct blob *)0)->sha256) - 1)
+        return -1;
+    for (size_t i = 0; i < sha256.size; i++) {
+        char c = sha256.data[i];
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
+            return -1;
+    }
+    snprintf(path, sizeof(path), "%.2s/%.*s", sha256.data, SPAN_ARG(span_from(sha256, 2)));
+    CLEANUP(fd_closep) int fd = openat(store->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return -1;
+    *ret_size = (uint64_t)status.st_size;
+    return fd_steal(&fd);
+}
+
 /* --- sweeping --- */
 
 static DIR *dir_open(int dir_fd, const char *name)

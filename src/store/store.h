@@ -361,6 +361,9 @@ const struct blob *blob_seal(struct blob_writer *writer);
 typedef void (*blob_fn)(void *owner, int answer, const struct blob *blob);
 void blob_finish(struct blob_writer *writer, blob_fn on_done, void *owner);
 
+/* Opens one for reading; -1 when it is not there, or the text is no SHA-256. */
+int blob_open(const struct store *store, struct span sha256, uint64_t *ret_size);
+
 /* Removes the blobs that `is_kept` denies, and returns how many. Only before anything is written:
  * a blob is placed before the record that names it. */
 size_t blob_sweep(struct store *store, bool (*is_kept)(void *owner, struct span sha256),
