@@ -16,6 +16,7 @@
  * asked to wait; on loopback, where all processes share one, those with a right one need not.
  */
 
+#include "api/api.h"
 #include "api/attempts.h"
 #include "api/member.h"
 #include "auth/auth.h"
@@ -37,7 +38,7 @@ struct access {
     bool registration_is_open; /* open routes need no token */
     const struct auth *auth;
     struct attempts attempts;
-    uint8_t member_secret[MEMBER_SECRET_SIZE];
+    uint8_t member_secret[API_MEMBER_SECRET_SIZE];
     unsigned member_secret_size; /* 0: it is alone */
 };
 

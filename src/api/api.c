@@ -333,9 +333,9 @@ void api_set_access(struct api *api, const char *hosts, bool registration_is_ope
 void api_set_member_secret(struct api *api, struct span secret)
 {
     struct access *access = &api->access;
-    access->member_secret_size = secret.size == MEMBER_SECRET_SIZE ? MEMBER_SECRET_SIZE : 0;
+    access->member_secret_size = secret.size == API_MEMBER_SECRET_SIZE ? API_MEMBER_SECRET_SIZE : 0;
     if (access->member_secret_size)
-        memcpy(access->member_secret, secret.data, MEMBER_SECRET_SIZE);
+        memcpy(access->member_secret, secret.data, API_MEMBER_SECRET_SIZE);
 }
 
 void api_changed(struct api *api)

@@ -49,6 +49,8 @@ void api_set_access(struct api *api, const char *hosts, bool registration_is_ope
 /* What members of a cluster prove to each other that they are by; 32 bytes, or empty: nobody can. */
 void api_set_member_secret(struct api *api, struct span secret);
 
+#define API_MEMBER_SECRET_SIZE 32u
+
 /* The value of Authorization for a call of another member, `path` as it stands in the request. */
 #define API_MEMBER_PROOF_MAX 128u
 void api_member_proof(struct span secret, struct span method, struct span path, unix_msec wall,

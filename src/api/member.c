@@ -35,7 +35,7 @@ bool member_proof_holds(struct span secret, struct span value, struct span metho
 {
     char hex[2 * SHA256_SIZE + 1];
     uint64_t at;
-    if (secret.size != MEMBER_SECRET_SIZE || !span_starts_with(value, SPAN(SCHEME)))
+    if (secret.size != API_MEMBER_SECRET_SIZE || !span_starts_with(value, SPAN(SCHEME)))
         return false;
     struct span proof = span_from(value, strlen(SCHEME));
     struct span time = span_cut(&proof, '.');

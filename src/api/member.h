@@ -17,8 +17,6 @@
 #include "base/clock.h"
 #include "base/span.h"
 
-#define MEMBER_SECRET_SIZE 32u
-
 /* Whether the value of Authorization proves it. Without a secret, empty, nothing does. */
 bool member_proof_holds(struct span secret, struct span value, struct span method, struct span path,
                         unix_msec wall);

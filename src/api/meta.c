@@ -43,16 +43,17 @@ void route_health(struct api_call *call)
     struct gateway_load load = gateway_load(call->rooms->gateway);
     api_reply(
         call, is_read_only ? 503 : 200,
-        json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:s*}",
-                  "status", is_read_only ? "read-only" : "ok", "version", SARSEN_VERSION,
-                  "revision", (json_int_t)store_revision(call->rooms->store), "uptime",
-                  api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC),
-                  "pressure", pressures[load.pressure], "clients", (int)load.n_clients, "upstreams",
-                  (int)load.n_upstreams, "failing", (int)load.n_failing, "panics",
-                  (int)load.n_panics, "refused", (json_int_t)load.n_refused, "unlogged",
-                  (json_int_t)load.n_unlogged, "sandbox", api_sandbox(call->api), "http2",
-                  http2_json(&load.http2), "failing_instances",
-                  failing_instances(call->rooms->registry), "tls_trouble", load.tls_trouble));
+        json_pack(
+            "{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:s*, s:i}",
+            "status", is_read_only ? "read-only" : "ok", "version", SARSEN_VERSION, "revision",
+            (json_int_t)store_revision(call->rooms->store), "uptime",
+            api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC), "pressure",
+            pressures[load.pressure], "clients", (int)load.n_clients, "upstreams",
+            (int)load.n_upstreams, "failing", (int)load.n_failing, "panics", (int)load.n_panics,
+            "refused", (json_int_t)load.n_refused, "unlogged", (json_int_t)load.n_unlogged,
+            "sandbox", api_sandbox(call->api), "http2", http2_json(&load.http2),
+            "failing_instances", failing_instances(call->rooms->registry), "tls_trouble",
+            load.tls_trouble, "files_to_come", (int)call->rooms->n_files_to_come));
 }
 
 void route_openapi(struct api_call *call)

@@ -30,6 +30,7 @@ struct rooms {
     struct gateway *gateway;
     nsec retire_window;          /* how long a contract must be unused before it can go offline */
     const char *health_networks; /* where instances may have themselves checked */
+    size_t n_files_to_come;      /* of releases, from other members of the cluster */
     bool is_settled;             /* every worker serves by what has been applied here */
     /* The view of now for explain and retirement; made when asked for, dropped by a change. */
     struct version_snapshot *snapshot;

@@ -52,6 +52,7 @@ static void apply(struct control *control, const struct store_event *event)
     }
     if (!r)
         r = control_tell_faces(control, event);
+    control_tell_files(control, event);
     if (r) {
         char *key = mem_span_dup(event->entry.key);
         control->has_unread = true;
@@ -260,10 +261,12 @@ void control_start_timers(struct control *control)
         control->health = health_new(control->loop, control->rooms.registry, control->rooms.store,
                                      control->rooms.gateway);
     health_changed(control->health);
+    control_start_files(control);
 }
 
 void control_stop_timers(struct control *control)
 {
+    control_stop_files(control);
     control->health = health_free(control->health);
     timer_stop(&control->collect);
     timer_stop(&control->forget);

@@ -37,9 +37,10 @@ struct control {
     struct timer expire, advance, pins, collect, forget;
     struct pressure pressure;
     struct health *health; /* while the timers run */
-    struct store_command expire_command, advance_command;
+    struct files *files;   /* the same, in a cluster */
+    struct store_command expire_command, advance_command, secret_command;
     bool has_unread; /* a record could not be read: what it names is not known */
-    bool is_expiring, is_advancing, is_collecting, is_stopping;
+    bool is_expiring, is_advancing, is_making_secret, is_collecting, is_stopping;
     struct timer drain_grace; /* of the API; the gateway keeps its own */
     bool is_api_stopped, is_gateway_stopped, is_grace_over, has_ended;
     void (*on_stopped)(void *owner);
@@ -122,6 +123,12 @@ void control_close_faces(struct control *control);
 
 /* control_blobs.c */
 void control_sweep_blobs(struct control *control);
+
+/* control_files.c */
+void control_start_files(struct control *control);
+void control_stop_files(struct control *control);
+/* Takes a change that was applied. */
+void control_tell_files(struct control *control, const struct store_event *event);
 
 /* control_leave.c */
 /* "unix:…/api.sock"; the caller's. */

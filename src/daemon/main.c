@@ -16,11 +16,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } serving_verbs[] = {
-    { "dev", serve_dev },
-    { "server", serve_server },
-    { "config", serve_config },
-    { "upgrade", upgrade_main },
-    { "store", store_main },
+    { "dev", serve_dev },        { "server", serve_server }, { "config", serve_config },
+    { "upgrade", upgrade_main }, { "store", store_main },
 };
 
 int main(int argc, char **argv)

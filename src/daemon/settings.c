@@ -20,6 +20,7 @@
 #include "io/network.h"
 
 #define SETTINGS_FILE_MAX ((size_t)4 * 1024 * 1024)
+#define FILE_PATIENCE (10 * NSEC_PER_SEC) /* as long as a member may be silent before it is gone */
 
 /* --- values --- */
 
@@ -514,6 +515,7 @@ int settings_parse(struct span yaml, const char *data, struct settings **ret_set
     if (r)
         return r;
     settings->gateway.blobs = arena_format(&settings->arena, "%s/blobs", settings->data);
+    settings->gateway.file_patience = settings->etcd.endpoints ? FILE_PATIENCE : 0;
     *ret_settings = steal(settings);
     return 0;
 }

@@ -5,8 +5,8 @@ import re
 import subprocess
 
 import pytest
+from support.cluster import PREFIX, Etcd
 from support.daemon import request
-from support.etcd import Etcd
 
 CONSUL = 'faces: { consul: "127.0.0.1:0" }\n'
 
@@ -15,7 +15,11 @@ CONSUL = 'faces: { consul: "127.0.0.1:0" }\n'
 def etcd(tmp_path):
     etcd = Etcd(tmp_path / "etcd").start()
     yield etcd
-    etcd.kill()
+    etcd.stop()
+
+
+def keys(etcd):
+    return etcd.control("get", "--prefix", "--keys-only", PREFIX).split()
 
 
 def copy(binary, *arguments, status=0):
@@ -73,10 +77,10 @@ def test_there_and_back_again(binary, make_daemon, service, etcd):
     clustered = daemon.directory / "clustered.yaml"
     clustered.write_text(daemon.config.read_text() + etcd.config)
     told = json.loads(copy(binary, "--from", daemon.data, "--to", clustered, "--dry-run", "--json"))
-    assert told["dry_run"] and told["written"] > 5 and etcd.keys() == []
+    assert told["dry_run"] and told["written"] > 5 and keys(etcd) == []
     said = copy(binary, "--from", daemon.data, "--to", clustered)
     assert f"{told['written']} keys were written" in said
-    assert len(etcd.keys()) == told["written"]
+    assert len(keys(etcd)) == told["written"]
 
     embedded = daemon.config
     daemon.config = clustered
@@ -112,7 +116,7 @@ def test_half_a_copy_is_not_served(binary, make_daemon, etcd):
     """The marker of a copy that was killed; what goes on by itself is tested in unit tests."""
     daemon = make_daemon(start=False)
     daemon.config.write_text(daemon.config.read_text() + etcd.config)
-    assert etcd.ctl("put", "/sarsen/k/~copy", "x").returncode == 0
+    etcd.control("put", f"{PREFIX}~copy", "x")
     done = subprocess.run([binary, "server", "-c", daemon.config], capture_output=True, text=True,
                           timeout=60, check=False)
     assert done.returncode == 1
