@@ -56,6 +56,9 @@ static void print_health(const sarsen_value *value)
     if (panics > 0)
         printf("static upstreams of which too few pass their checks, so that all are used: %.0f\n",
                panics);
+    double n_to_come = sarsen_value_number(sarsen_value_get(value, "files_to_come"));
+    if (n_to_come > 0)
+        printf("files of releases still to come from other members: %.0f\n", n_to_come);
     const char *trouble = sarsen_value_text(sarsen_value_get(value, "tls_trouble"));
     if (trouble && trouble[0])
         printf("new certificates were refused, the old ones stay: %s\n", trouble);

@@ -22,7 +22,7 @@ CLAIMED = set()
 def pattern(path):
     """A regular expression of a route's path."""
     made = re.escape(path).replace(r"\{path\.\.\.\}", ".+")
-    return re.compile(re.sub(r"\\\{[a-z]+\\\}", "[^/:]+", made) + "$")
+    return re.compile(re.sub(r"\\\{[a-z0-9]+\\\}", "[^/:]+", made) + "$")
 
 
 def answers(route, *statuses):
@@ -243,12 +243,15 @@ MANIFEST = {"requires": {"orders": "3"}, "entries": [{"name": "@shop/main", "pat
 @answers("GET /v1/apps/{app}/releases/{release}", 200, 404)
 @answers("PUT /v1/apps/{app}/releases/{release}", 200, 201, 400, 409)
 @answers("PUT /v1/apps/{app}/releases/{release}/files/{path...}", 200, 201, 400, 409, 413)
+@answers("GET /v1/blobs/{sha256}", 200, 404)
 def test_releases(api):
     refused(api.call("GET", SHOP), 404, "shop")
     refused(api.call("GET", RELEASE), 404, "4.2.0", "shop")
     refused(api.call("PUT", RELEASE, MANIFEST), 409, "entries[0].path", "main.js")
     file = api.call("PUT", f"{RELEASE}/files/main.js", b"run()", status=201).json
     assert file["size"] == 5 and file["integrity"].startswith("sha384-")
+    assert api.call("GET", f"/v1/blobs/{file['sha256']}", status=200).body == b"run()"
+    refused(api.call("GET", f"/v1/blobs/{file['sha256'][1:]}"), 404, "sha256")
     api.call("PUT", f"{RELEASE}/files/main.js", b"run()", status=200)
     api.call("PUT", f"{RELEASE}/files/deep/below/a%20b.css", b"x", status=400)
     api.call("PUT", f"{RELEASE}/files/deep/below/ab.css", b"", status=201)
