@@ -94,6 +94,8 @@ struct consul {
     int64_t sessions_revision; /* of the last that ended, or of the process's start */
     struct heap deadlines;
     bool has_orphans; /* keys may be held by sessions that are gone */
+    struct list checked_sessions;
+    bool has_failed_checks; /* of one of these, perhaps */
     struct timer expire;
     struct store_command expire_command;
     bool is_expiring;
@@ -213,6 +215,9 @@ void consul_session_init(struct consul *consul);
 void consul_session_fini(struct consul *consul);
 /* Whether there is such a session; then the transaction holds only while there is. */
 bool consul_session_expect(const struct consul *consul, struct span id, struct txn *txn);
+
+/* A check is critical, or gone: sessions that need it end. */
+void consul_session_check_failed(struct consul *consul);
 
 /* Which session holds the key, by the record that was applied; it notes the change. */
 void consul_session_hold(struct consul *consul, struct span key, struct span session);

@@ -120,6 +120,7 @@ void consul_check_renew(struct consul *consul, struct consul_check *check)
 static void check_free(struct consul *consul, struct consul_check *check)
 {
     consul_check_stop(check);
+    consul_session_check_failed(consul);
     heap_remove(&consul->due, &check->due);
     list_remove(&check->link);
     map_remove(checks_of(consul, check->service), &check->node);
@@ -152,6 +153,8 @@ static void check_take(struct consul *consul, struct consul_service *service,
                     check->record->deregister_after != record->deregister_after;
     check->record = record;
     check->status = (enum check_status)record->status;
+    if (is_other && check->status == CHECK_CRITICAL)
+        consul_session_check_failed(consul);
     list_remove(&check->link);
     list_add_last(&service->checks, &check->link);
     if (record->kind == CHECK_TOLD)

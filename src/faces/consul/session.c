@@ -5,7 +5,8 @@
  * its lock delay nobody else gets them: whoever held one may not have noticed yet.
  *
  * A session with a TTL ends when it was not renewed for twice that long, which Consul's clients
- * rely on. Deadlines are in memory: after a restart each session has all of its time again.
+ * rely on. Deadlines are in memory: after a restart each session has all of its time again. One with
+ * checks ends when one of them turns critical, or goes.
  */
 
 #include "base/hash.h"
@@ -31,6 +32,7 @@ struct session {
     Consul__SessionRecord *record;
     int64_t create_revision, mod_revision;
     struct list held;
+    struct list checked_link;  /* in the face's, where it has checks that can fail */
     struct heap_node deadline; /* in no heap without a TTL */
 };
 
@@ -146,12 +148,11 @@ void consul_session_hold(struct consul *consul, struct span key, struct span ses
 static void plan_expiry(struct consul *consul)
 {
     const struct heap_node *first = heap_first(&consul->deadlines);
-    bool is_idle = !first && !consul->has_orphans;
-    if (consul->is_expiring || is_idle)
+    bool is_due = consul->has_orphans || consul->has_failed_checks;
+    if (consul->is_expiring || (!first && !is_due))
         timer_stop(&consul->expire);
     else
-        timer_start(&consul->expire, consul->loop,
-                    consul->has_orphans ? loop_now(consul->loop) : first->at);
+        timer_start(&consul->expire, consul->loop, is_due ? loop_now(consul->loop) : first->at);
 }
 
 static void renew(struct consul *consul, struct session *session)
@@ -173,8 +174,55 @@ static void take_held(struct consul *consul, struct session *session)
     }
 }
 
+/* --- checks --- */
+
+/* That this node is there is one, too, which cannot fail. */
+static bool is_steady(const char *check)
+{
+    return strcmp(check, "serfHealth") == 0;
+}
+
+/* What is told to another of us as its own is here among those of this node. */
+static const struct consul_check *find_check(const struct consul *consul, const char *node,
+                                             const char *id)
+{
+    const struct consul_check *check = consul_node_check(consul, span_of(node), span_of(id));
+    return check ? check : consul_check_find(consul, span_of(id));
+}
+
+/* The first that is critical, or not there; NULL when all is well. */
+static const char *find_failed(const struct consul *consul, const Consul__SessionRecord *record)
+{
+    for (size_t i = 0; i < record->n_node_checks + record->n_service_checks; i++) {
+        const char *id = i < record->n_node_checks
+                             ? record->node_checks[i]
+                             : record->service_checks[i - record->n_node_checks];
+        if (is_steady(id))
+            continue;
+        const struct consul_check *check = find_check(consul, record->node, id);
+        if (!check || check->status == CHECK_CRITICAL)
+            return id;
+    }
+    return NULL;
+}
+
+static bool is_checked(const Consul__SessionRecord *record)
+{
+    bool is_steadily = record->n_node_checks == 1 && is_steady(record->node_checks[0]);
+    return record->n_service_checks > 0 || (record->n_node_checks > 0 && !is_steadily);
+}
+
+void consul_session_check_failed(struct consul *consul)
+{
+    if (list_is_empty(&consul->checked_sessions) || consul->has_failed_checks)
+        return;
+    consul->has_failed_checks = true;
+    plan_expiry(consul);
+}
+
 static void drop(struct consul *consul, struct session *session)
 {
+    list_remove(&session->checked_link);
     take_held(consul, session);
     while (list_take_first(&session->held))
         consul->has_orphans = true;
@@ -208,10 +256,15 @@ int consul_session_apply(struct consul *consul, struct span id, const struct sto
         session = mem_new(struct session);
         memcpy(session->id, id.data, UUID_SIZE);
         list_init(&session->held);
+        list_init(&session->checked_link);
         map_add(&consul->sessions, &session->node, (struct span){ session->id, UUID_SIZE });
         take_held(consul, session);
     }
     session->record = record;
+    list_remove(&session->checked_link);
+    if (is_checked(record))
+        list_add_last(&consul->checked_sessions, &session->checked_link);
+    consul_session_check_failed(consul); /* since it was decided, perhaps */
     session->create_revision = event->entry.create_revision;
     session->mod_revision = event->entry.mod_revision;
     renew(consul, session);
@@ -258,12 +311,34 @@ static void release_orphans(struct consul *consul, struct txn *txn)
     consul->has_orphans = txn->n_ops > 0;
 }
 
+/* As orphans are: until none is found. */
+static void end_failed(struct consul *consul, struct txn *txn)
+{
+    list_each (link, &consul->checked_sessions) {
+        struct session *session = container_of(link, struct session, checked_link);
+        const char *check = find_failed(consul, session->record);
+        if (!check)
+            continue;
+        log_info("consul", "session ended: a check of it is critical", "session", session->id,
+                 "check", check);
+        take_held(consul, session);
+        end_session(consul, session, txn);
+        if (!txn_has_room(txn, 2))
+            return;
+    }
+    consul->has_failed_checks = txn->n_ops > 0;
+}
+
 static int build_expire(struct store_command *command, struct txn *txn)
 {
     struct consul *consul = container_of(command, struct consul, expire_command);
     if (consul->has_orphans)
         release_orphans(consul, txn);
     if (consul->has_orphans)
+        return 0;
+    if (consul->has_failed_checks)
+        end_failed(consul, txn);
+    if (consul->has_failed_checks)
         return 0;
     struct heap_node *first = heap_first(&consul->deadlines);
     if (!first || first->at > loop_now(consul->loop))
@@ -301,6 +376,7 @@ void consul_session_init(struct consul *consul)
     map_init(&consul->sessions);
     map_init(&consul->held);
     map_init(&consul->delays);
+    list_init(&consul->checked_sessions);
     consul->sessions_revision = store_revision(consul->store);
     consul->expire.on_due = on_expire_due;
 }
@@ -335,6 +411,24 @@ static void put_texts(struct json_out *out, struct span name, char **texts, size
     json_close(out, ']');
 }
 
+/* As they were registered: objects, or nothing at all. */
+static void put_service_checks(struct json_out *out, const Consul__SessionRecord *record)
+{
+    json_key(out, SPAN("ServiceChecks"));
+    if (record->n_service_checks == 0) {
+        json_none(out);
+        return;
+    }
+    json_open(out, '[');
+    for (size_t i = 0; i < record->n_service_checks; i++) {
+        json_open(out, '{');
+        put_text(out, "ID", span_of(record->service_checks[i]));
+        put_text(out, "Namespace", SPAN(""));
+        json_close(out, '}');
+    }
+    json_close(out, ']');
+}
+
 static void put_session(struct json_out *out, const struct session *session)
 {
     const Consul__SessionRecord *record = session->record;
@@ -350,7 +444,7 @@ static void put_session(struct json_out *out, const struct session *session)
     put_text(out, "Behavior", record->deletes ? SPAN("delete") : SPAN("release"));
     put_text(out, "TTL", span_of(ttl));
     put_texts(out, SPAN("NodeChecks"), record->node_checks, record->n_node_checks);
-    put_texts(out, SPAN("ServiceChecks"), record->service_checks, record->n_service_checks);
+    put_service_checks(out, record);
     json_key(out, SPAN("CreateIndex"));
     json_int(out, consul_index(session->create_revision));
     json_key(out, SPAN("ModifyIndex"));
@@ -455,23 +549,55 @@ static bool read_delay(json_t *value, nsec *ret_delay)
     return true;
 }
 
-static int read_checks(struct consul_call *call, const json_t *list, char ***ret_texts,
-                       size_t *ret_n)
+/* Names, or objects with an ID. */
+static int read_checks(struct consul_call *call, json_t *body, const char *member,
+                       char ***ret_texts, size_t *ret_n)
 {
-    if (!list || json_is_null(list))
+    json_t *list = consul_member(body, member);
+    if (!list)
         return 0;
     size_t n = json_array_size(list);
-    if (!json_is_array(list) || n > CHECKS_MAX)
-        return consul_deny(call, 400, "checks are a list of at most %u names", CHECKS_MAX);
     *ret_texts = arena_new_array(&call->arena, char *, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        if (!name)
-            return consul_deny(call, 400, "checks are a list of at most %u names", CHECKS_MAX);
-        (*ret_texts)[i] = arena_strdup(&call->arena, name);
+    for (size_t i = 0; i < n && n <= CHECKS_MAX; i++) {
+        json_t *one = json_array_get(list, i);
+        const char *name = json_string_value(json_is_object(one) ? consul_member(one, "ID") : one);
+        if (name)
+            (*ret_texts)[(*ret_n)++] = arena_strdup(&call->arena, name);
     }
-    *ret_n = n;
+    if (json_is_array(list) && *ret_n == n)
+        return 0;
+    return consul_deny(call, 400, "%s is no list of at most %u checks, each by its ID", member,
+                       CHECKS_MAX);
+}
+
+/* Without a word of checks it is bound to the node's being there. */
+static int read_all_checks(struct consul_call *call, json_t *body, Consul__SessionRecord *record)
+{
+    const char *old = consul_member(body, "NodeChecks") ? "NodeChecks" : "Checks";
+    int r = read_checks(call, body, old, &record->node_checks, &record->n_node_checks);
+    if (!r)
+        r = read_checks(call, body, "ServiceChecks", &record->service_checks,
+                        &record->n_service_checks);
+    if (r || consul_member(body, old))
+        return r;
+    record->node_checks = arena_new_array(&call->arena, char *, 1);
+    record->node_checks[0] = arena_strdup(&call->arena, "serfHealth");
+    record->n_node_checks = 1;
     return 0;
+}
+
+static int judge_checks(struct consul_call *call, const Consul__SessionRecord *record)
+{
+    const struct consul *consul = call->consul;
+    const char *failed = find_failed(consul, record);
+    bool is_ours = consul_node_is_ours(consul, span_of(record->node));
+    for (size_t i = 0; i < record->n_node_checks && !is_ours && !failed; i++)
+        failed = is_steady(record->node_checks[i]) ? record->node_checks[i] : NULL;
+    if (!failed)
+        return 0;
+    if (!find_check(consul, record->node, failed))
+        return consul_deny(call, 500, "Missing check '%.80s' registration", failed);
+    return consul_deny(call, 500, "Check '%.80s' is in critical state", failed);
 }
 
 static int read_times(struct consul_call *call, json_t *body, Consul__SessionRecord *record)
@@ -497,24 +623,16 @@ static int read_session(struct consul_call *call, json_t *body, Consul__SessionR
         strcmp(behavior, "delete") != 0)
         return consul_deny(call, 400, "Invalid Behavior setting '%s'; release and delete are",
                            behavior);
-    if (node && node[0] && strcmp(node, call->consul->settings.node) != 0)
+    bool is_ours = !node || !node[0] || consul_node_is_ours(call->consul, span_of(node));
+    if (!is_ours && !consul_node_find(call->consul, span_of(node)))
         return consul_deny(call, 500, "Missing node registration");
     record->deletes = behavior && strcmp(behavior, "delete") == 0;
     record->name = arena_strdup(&call->arena, name ? name : "");
-    record->node = arena_strdup(&call->arena, call->consul->settings.node);
+    record->node = arena_strdup(&call->arena, is_ours ? call->consul->settings.node : node);
     int r = read_times(call, body, record);
     if (!r)
-        r = read_checks(call, consul_member(body, "NodeChecks"), &record->node_checks,
-                        &record->n_node_checks);
-    if (!r)
-        r = read_checks(call, consul_member(body, "ServiceChecks"), &record->service_checks,
-                        &record->n_service_checks);
-    if (!r && !consul_member(body, "NodeChecks") && !consul_member(body, "Checks")) {
-        record->node_checks = arena_new_array(&call->arena, char *, 1);
-        record->node_checks[0] = arena_strdup(&call->arena, "serfHealth");
-        record->n_node_checks = 1;
-    }
-    return r;
+        r = read_all_checks(call, body, record);
+    return r ? r : judge_checks(call, record);
 }
 
 static int build_create(struct consul_call *call, struct txn *txn)
