@@ -143,7 +143,7 @@ static void load_key(struct etcd *etcd, const Etcd__KeyValue *kv)
             break;
         snprintf(etcd->verdicts[slot], sizeof(etcd->verdicts[slot]), "%.*s",
                  SPAN_ARG(etcd_span(kv->value)));
-        etcd->verdict_revisions[slot] = kv->mod_revision;
+        etcd->verdict_revisions[slot] = etcd_revision_from(etcd, kv->mod_revision);
         break;
     default: break;
     }
