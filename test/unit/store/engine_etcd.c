@@ -5,6 +5,7 @@
  * case has an etcd of its own, of one member or three.
  */
 
+#include "store/engine_etcd.h"
 #include "fake/certificate.h"
 #include "io/tls.h"
 #include "store/etcd.h"
@@ -252,6 +253,68 @@ TEST(a_delete_of_the_compacted_revision_is_not_missed)
     down(&f);
 }
 
+/* What is made while nobody reads is more than all buffers hold, so etcd has to put it off. */
+TEST(who_does_not_read_for_long_misses_nothing)
+{
+    enum {
+        N = 600
+    };
+    struct fixture a, b;
+    up(&a, 1);
+    open_other(&b);
+    struct follower follower;
+    follower_start(&a, &follower);
+    static char big[32768];
+    for (int i = 0; i < N; i++) {
+        char value[16];
+        snprintf(value, sizeof(value), "%d", i);
+        struct txn txn = { 0 };
+        txn_put(&txn, SPAN("big"), (struct span){ big, sizeof(big) });
+        txn_put(&txn, SPAN("k/number"), span_of(value));
+        int answer;
+        while ((answer = fixture_commit(&b, &txn)) == STORE_READ_ONLY) {
+            wait_writable(&b, true);
+            txn_put(&txn, SPAN("k/number"), span_of(value));
+        }
+        CHECK_INT(answer, 0);
+    }
+    wait_value(&a, "k/number", "599");
+    CHECK_INT(follower.n_puts, N);
+    CHECK_INT(follower.n_calls, N);
+    store_watch_stop(&follower.watch);
+    fixture_fini(&b);
+    down(&a);
+}
+
+TEST(an_etcd_that_is_killed_while_it_compacts_goes_on_where_it_was)
+{
+    struct fixture f;
+    up(&f, 1);
+    struct follower follower;
+    follower_start(&f, &follower);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 100; i++)
+            put_for_sure(&f, "k/a", "1");
+        int64_t revision = store_revision(f.store);
+        char command[256];
+        snprintf(command, sizeof(command),
+                 "ETCDCTL_API=3 etcdctl --endpoints=http://%s compaction %lld >/dev/null 2>&1 &",
+                 cluster.endpoints[0], (long long)revision);
+        CHECK_INT(system(command), 0);
+        for (int i = 0; i < round; i++)
+            fixture_turn(&f);
+        etcd_signal(&cluster, 0, SIGKILL);
+        etcd_start_member(&cluster, 0);
+        wait_writable(&f, false);
+        wait_writable(&f, true);
+        put_for_sure(&f, "k/a", "2");
+        CHECK(store_revision(f.store) > revision);
+    }
+    CHECK_INT(follower.n_puts, 4 * 101);
+    store_watch_stop(&follower.watch);
+    down(&f);
+}
+
 /* A member that lost its disk and got an old copy back: what was acknowledged is missing there. */
 TEST(a_revision_that_goes_back_is_noticed_and_nothing_is_taken)
 {
@@ -388,6 +451,33 @@ TEST(a_user_and_a_password_let_us_in_and_a_wrong_one_does_not)
     wait_writable(&f, false);
     wait_writable(&f, true);
     put_for_sure(&f, "a", "3");
+    down(&f);
+}
+
+/* The token is good for a second, and is asked for anew when it is over. */
+TEST(a_token_that_has_expired_is_followed_by_another)
+{
+    struct fixture f;
+    cluster.option = "--auth-token-ttl=1";
+    up(&f, 1);
+    fixture_close(&f);
+    CHECK(etcd_ctl(&cluster, "user add root:secret"));
+    CHECK(etcd_ctl(&cluster, "user grant-role root root"));
+    CHECK(etcd_ctl(&cluster, "auth enable"));
+    settings.user = "root";
+    settings.password = "secret";
+    fixture_open(&f);
+    const struct buf *token = &f.store->etcd->token;
+    char first[128];
+    snprintf(first, sizeof(first), "%.*s", SPAN_ARG(buf_span(token)));
+    do { /* until it has been idle for long enough, by etcd's own clock */
+        nsec until = clock_now(clock_system()) + 2 * NSEC_PER_SEC;
+        while (clock_now(clock_system()) < until)
+            fixture_turn(&f);
+        put_for_sure(&f, "a", "1");
+    } while (span_is(buf_span(token), first));
+    CHECK_STR(fixture_get(&f, "a"), "1");
+    CHECK_STR(store_trouble(f.store), "");
     down(&f);
 }
 
