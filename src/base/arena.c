@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define ARENA_BLOCK_SIZE 4096u
+#define ARENA_FIRST_SIZE 512u /* most calls want no more, and ten thousand may wait with theirs */
 #define ARENA_ALIGN 16u
 
 struct arena_block {
@@ -38,7 +39,8 @@ void *arena_alloc(struct arena *arena, size_t n, size_t size)
     bytes &= ~(size_t)(ARENA_ALIGN - 1);
 
     if (!arena->blocks || arena->capacity - arena->used < bytes) {
-        size_t capacity = bytes > ARENA_BLOCK_SIZE ? bytes : ARENA_BLOCK_SIZE;
+        size_t usual = arena->blocks ? ARENA_BLOCK_SIZE : ARENA_FIRST_SIZE;
+        size_t capacity = bytes > usual ? bytes : usual;
         struct arena_block *block = mem_zalloc(1, sizeof(*block) + capacity);
         block->next = arena->blocks;
         arena->blocks = block;

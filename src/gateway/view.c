@@ -78,12 +78,16 @@ static void collect_service(struct collection *into, const struct service *servi
         return;
     map_each (node, &service->builds)
         collect_build(into, index, container_of(node, struct build, node));
+    const struct build *last = NULL; /* most instances of a service are of few builds */
+    uint32_t build = NO_INDEX;
     map_each (node, &service->instances) {
         const struct instance *instance = container_of(node, struct instance, node);
         if (!instance_is_ready(instance))
             continue;
-        uint32_t build = snapshot_build(into->snapshot, span_of(service->name),
-                                        span_of(instance->build->version));
+        if (instance->build != last)
+            build = snapshot_build(into->snapshot, span_of(service->name),
+                                   span_of(instance->build->version));
+        last = instance->build;
         if (build != NO_INDEX)
             collect_instance(into, instance, build);
     }
@@ -178,24 +182,61 @@ static struct span address_key(const struct address *address)
     return (struct span){ (const char *)&address->any, address->size };
 }
 
-static void find_gone(struct endpoints *endpoints, const struct endpoints *before)
+/* A run of endpoints by its addresses. */
+struct run {
+    const struct endpoint *first;
+    uint32_t n;
+};
+
+static void run_index(const struct run *run, struct known_address *nodes, struct map *known)
+{
+    map_init(known);
+    for (uint32_t i = 0; i < run->n; i++) {
+        struct span key = address_key(&run->first[i].address);
+        if (!map_find(known, key))
+            map_add(known, &nodes[i].node, key);
+    }
+}
+
+/* Adds to `gone` the addresses of `before` that are not in `now`. */
+static size_t run_without(const struct run *before, const struct run *now, struct address *gone)
 {
     struct map known;
-    map_init(&known);
-    struct known_address *nodes = mem_new_array(struct known_address, endpoints->n_endpoints + 1);
-    for (uint32_t i = 0; i < endpoints->n_endpoints; i++) {
-        struct span key = address_key(&endpoints->endpoints[i].address);
-        if (!map_find(&known, key))
-            map_add(&known, &nodes[i].node, key);
-    }
-    endpoints->gone = mem_new_array(struct address, before->n_endpoints + 1);
-    for (uint32_t i = 0; i < before->n_endpoints; i++) {
-        const struct address *address = &before->endpoints[i].address;
-        if (!map_find(&known, address_key(address)))
-            endpoints->gone[endpoints->n_gone++] = *address;
+    struct known_address *nodes = mem_new_array(struct known_address, now->n + 1);
+    size_t n = 0;
+    run_index(now, nodes, &known);
+    for (uint32_t i = 0; i < before->n; i++) {
+        if (!map_find(&known, address_key(&before->first[i].address)))
+            gone[n++] = before->first[i].address;
     }
     map_fini(&known);
     free(nodes);
+    return n;
+}
+
+static bool is_same_at(const struct run *a, uint32_t at, const struct run *b, uint32_t other)
+{
+    return address_equals(&a->first[at].address, &b->first[other].address);
+}
+
+/* Most changes are few: what is the same at both ends is compared in place. An address that looks
+ * gone between them may still be there at the ends, and is looked for in all. */
+static void find_gone(struct endpoints *endpoints, const struct endpoints *before)
+{
+    struct run then = { before->endpoints, before->n_endpoints };
+    const struct run all = { endpoints->endpoints, endpoints->n_endpoints };
+    struct run now = all;
+    while (then.n && now.n && is_same_at(&then, 0, &now, 0)) {
+        then.first++, then.n--;
+        now.first++, now.n--;
+    }
+    while (then.n && now.n && is_same_at(&then, then.n - 1, &now, now.n - 1))
+        then.n--, now.n--;
+    endpoints->gone = mem_new_array(struct address, then.n + 1);
+    if (then.n)
+        endpoints->n_gone = run_without(&then, &now, endpoints->gone);
+    if (endpoints->n_gone)
+        endpoints->n_gone = run_without(&then, &all, endpoints->gone);
 }
 
 /* --- gRPC services --- */

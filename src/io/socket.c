@@ -54,6 +54,39 @@ void address_set_port(struct address *address, unsigned port)
         address_v6(address)->sin6_port = htons((uint16_t)port);
 }
 
+/* Four numbers without needless zeroes, as inet_pton() has them; instances are many, and each is read
+ * whenever one of them changes. */
+static bool parse_v4(struct span text, struct in_addr *ret_address)
+{
+    uint32_t address = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        struct span part = i < 3 ? span_cut(&text, '.') : text;
+        uint32_t number = 0;
+        if (part.size == 0 || part.size > 3 || (part.size > 1 && part.data[0] == '0'))
+            return false;
+        for (size_t k = 0; k < part.size; k++) {
+            if (part.data[k] < '0' || part.data[k] > '9')
+                return false;
+            number = number * 10 + (uint32_t)(part.data[k] - '0');
+        }
+        if (number > 255)
+            return false;
+        address = address << 8 | number;
+    }
+    ret_address->s_addr = htonl(address);
+    return true;
+}
+
+static bool parse_v6(struct span text, struct in6_addr *ret_address)
+{
+    char name[INET6_ADDRSTRLEN];
+    if (text.size >= sizeof(name) || memchr(text.data, '\0', text.size))
+        return false;
+    memcpy(name, text.data, text.size);
+    name[text.size] = '\0';
+    return inet_pton(AF_INET6, name, ret_address) == 1;
+}
+
 int address_parse(struct span text, struct address *ret_address)
 {
     if (span_starts_with(text, SPAN("unix:")))
@@ -71,24 +104,18 @@ int address_parse(struct span text, struct address *ret_address)
     if (is_v6)
         host = (struct span){ host.data + 1, host.size - 2 };
 
-    char name[INET6_ADDRSTRLEN];
-    if (host.size >= sizeof(name) || memchr(host.data, '\0', host.size))
-        return SOCKET_BAD_ADDRESS;
-    memcpy(name, host.data, host.size);
-    name[host.size] = '\0';
-
     struct address address = { 0 };
     if (is_v6) {
         struct sockaddr_in6 *v6 = address_v6(&address);
         *v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons((in_port_t)port) };
         address.size = sizeof(*v6);
-        if (inet_pton(AF_INET6, name, &v6->sin6_addr) != 1)
+        if (!parse_v6(host, &v6->sin6_addr))
             return SOCKET_BAD_ADDRESS;
     } else {
         struct sockaddr_in *v4 = address_v4(&address);
         *v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((in_port_t)port) };
         address.size = sizeof(*v4);
-        if (inet_pton(AF_INET, name, &v4->sin_addr) != 1)
+        if (!parse_v4(host, &v4->sin_addr))
             return SOCKET_BAD_ADDRESS;
     }
     *ret_address = address;

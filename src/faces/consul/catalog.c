@@ -156,40 +156,30 @@ static bool is_catalog_due(struct consul_call *call)
     return consul_is_due(call, call->consul->catalog_revision, TOPIC_CATALOG, SPAN_NULL);
 }
 
-static bool has_earlier(const struct consul *consul, const struct service *service,
-                        const struct consul_entry *entry, struct span tag, size_t before)
-{
-    map_each (node, &service->instances) {
-        struct consul_entry other = { .instance = container_of(node, struct instance, node) };
-        other.service = consul_service_of(consul, other.instance);
-        if (other.instance == entry->instance)
-            break;
-        for (size_t i = 0; i < consul_entry_n_tags(&other); i++) {
-            if (span_is(tag, other.service->record->tags[i]))
-                return true;
-        }
-    }
-    for (size_t i = 0; i < before; i++) {
-        if (span_is(tag, entry->service->record->tags[i]))
-            return true;
-    }
-    return false;
-}
+struct known_tag {
+    struct map_node node;
+};
 
-static void put_service_tags(struct json_out *out, const struct consul *consul,
+/* Each tag once, in the order of its first coming. */
+static void put_service_tags(struct json_out *out, struct consul_call *call,
                              const struct service *service)
 {
+    struct map known;
+    map_init(&known);
     json_open(out, '[');
     map_each (node, &service->instances) {
         struct consul_entry entry = { .instance = container_of(node, struct instance, node) };
-        entry.service = consul_service_of(consul, entry.instance);
+        entry.service = consul_service_of(call->consul, entry.instance);
         for (size_t i = 0; i < consul_entry_n_tags(&entry); i++) {
             struct span tag = span_of(entry.service->record->tags[i]);
-            if (!has_earlier(consul, service, &entry, tag, i))
-                json_text(out, tag);
+            if (map_find(&known, tag))
+                continue;
+            map_add(&known, &arena_new(&call->arena, struct known_tag)->node, tag);
+            json_text(out, tag);
         }
     }
     json_close(out, ']');
+    map_fini(&known);
 }
 
 /* "consul" is always there: it is who answers. */
@@ -212,7 +202,7 @@ void consul_catalog_services(struct consul_call *call)
         };
         first.service = consul_service_of(call->consul, first.instance);
         json_key(&out, consul_entry_name(&first));
-        put_service_tags(&out, call->consul, service);
+        put_service_tags(&out, call, service);
     }
     json_close(&out, '}');
     consul_reply_json(call, &text);

@@ -114,6 +114,42 @@ TEST(addresses_that_went_are_named)
     world_fini(&world);
 }
 
+/* All of what two views differ in, against what a look at each of them says. */
+TEST(who_went_is_found_wherever_it_stood)
+{
+    static const char *const addresses[] = { "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3" };
+    for (unsigned number = 0; number < 256; number++) {
+        struct world world;
+        world_init(&world);
+        for (unsigned i = 0; i < 4; i++) /* the fourth has the address of the first */
+            put_instance(&world, "orders", "3.14.2", (char[]){ (char)('a' + i), 0 },
+                         addresses[i % 3]);
+        struct endpoints *before = compile(&world, NULL);
+        for (unsigned i = 0; i < 4; i++) {
+            struct span id = { (char[]){ (char)('a' + i) }, 1 };
+            unsigned what = number >> (2 * i) & 3; /* 3: it stays */
+            if (what < 3)
+                DO(&world, instance_delete(world.registry, SPAN("orders"), id, &world.txn));
+            if (what < 2)
+                put_instance(&world, "orders", "3.14.2", (char[]){ (char)('A' + i), 0 },
+                             addresses[(i + what) % 3]);
+        }
+        struct endpoints *after = compile(&world, before);
+        unsigned n_gone = 0;
+        for (uint32_t i = 0; i < before->n_endpoints; i++) {
+            bool is_there = false;
+            for (uint32_t k = 0; k < after->n_endpoints; k++)
+                is_there |=
+                    address_equals(&before->endpoints[i].address, &after->endpoints[k].address);
+            n_gone += !is_there;
+        }
+        CHECK_INT(after->n_gone, n_gone);
+        endpoints_unref(before);
+        endpoints_unref(after);
+        world_fini(&world);
+    }
+}
+
 TEST(an_empty_registry_is_a_view_too)
 {
     struct world world;
