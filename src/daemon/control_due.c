@@ -134,6 +134,7 @@ static void on_back(struct cluster *cluster)
 {
     struct control *control = container_of(cluster, struct control, cluster);
     registry_forgive(control->rooms.registry, loop_now(control->loop));
+    control_faces_forgive(control);
     control_due(control);
 }
 
@@ -141,6 +142,7 @@ void control_owners_changed(struct control *control)
 {
     if (control->health)
         health_changed(control->health);
+    control_faces_owners_changed(control);
 }
 
 void control_open_cluster(struct control *control)

@@ -14,6 +14,7 @@
 #include "faces/consul/consul.h"
 
 #define INSTANCE_PREFIX REGISTRY_PREFIX "instance/"
+#define OWNER_PREFIX REGISTRY_PREFIX "owner/"
 
 int control_bind_faces(struct control *control, struct problem *problem)
 {
@@ -35,6 +36,12 @@ static const struct tls_client *upstream_tls(void *owner)
     return gateway_upstream_tls(control->rooms.gateway);
 }
 
+static void fence(void *owner, struct txn *txn)
+{
+    const struct control *control = owner;
+    cluster_fence(&control->cluster, txn);
+}
+
 void control_open_faces(struct control *control)
 {
     if (control->consul_fd < 0)
@@ -49,6 +56,7 @@ void control_open_faces(struct control *control)
         .is_settled = &control->rooms.is_settled,
         .health_networks = &control->rooms.health_networks,
         .upstream_tls = upstream_tls,
+        .fence = fence,
         .owner = control,
     };
     const struct consul_rooms rooms = {
@@ -67,12 +75,13 @@ int control_serve_faces(struct control *control)
     return control->consul ? err_trace(consul_listen(control->consul, control->consul_fd)) : 0;
 }
 
-/* "registry/instance/orders/orders-1" */
-static void tell_instance(struct consul *consul, struct span key)
+/* What the registry has taken. */
+static void tell_registry(struct consul *consul, struct span key)
 {
-    struct span rest = span_from(key, strlen(INSTANCE_PREFIX));
     if (span_starts_with(key, SPAN(INSTANCE_PREFIX)))
-        consul_instance_changed(consul, span_cut(&rest, '/'));
+        consul_instance_changed(consul, span_from(key, strlen(INSTANCE_PREFIX)));
+    if (span_starts_with(key, SPAN(OWNER_PREFIX)))
+        consul_owners_changed(consul);
 }
 
 int control_tell_faces(struct control *control, const struct store_event *event)
@@ -81,7 +90,7 @@ int control_tell_faces(struct control *control, const struct store_event *event)
         return 0;
     if (span_starts_with(event->entry.key, SPAN(CONSUL_PREFIX)))
         return err_trace(consul_apply(control->consul, event));
-    tell_instance(control->consul, event->entry.key);
+    tell_registry(control->consul, event->entry.key);
     return 0;
 }
 
@@ -95,6 +104,18 @@ void control_faces_changed(struct control *control)
 {
     if (control->consul)
         consul_changed(control->consul);
+}
+
+void control_faces_owners_changed(struct control *control)
+{
+    if (control->consul)
+        consul_owners_changed(control->consul);
+}
+
+void control_faces_forgive(struct control *control)
+{
+    if (control->consul)
+        consul_forgive(control->consul);
 }
 
 void control_faces_settled(struct control *control)

@@ -116,6 +116,8 @@ int control_tell_faces(struct control *control, const struct store_event *event)
 /* After the settings have become others. */
 void control_reload_faces(struct control *control);
 void control_faces_changed(struct control *control);
+void control_faces_owners_changed(struct control *control);
+void control_faces_forgive(struct control *control);
 void control_faces_settled(struct control *control);
 /* Who waits is answered, and nobody is listened to any more; an heir has the sockets. */
 void control_drain_faces(struct control *control, bool has_heir);

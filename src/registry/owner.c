@@ -86,11 +86,26 @@ bool instance_is_own(const struct registry *registry, const struct instance *ins
     return !registry->self[0] || (owner && strcmp(owner->id, registry->self) == 0);
 }
 
+static bool speaks_for(const struct registry *registry, const struct owner *owner)
+{
+    if (!registry->self[0] || (owner && strcmp(owner->id, registry->self) == 0))
+        return true;
+    return registry->is_elected && (!owner || !owner->mod_revision);
+}
+
 bool registry_owns(const struct registry *registry, const struct instance *instance)
 {
-    const struct owner *owner = instance->owner;
-    bool is_orphan = !owner || !owner->mod_revision;
-    return instance_is_own(registry, instance) || (registry->is_elected && is_orphan);
+    return speaks_for(registry, instance->owner);
+}
+
+bool registry_speaks_for(const struct registry *registry, struct span id)
+{
+    return span_is(id, registry->self) || speaks_for(registry, owner_find(registry, id));
+}
+
+const char *registry_self_id(const struct registry *registry)
+{
+    return registry->self;
 }
 
 void instance_set_owner(struct registry *registry, struct instance *instance, struct span id)

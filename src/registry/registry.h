@@ -169,6 +169,13 @@ void registry_set_elected(struct registry *registry, bool is_elected, nsec now);
 /* Whether its deadlines and its checks run here. */
 bool registry_owns(const struct registry *registry, const struct instance *instance);
 
+/* Whether what that process has is ours: it is us or, where it is gone, we are elected. An empty id
+ * is nobody's. */
+bool registry_speaks_for(const struct registry *registry, struct span owner);
+
+/* The id by which we own; empty where there is one process only. */
+const char *registry_self_id(const struct registry *registry);
+
 /* struct owner by id, those that are gone too. */
 const struct map *registry_owners(const struct registry *registry);
 struct owner *registry_self(const struct registry *registry); /* NULL: not there yet */

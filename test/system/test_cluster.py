@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from support.cluster import Cluster, Etcd, heartbeat, instances, members, own_id, reached
+from test_consul import Consul, wait_until
 
 LONG = 90  # seconds that a lease, a period of grace and a slow machine may take
 
@@ -188,3 +189,49 @@ def test_who_was_passed_over_in_its_sleep_does_no_step(cluster, service):
         elected.process.send_signal(signal.SIGCONT)
     check_steps(cluster, daemons, path, rollout)
     assert logged([elected], "elected no longer")
+
+
+# --- the Consul face ---
+
+FACE = 'faces: { consul: "127.0.0.1:0" }\n'
+
+
+def test_checks_and_sessions_of_consul_outlive_the_process_they_began_at(cluster, service):
+    a, b, c = [Consul(cluster.add(FACE)) for _ in range(3)]
+    status = [200]
+    target = service("asked", answer=lambda request: (status[0], {}, b""))
+    host, port = target.address.split(":")
+    common = {"Name": "orders", "Address": host, "Port": int(port)}
+    a.register(ID="told", Check={"TTL": "5s", "Status": "passing"}, **common)
+    a.register(ID="silent", Check={"TTL": "5s", "Status": "passing"}, **common)
+    a.register(ID="asked", Check={"HTTP": f"http://{target.address}/health", "Interval": "1s"},
+               **common)
+    names = [a.put("/v1/session/create", {"Name": name, "TTL": "10s"}).json["ID"]
+             for name in ("renewed", "left")]
+
+    def passing(consul):
+        return {row["Service"]["ID"] for row in consul.health("orders", "?passing")}
+
+    def sessions(consul):
+        return {row["ID"] for row in consul.get("/v1/session/list").json}
+
+    for consul in (a, b, c):
+        wait_until(lambda consul=consul: passing(consul) == {"told", "silent", "asked"})
+        wait_until(lambda consul=consul: sessions(consul) == set(names))
+    b.put("/v1/agent/check/pass/service:told")
+    a.daemon.kill()
+
+    def left():
+        b.put("/v1/agent/check/pass/service:told")
+        b.put(f"/v1/session/renew/{names[0]}")
+        assert "told" in passing(c)
+        return passing(c) == {"told", "asked"} and sessions(c) == {names[0]}
+
+    b.daemon.eventually(left, LONG)
+    asked = len(target.requests)
+    b.daemon.eventually(lambda: len(target.requests) > asked, LONG)
+    status[0] = 500
+    for consul in (b, c):
+        wait_until(lambda consul=consul: passing(consul) == {"told"}, LONG)
+    dead = logged([b.daemon, c.daemon], "session expired")
+    assert len(dead) == 1 and names[1] in dead[0]

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "faces/consul/check.h"
+#include "faces/consul/owner.h"
 #include "faces/consul/render.h"
 #include "io/socket.h"
 
@@ -245,7 +246,7 @@ static int build_told(struct consul_call *call, struct txn *txn)
     if (check->status == told->status) {
         if (told->status != CHECK_CRITICAL)
             consul_check_renew(call->consul, check);
-        return 0;
+        return consul_claim(call->consul, check->service, txn);
     }
     check->record->status = told->status;
     return consul_status_of(

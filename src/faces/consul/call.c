@@ -270,7 +270,10 @@ bool consul_is_other(struct consul_call *call, const char *hash, enum topic_kind
 static int on_build(struct store_command *command, struct txn *txn)
 {
     struct consul_call *call = container_of(command, struct consul_call, command);
-    return call->build(call, txn);
+    call->consul->is_called = true;
+    int r = call->build(call, txn);
+    call->consul->is_called = false;
+    return r;
 }
 
 static void await_workers(struct consul_call *call)

@@ -64,6 +64,7 @@ struct consul {
     struct consul_shared shared;
     struct random random; /* for how long somebody waits */
     bool is_draining;
+    bool is_called; /* a call decides, which is a sign of life of what it is about */
 
     /* service.c */
     struct map services[3];       /* struct consul_service by key, for each kind */

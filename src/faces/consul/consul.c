@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/uri.h"
 #include "faces/consul/call.h"
+#include "faces/consul/owner.h"
 #include "http/site.h"
 
 #define KV_PREFIX CONSUL_PREFIX "kv/"
@@ -285,8 +286,10 @@ void consul_changed(struct consul *consul)
     buf_fini(&consul->shared.text);
 }
 
-void consul_instance_changed(struct consul *consul, struct span service)
+void consul_instance_changed(struct consul *consul, struct span instance)
 {
+    struct span service = span_first(instance, span_find(instance, '/'));
+    consul_owner_changed(consul, instance);
     topics_changed(&consul->topics, TOPIC_SERVICE, service);
     topics_changed(&consul->topics, TOPIC_CATALOG, SPAN_NULL);
     consul->catalog_revision = store_revision(consul->store);

@@ -36,10 +36,12 @@ struct consul;
 struct consul_rules;
 
 struct consul_settings {
-    const char *token;                  /* of the data directory: it may do everything */
-    const char *node;                   /* what the one node of the catalog is called */
-    const char *datacenter;             /* "dc1" */
-    bool is_open;                       /* loopback needs no token */
+    const char *token;      /* of the data directory: it may do everything */
+    const char *node;       /* what the one node of the catalog is called */
+    const char *datacenter; /* "dc1" */
+    bool is_open;           /* loopback needs no token */
+    /* Has what only the elected process may do refused when it is another by now. */
+    void (*fence)(void *owner, struct txn *txn);
     const bool *is_settled;             /* whether every worker serves by what was applied */
     const char *const *health_networks; /* where checks may lead besides, see io/network.h */
     /* Whom checks over TLS believe. */
@@ -69,8 +71,14 @@ int consul_apply(struct consul *consul, const struct store_event *event) MUST_CH
  * read again by it, by and by. */
 void consul_set_rules(struct consul *consul, const struct consul_rules *rules);
 
-/* An instance of the service was added, changed or taken away in the registry, by whomever. */
-void consul_instance_changed(struct consul *consul, struct span service);
+/* An instance, "service/id", was added, changed or taken away in the registry, by whomever. */
+void consul_instance_changed(struct consul *consul, struct span instance);
+
+/* Who owns what is judged by others than before: see registry_owns(). */
+void consul_owners_changed(struct consul *consul);
+
+/* Nobody heard their heartbeats for a while: whatever has a time gets all of it again. */
+void consul_forgive(struct consul *consul);
 
 /* *settings.is_settled has become true: whoever registered is answered. */
 void consul_settled(struct consul *consul);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "faces/consul/owner.h"
 #include "faces/consul/reading.h"
 #include "faces/consul/service.h"
 
@@ -51,8 +52,8 @@ static int build_review(struct store_command *command, struct txn *txn)
          review->next++) {
         struct consul_service *service = find(consul, review->ids[review->next]);
         struct instance_spec spec;
-        if (!service)
-            continue;
+        if (!service || !consul_owns(consul, service))
+            continue; /* in a cluster it is read by the rules of where its heartbeats come */
         const struct consul_place place = consul_place_of(consul, service);
         consul_read_instance(consul, service->record, place.node, &txn->arena, &spec);
         if (is_as_read(consul, &spec))

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "faces/consul/check.h"
+#include "faces/consul/owner.h"
 #include "faces/consul/reading.h"
 #include "http/checker.h"
 
@@ -110,10 +111,31 @@ void consul_check_renew(struct consul *consul, struct consul_check *check)
     bool is_over = record->status == CHECK_CRITICAL;
     nsec time = is_over ? record->deregister_after : record->ttl;
     bool is_timed = is_over ? check->service->kind == CONSUL_HERE : record->kind == CHECK_TTL;
-    if (time == 0 || !is_timed || !consul_is_ours(consul, check->service))
+    if (time == 0 || !is_timed || !consul_minds(consul, check->service))
         heap_remove(&consul->due, &check->due);
     else
-        heap_set(&consul->due, &check->due, loop_now(consul->loop) + time);
+        heap_set(&consul->due, &check->due,
+                 loop_now(consul->loop) + consul_patience(consul, check->service, time));
+    plan(consul);
+}
+
+static void check_mind(struct consul *consul, struct consul_check *check, bool is_ours)
+{
+    if (!is_ours) {
+        heap_remove(&consul->due, &check->due);
+        consul_check_stop(check);
+        return;
+    }
+    if (!heap_has(&check->due))
+        consul_check_renew(consul, check);
+    consul_check_start(consul, check);
+}
+
+void consul_service_mind(struct consul *consul, struct consul_service *service)
+{
+    bool is_ours = consul_minds(consul, service);
+    list_each (link, &service->checks)
+        check_mind(consul, container_of(link, struct consul_check, link), is_ours);
     plan(consul);
 }
 
@@ -160,9 +182,7 @@ static void check_take(struct consul *consul, struct consul_service *service,
     if (record->kind == CHECK_TOLD)
         consul_check_say(check, record->output);
     if (is_other)
-        consul_check_renew(consul, check);
-    if (consul_is_ours(consul, service))
-        consul_check_start(consul, check);
+        heap_remove(&consul->due, &check->due); /* its time begins anew */
 }
 
 /* --- names --- */
@@ -250,7 +270,7 @@ static void take_record(struct consul *consul, struct consul_service *service,
     if (service->record)
         consul__service_record__free_unpacked(service->record, NULL);
     service->record = record;
-    plan(consul);
+    consul_service_mind(consul, service);
     if (service->kind == CONSUL_NODE)
         return;
     name_join(consul, service, span_of(record->service));
@@ -401,6 +421,7 @@ static int put_instance(struct consul *consul, const Consul__ServiceRecord *regi
 {
     struct instance_spec spec;
     consul_read_instance(consul, registered, node, &txn->arena, &spec);
+    spec.keeps_owner = !consul->is_called;
     unix_msec wall = loop_wall(consul->loop);
     int r = instance_put(consul->registry, &spec, wall, txn, problem);
     if (!r)
@@ -565,6 +586,7 @@ static int build_due(struct store_command *command, struct txn *txn)
     struct heap_node *first;
     while (txn_has_room(txn, DUE_OPS) && (first = heap_first(&consul->due)) && first->at <= now)
         service_due(consul, container_of(first, struct consul_check, due)->service, now, txn);
+    consul->settings.fence(consul->settings.owner, txn);
     return 0;
 }
 
@@ -606,8 +628,13 @@ static int build_transition(struct store_command *command, struct txn *txn)
     struct problem problem;
     if (!check || check->status == transition->status)
         return 0;
+    if (!consul_minds(transition->consul, check->service))
+        return 0;
     check->record->status = transition->status;
-    return consul_service_put_told(transition->consul, check->service, txn, &problem);
+    int r = consul_service_put_told(transition->consul, check->service, txn, &problem);
+    if (!r)
+        transition->consul->settings.fence(transition->consul->settings.owner, txn);
+    return r;
 }
 
 static void on_transition_done(struct store_command *command, int answer, bool is_store_answer,

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/timefmt.h"
+#include "faces/consul/owner.h"
 #include "faces/consul/render.h"
 
 #define PREFIX CONSUL_PREFIX "session/"
@@ -155,13 +156,37 @@ static void plan_expiry(struct consul *consul)
         timer_start(&consul->expire, consul->loop, is_due ? loop_now(consul->loop) : first->at);
 }
 
+static bool is_own(const struct consul *consul, const struct session *session)
+{
+    return strcmp(session->record->owner, registry_self_id(consul->registry)) == 0;
+}
+
+/* The deadline runs where it was made or renewed last; TTL_MIN twice is more than a lease takes. */
 static void renew(struct consul *consul, struct session *session)
 {
-    if (session->record->ttl == 0)
-        return;
-    heap_set(&consul->deadlines, &session->deadline,
-             loop_now(consul->loop) + TTL_TIMES * session->record->ttl);
+    bool is_ours = registry_speaks_for(consul->registry, span_of(session->record->owner));
+    if (session->record->ttl == 0 || !is_ours)
+        heap_remove(&consul->deadlines, &session->deadline);
+    else
+        heap_set(&consul->deadlines, &session->deadline,
+                 loop_now(consul->loop) + TTL_TIMES * session->record->ttl);
     plan_expiry(consul);
+}
+
+void consul_sessions_mind(struct consul *consul)
+{
+    map_each (node, &consul->sessions) {
+        struct session *session = container_of(node, struct session, node);
+        bool is_ours = registry_speaks_for(consul->registry, span_of(session->record->owner));
+        if (!is_ours || !heap_has(&session->deadline))
+            renew(consul, session);
+    }
+}
+
+void consul_sessions_forgive(struct consul *consul)
+{
+    map_each (node, &consul->sessions)
+        renew(consul, container_of(node, struct session, node));
 }
 
 /* Keys may have been read before the session that holds them. */
@@ -347,6 +372,7 @@ static int build_expire(struct store_command *command, struct txn *txn)
     log_info("consul", "session expired: not renewed within twice its ttl", "session", session->id);
     take_held(consul, session);
     end_session(consul, session, txn);
+    consul->settings.fence(consul->settings.owner, txn);
     return 0;
 }
 
@@ -497,7 +523,7 @@ void consul_session_node(struct consul_call *call)
     reply_sessions(call, SPAN_NULL, call->tail);
 }
 
-void consul_session_renew(struct consul_call *call)
+static void reply_renewed(struct consul_call *call)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct json_out out = { .buf = &text };
@@ -512,6 +538,29 @@ void consul_session_renew(struct consul_call *call)
     put_session(&out, session);
     json_close(&out, ']');
     consul_reply_json(call, &text);
+}
+
+/* It is ours from now on. */
+static int build_claim(struct consul_call *call, struct txn *txn)
+{
+    const struct session *session = find(call->consul, call->tail);
+    if (!session || is_own(call->consul, session))
+        return 0;
+    Consul__SessionRecord record = *session->record;
+    record.owner = arena_strdup(&txn->arena, registry_self_id(call->consul->registry));
+    struct span key = record_key(&txn->arena, session->id);
+    txn_expect(txn, key, session->mod_revision);
+    txn_put(txn, key, txn_pack(txn, &record.base));
+    return 0;
+}
+
+void consul_session_renew(struct consul_call *call)
+{
+    const struct session *session = find(call->consul, call->tail);
+    if (session && session->record->ttl && !is_own(call->consul, session))
+        consul_write(call, build_claim, reply_renewed);
+    else
+        reply_renewed(call);
 }
 
 static int build_destroy(struct consul_call *call, struct txn *txn)
@@ -649,6 +698,7 @@ static int build_create(struct consul_call *call, struct txn *txn)
             return consul_deny(call, 400, "Request decode failed: the body is no JSON object");
         }
     }
+    record.owner = arena_strdup(&txn->arena, registry_self_id(call->consul->registry));
     int r = read_session(call, body, &record);
     json_decref(body);
     if (r)
