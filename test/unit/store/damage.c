@@ -153,6 +153,35 @@ TEST(a_flipped_bit_in_the_log_is_noticed_or_harmless)
     fixture_fini(&f);
 }
 
+/* One slot is enough, and each is whole in itself. */
+TEST(a_flipped_bit_in_the_head_is_noticed_or_harmless)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    fill(&f);
+    fixture_close(&f);
+    struct image image;
+    image_take(&image, &f);
+    CHECK(image.bytes[2].size >= 4096 + 48);
+    int n_refused = 0;
+    for (size_t at = 0; at < 4096 + 48; at += at == 47 ? 4096 - 47 : 1) {
+        for (int bit = 0; bit < 8; bit += 3) {
+            char whole = image.bytes[2].data[at];
+            image.bytes[2].data[at] = (char)(whole ^ (char)(1u << bit));
+            image_restore(&image, &f);
+            n_refused += refuses(&f);
+            image.bytes[2].data[at] = whole;
+        }
+    }
+    CHECK_INT(n_refused, 0);
+    memset(image.bytes[2].data, 'x', image.bytes[2].size);
+    image_restore(&image, &f);
+    CHECK(refuses(&f));
+    image_fini(&image);
+    fixture_fini(&f);
+}
+
 TEST(a_log_cut_anywhere_is_noticed)
 {
     struct fixture f;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A disk that takes no more, played by a limit on the size of files: writes fail as they do there.
+ * A disk that takes no more: played by a limit on the size of files, and by a pwrite(2) of ours that
+ * fails; and a real one, which is small.
  */
 
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "store/fixture.h"
 
@@ -179,5 +184,100 @@ TEST(a_blob_the_disk_refuses_is_never_finished)
     while (answer < 0)
         fixture_turn(&f);
     CHECK_INT(answer, STORE_READ_ONLY);
+    fixture_fini(&f);
+}
+
+/* --- other errors --- */
+
+static struct {
+    char path[80]; /* below which writes fail */
+    int error;     /* 0: they do not */
+    bool is_short; /* half of the bytes are written first */
+} disk;
+
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the header's are reserved */
+__attribute__((visibility("default"))) ssize_t pwrite64(int fd, const void *data, size_t size,
+                                                        off64_t offset)
+{
+    char link[32], target[256] = "";
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    int error = __atomic_load_n(&disk.error, __ATOMIC_SEQ_CST);
+    if (error && readlink(link, target, sizeof(target) - 1) > 0 &&
+        strncmp(target, disk.path, strlen(disk.path)) == 0) {
+        if (disk.is_short && size > 1)
+            return syscall(SYS_pwrite64, fd, data, size / 2, offset);
+        errno = error;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, data, size, offset);
+}
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
+
+static void disk_fail(int error, bool is_short)
+{
+    disk.is_short = is_short;
+    __atomic_store_n(&disk.error, error, __ATOMIC_SEQ_CST);
+}
+
+TEST(a_disk_that_fails_is_read_only_for_as_long_as_it_does)
+{
+    static const int errors[] = { ENOSPC, EDQUOT, EIO };
+    struct fixture f;
+    fixture_init(&f);
+    snprintf(disk.path, sizeof(disk.path), "%s", f.path);
+    fixture_open(&f);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        char value[16];
+        snprintf(value, sizeof(value), "%zu", i);
+        CHECK_INT(fixture_put(&f, "a", value), 0);
+        disk_fail(errors[i], false);
+        CHECK_INT(fixture_put(&f, "a", "refused"), STORE_READ_ONLY);
+        CHECK_STR(fixture_get(&f, "a"), value);
+        disk_fail(0, false);
+        wait_writable(&f);
+    }
+    CHECK_INT(store_revision(f.store), 3);
+    CHECK_INT(fixture_put(&f, "b", "after"), 0);
+    fixture_reopen(&f);
+    CHECK_STR(fixture_get(&f, "a"), "2");
+    CHECK_STR(fixture_get(&f, "b"), "after");
+    fixture_fini(&f);
+}
+
+/* --- a real one --- */
+
+TEST(a_small_disk_fills_up_and_is_used_again_when_there_is_room)
+{
+    struct fixture f;
+    if (unshare(CLONE_NEWNS) || mount("", "/", NULL, MS_PRIVATE | MS_REC, NULL))
+        check_skip("this machine lets us make no namespaces of mounts");
+    fixture_init(&f);
+    CHECK_INT(mkdir(f.path, 0750), 0);
+    CHECK_INT(mount("tmpfs", f.path, "tmpfs", 0, "size=6m"), 0);
+    fixture_open(&f);
+    static char big[100000];
+    int answer = 0, n = 0;
+    for (; !answer && n < 200; n++) {
+        char key[16];
+        snprintf(key, sizeof(key), "big/%d", n);
+        struct txn txn = { 0 };
+        txn_put(&txn, span_of(key), (struct span){ big, sizeof(big) });
+        answer = fixture_commit(&f, &txn);
+        CHECK((store_find(f.store, span_of(key)) != NULL) == (answer == 0));
+    }
+    CHECK_INT(answer, STORE_READ_ONLY);
+    int64_t revision = store_revision(f.store);
+    CHECK_INT(revision, n - 1);
+    fixture_reopen(&f); /* which it can, though it is full */
+    CHECK_INT(store_revision(f.store), revision);
+
+    CHECK_INT(mount("", f.path, NULL, MS_REMOUNT, "size=60m"), 0);
+    wait_writable(&f);
+    CHECK_INT(fixture_put(&f, "a", "after"), 0);
+    fixture_reopen(&f);
+    CHECK_STR(fixture_get(&f, "a"), "after");
+    CHECK_INT(store_revision(f.store), revision + 1);
+    fixture_close(&f);
+    CHECK_INT(umount(f.path), 0);
     fixture_fini(&f);
 }

@@ -23,7 +23,8 @@ static struct {
     pthread_mutex_t lock;
     char live[80], synced[80];
     bool fails;
-    unsigned n_syncs;
+    unsigned fails_at; /* the so manieth call and all after it; 0: none does */
+    unsigned n_calls, n_syncs;
 } disk = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void copy_file(const char *from_dir, const char *to_dir, const char *name)
@@ -52,7 +53,8 @@ static void sync_names(void)
 
 static int disk_sync(int fd)
 {
-    if (disk.fails) {
+    unsigned call = __atomic_add_fetch(&disk.n_calls, 1, __ATOMIC_SEQ_CST);
+    if (disk.fails || (disk.fails_at && call >= disk.fails_at)) {
         errno = EIO;
         return -1;
     }
@@ -213,4 +215,104 @@ TEST(a_failed_sync_ends_the_process_before_anyone_is_told)
     CHECK(WIFSIGNALED(status));
     CHECK_INT(WTERMSIG(status), SIGABRT);
     fixture_fini(&f);
+}
+
+/* --- each sync in its turn --- */
+
+enum {
+    HAS_CLOSED = 3, /* and has been told of no failure */
+    NOT_OPENED = 4,
+    N_ROUNDS_OF_SYNCS = 6
+};
+
+static const struct ledger_column columns[] = { { "number", LEDGER_KEY_INT } };
+static const struct ledger_table audit = { "audit", columns, 1, true };
+
+struct auditor {
+    struct ledger_write write;
+    int answer;
+};
+
+static void on_audited(struct ledger_write *write, int answer)
+{
+    container_of(write, struct auditor, write)->answer = answer;
+}
+
+static void audit_number(struct fixture *f, int64_t n)
+{
+    struct auditor auditor = { .write.on_done = on_audited, .answer = -1 };
+    struct ledger_rows *rows = ledger_rows_new(&audit);
+    ledger_rows_add(rows, &(struct ledger_cell){ .number = n });
+    ledger_submit(f->store, &auditor.write, rows);
+    while (auditor.answer < 0)
+        fixture_turn(f);
+}
+
+/* Tells each revision that was acknowledged, on `told_fd`. */
+_Noreturn static void write_until_a_sync_fails(struct fixture *f, int told_fd)
+{
+    static char filler[200000];
+    signal(SIGABRT, SIG_DFL);
+    IGNORE(!freopen("/dev/null", "w", stderr), "each failure is logged");
+    hash_random(filler, sizeof(filler));
+    if (fixture_try_open(f))
+        _exit(NOT_OPENED);
+    for (int64_t n = 1; n <= N_ROUNDS_OF_SYNCS; n++) {
+        struct txn txn = { 0 };
+        put_number(&txn, n, (struct span){ filler, sizeof(filler) });
+        CHECK_INT(fixture_commit(f, &txn), 0);
+        CHECK_INT(write(told_fd, &n, sizeof(n)), sizeof(n));
+        if (n % 3 == 0)
+            audit_number(f, n);
+    }
+    fixture_close(f);
+    _exit(disk.n_calls >= disk.fails_at ? HAS_CLOSED : 0);
+}
+
+/* True while there is such a sync. */
+static bool fail_sync(unsigned at)
+{
+    struct fixture f;
+    fixture_init(&f);
+    disk_init(&f);
+    f.settings.keep_revisions = 5;
+    disk.fails_at = at;
+    disk.n_calls = 0;
+    int fds[2], status;
+    CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        write_until_a_sync_fails(&f, fds[1]);
+    close(fds[1]);
+    int64_t told = 0, next;
+    while (read(fds[0], &next, sizeof(next)) == sizeof(next))
+        told = next;
+    close(fds[0]);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    bool has_aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    if (!has_aborted)
+        CHECK(WIFEXITED(status) &&
+              (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == NOT_OPENED ||
+               (WEXITSTATUS(status) == HAS_CLOSED && told == N_ROUNDS_OF_SYNCS)));
+    disk.fails_at = 0;
+    if (told) {
+        char dir[128];
+        snprintf(dir, sizeof(dir), "%s/cut", f.dir);
+        disk_cut(dir, at % 2);
+        check_after_cut(dir, told);
+    }
+    nftw(f.dir, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
+    loop_free(f.loop);
+    return has_aborted || WEXITSTATUS(status) != 0;
+}
+
+TEST(whichever_sync_fails_what_was_told_is_there_and_no_more_is_told)
+{
+    unsigned at = 1;
+    alarm(100);
+    while (fail_sync(at))
+        at++;
+    printf("# %u syncs\n", at - 1);
+    CHECK(at > 2 * N_ROUNDS_OF_SYNCS);
 }
