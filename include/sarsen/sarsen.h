@@ -137,6 +137,7 @@ typedef struct sarsen_instance {
     /* How it is asked whether it works, as "name=value", ended by NULL: "grpc=shop.orders.v1.Orders",
      * "interval=5s"; NULL: not at all. */
     const char *const *health;
+    const char *deregister_after; /* "30s" or "never": from failing to removed; NULL: as is usual */
 } sarsen_instance;
 
 /* Reachable when this returns 0. */

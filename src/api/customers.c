@@ -251,6 +251,23 @@ static const struct rollout *rollout_of(const struct rooms *rooms,
     return NULL;
 }
 
+/* Too few of a build's instances are well: what a request meets may be one that is not. */
+static json_t *why_served_json(const struct rooms *rooms, const struct version_snapshot *snapshot,
+                               uint32_t build_index, json_t *why)
+{
+    if (build_index == NO_INDEX)
+        return why;
+    const struct snapshot_build *served = snapshot_build_at(snapshot, build_index);
+    const struct service *service = service_find(rooms->registry, served->service);
+    const struct build *build = service ? build_find(service, served->version) : NULL;
+    if (!build || !build_has_panic(build))
+        return why;
+    json_t *whole = json_sprintf("%s; panic: %u of %u instances are well, and all are used",
+                                 json_string_value(why), build->n_ready, build->n_proven);
+    json_decref(why);
+    return whole;
+}
+
 static json_t *why_json(const struct rooms *rooms, const struct version_snapshot *snapshot,
                         const struct bom *bom, uint32_t contract_index, uint32_t build_index)
 {
@@ -285,7 +302,9 @@ static json_t *services_json(struct rooms *rooms, const struct bom *bom)
                                 build == NO_INDEX
                                     ? json_null()
                                     : api_json_span(snapshot_build_at(snapshot, build)->version),
-                                "why", why_json(rooms, snapshot, bom, contract, build)));
+                                "why",
+                                why_served_json(rooms, snapshot, build,
+                                                why_json(rooms, snapshot, bom, contract, build))));
     }
     return api_sorted(services, "service");
 }

@@ -11,11 +11,29 @@ static json_t *failing_instances(const struct registry *registry)
         const struct service *service = container_of(node, struct service, node);
         map_each (below, &service->instances) {
             const struct instance *instance = container_of(below, struct instance, node);
-            if (!instance->is_failing || json_array_size(list) == FAILING_MAX)
+            if (!instance_is_critical(instance) || json_array_size(list) == FAILING_MAX)
                 continue;
             json_array_append_new(list,
                                   json_pack("{s:s, s:s, s:s}", "service", service->name, "id",
                                             instance->id, "reason", api_failing_reason(instance)));
+        }
+    }
+    return list;
+}
+
+static json_t *panic_builds(const struct registry *registry)
+{
+    json_t *list = json_array();
+    map_each (node, registry_services(registry)) {
+        const struct service *service = container_of(node, struct service, node);
+        map_each (below, &service->builds) {
+            const struct build *build = container_of(below, struct build, node);
+            if (!build_has_panic(build) || json_array_size(list) == FAILING_MAX)
+                continue;
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:i, s:i}", "service", service->name,
+                                            "build", build->version, "ready", (int)build->n_ready,
+                                            "instances", (int)build->n_proven));
         }
     }
     return list;
@@ -44,7 +62,7 @@ void route_health(struct api_call *call)
     api_reply(
         call, is_read_only ? 503 : 200,
         json_pack(
-            "{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:s*, s:i}",
+            "{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:s*, s:i}",
             "status", is_read_only ? "read-only" : "ok", "version", SARSEN_VERSION, "revision",
             (json_int_t)store_revision(call->rooms->store), "uptime",
             api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC), "pressure",
@@ -52,8 +70,9 @@ void route_health(struct api_call *call)
             (int)load.n_upstreams, "failing", (int)load.n_failing, "panics", (int)load.n_panics,
             "refused", (json_int_t)load.n_refused, "unlogged", (json_int_t)load.n_unlogged,
             "sandbox", api_sandbox(call->api), "http2", http2_json(&load.http2),
-            "failing_instances", failing_instances(call->rooms->registry), "tls_trouble",
-            load.tls_trouble, "files_to_come", (int)call->rooms->n_files_to_come));
+            "failing_instances", failing_instances(call->rooms->registry), "panic_builds",
+            panic_builds(call->rooms->registry), "tls_trouble", load.tls_trouble, "files_to_come",
+            (int)call->rooms->n_files_to_come));
 }
 
 void route_openapi(struct api_call *call)

@@ -21,8 +21,8 @@ int registry_status(int r)
     case REGISTRY_INVALID: return 400;
     case REGISTRY_NOT_FOUND: return 404;
     case REGISTRY_REFUSED:
-    case REGISTRY_ELSEWHERE:
     case REGISTRY_FULL: return 409;
+    case REGISTRY_TRANSITION: break;
     }
     return 500;
 }
@@ -123,11 +123,12 @@ static const char *build_state(const struct rooms *rooms, const struct build *bu
 
 static json_t *build_json(const struct rooms *rooms, const struct build *build)
 {
-    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:i, s:s, s:o}", "service", build->service->name,
-                     "build", build->version, "provides", provides_json(build), "grpc_services",
-                     grpc_json(build), "state", build_state(rooms, build), "ready",
-                     (int)build->n_ready, "digest", build->digest ? build->digest : "", "created",
-                     api_json_time(build->created));
+    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:i, s:b, s:s, s:o}", "service",
+                     build->service->name, "build", build->version, "provides",
+                     provides_json(build), "grpc_services", grpc_json(build), "state",
+                     build_state(rooms, build), "ready", (int)build->n_ready, "panic",
+                     build_has_panic(build), "digest", build->digest ? build->digest : "",
+                     "created", api_json_time(build->created));
 }
 
 /* One of a protocol that is not ours is known to all, and no request goes there. */
@@ -135,16 +136,24 @@ static const char *instance_state(const struct instance *instance)
 {
     if (instance->is_draining)
         return "draining";
-    if (instance->is_failing)
+    if (instance_is_critical(instance))
         return "failing";
     return instance->speaks.is_known ? "ready" : "unrouted";
 }
 
 const char *api_failing_reason(const struct instance *instance)
 {
+    if (instance->is_expired)
+        return "no heartbeat came within its ttl";
     if (!instance->is_failing)
         return NULL;
     return instance->check_output ? instance->check_output : "no check has passed yet";
+}
+
+static json_t *deregister_json(const struct instance *instance)
+{
+    nsec after = instance_deregister_after(instance);
+    return after == NSEC_NEVER ? json_string("never") : api_json_duration(after);
 }
 
 static json_t *instance_json(const struct instance *instance)
@@ -152,15 +161,16 @@ static json_t *instance_json(const struct instance *instance)
     json_t *meta = json_object();
     for (unsigned i = 0; i < instance->n_meta; i++)
         json_object_set_new(meta, instance->meta[i].key, json_string(instance->meta[i].value));
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s*, s:s*}",
-                     "service", instance->service->name, "id", instance->id, "build",
-                     instance->build->version, "provides", provides_json(instance->build),
-                     "address", instance->address, "protocol", instance->protocol, "state",
-                     instance_state(instance), "ttl", api_json_duration(instance->ttl), "meta",
-                     meta, "registered", api_json_time(instance->registered), "last_heartbeat",
-                     api_json_time(instance->last_heartbeat), "health",
-                     api_json_health(&instance->health), "reason", api_failing_reason(instance),
-                     "owner", instance->owner ? instance->owner->id : NULL);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s*, s:s*}", "service",
+        instance->service->name, "id", instance->id, "build", instance->build->version, "provides",
+        provides_json(instance->build), "address", instance->address, "protocol",
+        instance->protocol, "state", instance_state(instance), "ttl",
+        api_json_duration(instance->ttl), "deregister_after", deregister_json(instance), "meta",
+        meta, "registered", api_json_time(instance->registered), "last_heartbeat",
+        api_json_time(instance->last_heartbeat), "health", api_json_health(&instance->health),
+        "reason", api_failing_reason(instance), "owner",
+        instance->owner ? instance->owner->id : NULL);
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)
@@ -289,11 +299,12 @@ static int beat(struct api_call *call)
                               loop_now(call->loop), loop_wall(call->loop));
 }
 
-/* The first one that reaches us takes the instance over, and counts when that is durable. */
+/* One that takes the instance over, or brings it back, counts when that is durable. Most change no
+ * record. */
 void route_instance_beat_first(struct api_call *call)
 {
     call->is_sign_of_life = true;
-    if (!call->is_dry_run && beat(call) == REGISTRY_ELSEWHERE)
+    if (!call->is_dry_run && beat(call) == REGISTRY_TRANSITION)
         api_write(call);
     else
         route_instance_beat(call);
@@ -504,6 +515,23 @@ static int check_health_address(const struct api_call *call, const struct addres
     return 400;
 }
 
+static int read_deregister_after(const struct api_call *call, nsec *ret_after,
+                                 struct problem *problem)
+{
+    struct span text = api_text(call->body, "deregister_after");
+    nsec after = 0;
+    if (span_is(text, "never"))
+        after = NSEC_NEVER;
+    else if (text.data && (duration_parse(text, &after) || !after)) {
+        problem_set(problem, "deregister_after",
+                    "is \"%.*s\"; a duration from 1s to 168h, or \"never\", is accepted",
+                    SPAN_ARG(span_first(text, 64)));
+        return 400;
+    }
+    *ret_after = after;
+    return 0;
+}
+
 int route_instance_write(struct api_call *call, struct txn *txn, struct problem *problem)
 {
     struct instance_spec spec = {
@@ -520,6 +548,8 @@ int route_instance_write(struct api_call *call, struct txn *txn, struct problem 
     int status = check_address(spec.address, &address, problem);
     if (!status)
         status = check_protocol(&spec, problem);
+    if (!status)
+        status = read_deregister_after(call, &spec.deregister_after, problem);
     if (!status)
         status = read_provides(call, &spec.build, problem);
     if (!status)

@@ -37,10 +37,21 @@ static void print_failing(const sarsen_value *instances)
 {
     for (size_t i = 0; i < sarsen_value_size(instances); i++) {
         const sarsen_value *instance = sarsen_value_at(instances, i);
-        printf("%s of %s fails its checks: %s\n",
-               sarsen_value_text(sarsen_value_get(instance, "id")),
+        printf("%s of %s is failing: %s\n", sarsen_value_text(sarsen_value_get(instance, "id")),
                sarsen_value_text(sarsen_value_get(instance, "service")),
                sarsen_value_text(sarsen_value_get(instance, "reason")));
+    }
+}
+
+static void print_panics(const sarsen_value *builds)
+{
+    for (size_t i = 0; i < sarsen_value_size(builds); i++) {
+        const sarsen_value *build = sarsen_value_at(builds, i);
+        printf("%s %s: %.0f of %.0f instances are well, so all are used\n",
+               sarsen_value_text(sarsen_value_get(build, "service")),
+               sarsen_value_text(sarsen_value_get(build, "build")),
+               sarsen_value_number(sarsen_value_get(build, "ready")),
+               sarsen_value_number(sarsen_value_get(build, "instances")));
     }
 }
 
@@ -63,6 +74,7 @@ static void print_health(const sarsen_value *value)
     if (trouble && trouble[0])
         printf("new certificates were refused, the old ones stay: %s\n", trouble);
     print_http2(sarsen_value_get(value, "http2"));
+    print_panics(sarsen_value_get(value, "panic_builds"));
     print_failing(sarsen_value_get(value, "failing_instances"));
 }
 

@@ -40,6 +40,7 @@ static const struct {
     TEXT_OPTION(protocol),
     TEXT_OPTION(health),
 #undef TEXT_OPTION
+    { "deregister-after", offsetof(struct cli_options, deregister_after), false, false },
     { "grpc-services", offsetof(struct cli_options, grpc_services), false, false },
     { "read-only", offsetof(struct cli_options, is_read_only), true, false },
     { "address", offsetof(struct cli_options, address), false, true },

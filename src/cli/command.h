@@ -25,7 +25,7 @@ struct json_out;
 struct cli_options {
     const char *why, *expires, *app, *release, *build, *ttl, *steps, *cohort, *subject, *by;
     const char *since, *customer, *caller, *limit, *who;
-    const char *protocol, *grpc_services, *health;
+    const char *protocol, *grpc_services, *health, *deregister_after;
     const char *address, *token, *data, *ca;
     bool is_json, is_dry_run, is_help, is_read_only;
 };

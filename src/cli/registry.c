@@ -175,6 +175,7 @@ static int instance_register(struct command *command)
     put_member(&out, "address", command->operands[2]);
     put_member(&out, "build", command->options.build);
     put_member(&out, "ttl", command->options.ttl);
+    put_member(&out, "deregister_after", command->options.deregister_after);
     put_member(&out, "protocol", command->options.protocol);
     put_names(&out, "grpc_services", command->options.grpc_services);
     put_map(&out, "health", command->options.health);
@@ -223,7 +224,8 @@ const struct verb registry_verbs[] = {
       service_default },
     { "service remove", "SERVICE", "", 1, 1, "Forgets a service that has no instances.",
       service_remove },
-    { "register", "SERVICE ID ADDRESS", "build ttl protocol grpc-services health", 3, 3,
+    { "register", "SERVICE ID ADDRESS", "build ttl deregister-after protocol grpc-services health",
+      3, 3,
       "Registers an instance; reachable when this returns.\n"
       "--protocol is http, http2 or grpc, each with +tls where it speaks TLS;\n"
       "--grpc-services a.B,c.D are the gRPC services whose methods lead to it;\n"

@@ -344,8 +344,9 @@ static int put_instance(const sarsen_instance *instance, json_t **ret_json)
     sarsen_instance given = { .size = sizeof(given) };
     memcpy(&given, instance, instance->size < sizeof(given) ? instance->size : sizeof(given));
     json_error_t error;
-    json_t *json = json_pack_ex(&error, 0, "{s:s, s:s*, s:s*, s:s*}", "address", given.address,
-                                "build", given.build, "ttl", given.ttl, "protocol", given.protocol);
+    json_t *json = json_pack_ex(&error, 0, "{s:s, s:s*, s:s*, s:s*, s:s*}", "address",
+                                given.address, "build", given.build, "ttl", given.ttl, "protocol",
+                                given.protocol, "deregister_after", given.deregister_after);
     if (!json)
         return pack_error(&error);
     int r = put_texts(json, "grpc_services", json_array(), given.grpc_services);

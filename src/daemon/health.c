@@ -166,6 +166,21 @@ static void look_at(struct health *health, const struct instance *instance)
     check_start(health, key, instance, &address);
 }
 
+static void look_at_build(struct build *build)
+{
+    bool has_panic = build_has_panic(build);
+    if (has_panic == build->is_panic_told)
+        return;
+    build->is_panic_told = has_panic;
+    if (has_panic) {
+        log_warn("health", "too few instances of a build are well; all are used", "service",
+                 build->service->name, "build", build->version);
+    } else {
+        log_info("health", "enough instances of a build are well, or none", "service",
+                 build->service->name, "build", build->version);
+    }
+}
+
 void health_changed(struct health *health)
 {
     if (health->is_ending)
@@ -173,6 +188,8 @@ void health_changed(struct health *health)
     health->number++;
     map_each (node, registry_services(health->registry)) {
         const struct service *service = container_of(node, struct service, node);
+        map_each (below, &service->builds)
+            look_at_build(container_of(below, struct build, node));
         map_each (below, &service->instances)
             look_at(health, container_of(below, struct instance, node));
     }

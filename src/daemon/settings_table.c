@@ -202,8 +202,8 @@ const struct setting settings_table[] = {
       100000, "1 to 100000",
       "requests on one of these at a time; an instance may say that it takes fewer" },
     { "gateway.upstream.panic", KIND_COUNT, AT(gateway.panic_percent), "50", 0, 100, "0 to 100",
-      "percent of a static upstream's addresses: when fewer pass their checks, all of them get "
-      "requests, as without checks; 0 is never" },
+      "percent of a static upstream's addresses, or of a build's instances: when fewer are well, all "
+      "of them get requests, as without checks; 0 is never" },
     { "gateway.memory", KIND_SIZE, AT(memory), "0", MIB(16), UINT64_MAX,
       "0, or a size from 16MiB on",
       "what the process may use: from 80 % on connections are not kept, from 90 % on new requests "

@@ -62,7 +62,7 @@ static void collect_build(struct collection *into, uint32_t service, const struc
 {
     uint32_t index =
         snapshot_build(into->snapshot, span_of(build->service->name), span_of(build->version));
-    if (index == NO_INDEX || !build->n_ready)
+    if (index == NO_INDEX || !build_n_served(build))
         return;
     for (unsigned i = 0; i < build->n_provides; i++) {
         uint32_t contract = snapshot_contract(into->snapshot, service, build->provides[i]);
@@ -82,7 +82,7 @@ static void collect_service(struct collection *into, const struct service *servi
     uint32_t build = NO_INDEX;
     map_each (node, &service->instances) {
         const struct instance *instance = container_of(node, struct instance, node);
-        if (!instance_is_ready(instance))
+        if (!instance_is_served(instance))
             continue;
         if (instance->build != last)
             build = snapshot_build(into->snapshot, span_of(service->name),
@@ -253,7 +253,7 @@ static void claim_grpc(struct endpoints *endpoints, const struct build *build, c
                        uint32_t service)
 {
     struct grpc_name *name = map_find_as(&endpoints->grpc, span_of(text), struct grpc_name, node);
-    bool has_instances = build->n_instances > 0;
+    bool has_instances = build_n_served(build) > 0;
     if (!name) {
         name = mem_new(struct grpc_name);
         *name = (struct grpc_name){ .service = NO_INDEX };

@@ -4,7 +4,7 @@
 
 /*
  * The view: everything a worker decides by, at one moment. Routes, the version snapshot, the
- * addresses of ready instances, limits. Immutable once made.
+ * addresses of instances that take requests, limits. Immutable once made.
  *
  * Its two parts change at different times and are shared between views: the routes with the
  * config file, the endpoints with the registry. References are counted on the control loop only;
@@ -51,7 +51,7 @@ struct endpoints {
     /* By build; then, for services that share their traffic, by contract. */
     struct endpoint_group *groups;
     uint32_t n_groups;
-    /* Builds with a ready instance, by contract they provide. */
+    /* Builds of which an instance takes requests, by contract they provide. */
     struct endpoint_group *provider_groups;
     uint32_t *providers;
     struct map grpc; /* struct grpc_name by full name */

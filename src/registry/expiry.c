@@ -1,48 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A deadline that passed becomes a deletion on the log. Until that is durable the instance stays,
- * with a second of grace: when the transaction is lost to a race, the next round finds the
- * instance gone, registered anew, or due again.
+ * A deadline that passed becomes a change on the log. Until that is durable the instance stays as
+ * it is, with a second of grace: when the transaction is lost to a race, the next round finds the
+ * instance gone, registered anew, or due again. A heartbeat that comes meanwhile is not lost: when
+ * the change is applied, it is due at once to be taken back.
  */
 
 #include "registry/fold.h"
 
 #define EXPIRE_GRACE NSEC_PER_SEC
+#define DEREGISTER_AFTER_STANDARD (60 * NSEC_PER_SEC) /* of those that send heartbeats */
+
+nsec instance_deregister_after(const struct instance *instance)
+{
+    if (instance->deregister_after)
+        return instance->deregister_after;
+    return instance->ttl ? DEREGISTER_AFTER_STANDARD : NSEC_NEVER;
+}
+
+/* Who sends heartbeats is there, whatever its checks say. */
+nsec instance_period(const struct instance *instance)
+{
+    if (instance->ttl && !instance->is_expired)
+        return instance->ttl;
+    return instance_is_critical(instance) ? instance_deregister_after(instance) : NSEC_NEVER;
+}
+
+static bool is_renewed(const struct instance *instance)
+{
+    return instance->is_expired && instance->is_heard;
+}
 
 /* An owner that is gone may come back, and its lease is given as long again for that. */
 static nsec patience(const struct registry *registry, const struct instance *instance)
 {
+    nsec period = instance_period(instance);
+    if (is_renewed(instance))
+        return 0;
     bool is_orphan = !instance_is_own(registry, instance);
-    return is_orphan && instance->ttl < OWNER_TTL ? OWNER_TTL : instance->ttl;
+    return is_orphan && period < OWNER_TTL ? OWNER_TTL : period;
 }
 
-/* A TTL starts anew with a registration or another owner, and not with a drain, which is no sign of
- * life. */
 void instance_plan(struct registry *registry, struct instance *instance, bool is_fresh, nsec now)
 {
-    if (!instance->ttl || !registry_owns(registry, instance))
+    if (is_fresh)
+        instance->n_forgiven = 0;
+    if (is_fresh && !instance->is_expired)
+        instance->is_heard = false;
+    if (instance_period(instance) == NSEC_NEVER || !registry_owns(registry, instance))
         heap_remove(&registry->deadlines, &instance->deadline);
     else if (is_fresh || !heap_has(&instance->deadline))
         heap_set(&registry->deadlines, &instance->deadline, now + patience(registry, instance));
-}
-
-int instance_claim(const struct registry *registry, struct span service, struct span id,
-                   struct txn *txn)
-{
-    const struct service *found = service_find(registry, service);
-    const struct instance *instance = found ? instance_find(found, id) : NULL;
-    if (!instance)
-        return REGISTRY_NOT_FOUND;
-    if (instance_is_own(registry, instance))
-        return 0;
-
-    struct span key = instance_key(&txn->arena, service, id);
-    Registry__InstanceRecord record = instance_record(instance, &txn->arena);
-    record.owner = registry->self;
-    txn_expect(txn, key, instance->mod_revision);
-    txn_put(txn, key, txn_pack(txn, &record.base));
-    return 0;
 }
 
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
@@ -52,14 +61,56 @@ int instance_heartbeat(struct registry *registry, struct span service, struct sp
     struct instance *instance = found ? instance_find(found, id) : NULL;
     if (!instance)
         return REGISTRY_NOT_FOUND;
-
     if (!instance_is_own(registry, instance))
-        return REGISTRY_ELSEWHERE;
+        return REGISTRY_TRANSITION;
 
     instance->last_heartbeat = wall;
-    if (instance->ttl)
-        heap_set(&registry->deadlines, &instance->deadline, now + instance->ttl);
+    if (!instance->ttl)
+        return 0;
+    instance->is_heard = true;
+    instance->n_forgiven = 0;
+    if (instance->is_expired)
+        return REGISTRY_TRANSITION;
+    heap_set(&registry->deadlines, &instance->deadline, now + instance->ttl);
     return 0;
+}
+
+static void write_expired(const struct instance *instance, bool is_expired, const char *owner,
+                          struct txn *txn)
+{
+    struct span key =
+        instance_key(&txn->arena, span_of(instance->service->name), span_of(instance->id));
+    Registry__InstanceRecord record = instance_record(instance, &txn->arena);
+    record.is_expired = is_expired;
+    if (owner)
+        record.owner = record_text(&txn->arena, span_of(owner));
+    txn_expect(txn, key, instance->mod_revision);
+    txn_put(txn, key, txn_pack(txn, &record.base));
+}
+
+int instance_claim(const struct registry *registry, struct span service, struct span id,
+                   struct txn *txn)
+{
+    const struct service *found = service_find(registry, service);
+    const struct instance *instance = found ? instance_find(found, id) : NULL;
+    if (!instance)
+        return REGISTRY_NOT_FOUND;
+    if (instance->is_expired || !instance_is_own(registry, instance))
+        write_expired(instance, false, registry->self, txn);
+    return 0;
+}
+
+static void step(const struct registry *registry, struct instance *instance, struct txn *txn)
+{
+    struct span service = span_of(instance->service->name), id = span_of(instance->id);
+    if (is_renewed(instance)) {
+        write_expired(instance, false, NULL, txn);
+    } else if (instance->ttl && !instance->is_expired) {
+        instance->is_heard = false;
+        write_expired(instance, true, NULL, txn);
+    } else {
+        IGNORE(instance_delete(registry, service, id, txn), "it was found just now");
+    }
 }
 
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)
@@ -69,11 +120,7 @@ size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)
     struct heap_node *first;
 
     while (n < max && (first = heap_first(&registry->deadlines)) && first->at <= now) {
-        struct instance *instance = container_of(first, struct instance, deadline);
-        struct span key =
-            instance_key(&txn->arena, span_of(instance->service->name), span_of(instance->id));
-        txn_expect(txn, key, instance->mod_revision);
-        txn_delete(txn, key);
+        step(registry, container_of(first, struct instance, deadline), txn);
         heap_set(&registry->deadlines, first, now + EXPIRE_GRACE);
         n++;
     }
@@ -84,7 +131,11 @@ static void service_forgive(struct registry *registry, struct service *service, 
 {
     map_each (node, &service->instances) {
         struct instance *instance = container_of(node, struct instance, node);
-        instance_plan(registry, instance, true, now);
+        if (!heap_has(&instance->deadline) || is_renewed(instance) ||
+            instance->n_forgiven == REGISTRY_FORGIVES)
+            continue;
+        instance->n_forgiven++;
+        heap_set(&registry->deadlines, &instance->deadline, now + patience(registry, instance));
     }
 }
 

@@ -26,6 +26,7 @@ struct registry {
     struct map owners;     /* struct owner by id */
     char *self, *elected;  /* ids; empty */
     bool is_elected;       /* to do what is nobody else's */
+    unsigned panic_percent;
 };
 
 /* Keys live in the arena. */
@@ -55,6 +56,9 @@ int build_announce(const struct registry *registry, const struct build_spec *spe
 
 /* Borrows from the instance; only what it points to is the arena's. */
 Registry__InstanceRecord instance_record(const struct instance *instance, struct arena *arena);
+
+/* How long the step that it is in lasts; NSEC_NEVER: it is the last. */
+nsec instance_period(const struct instance *instance);
 
 /* Lets its deadline run where it is ours, anew when `is_fresh`, and takes it away where not. */
 void instance_plan(struct registry *registry, struct instance *instance, bool is_fresh, nsec now);

@@ -66,7 +66,32 @@ int instance_set_failing(const struct registry *registry, struct span service, s
     struct span key = instance_key(&txn->arena, service, id);
     Registry__InstanceRecord record = instance_record(instance, &txn->arena);
     record.is_failing = is_failing;
+    record.is_unproven &= is_failing;
     txn_expect(txn, key, instance->mod_revision);
     txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
+}
+
+/* --- of a build --- */
+
+void registry_set_panic(struct registry *registry, unsigned percent)
+{
+    registry->panic_percent = percent;
+}
+
+bool build_has_panic(const struct build *build)
+{
+    uint64_t percent = build->service->registry->panic_percent;
+    return build->n_proven > 1 && (uint64_t)build->n_ready * 100 < percent * build->n_proven;
+}
+
+unsigned build_n_served(const struct build *build)
+{
+    return build_has_panic(build) ? build->n_proven : build->n_ready;
+}
+
+bool instance_is_served(const struct instance *instance)
+{
+    return instance_is_ready(instance) ||
+           (instance_is_proven(instance) && build_has_panic(instance->build));
 }

@@ -10,6 +10,8 @@
 #define META_VALUE_MAX 512u
 #define TTL_MIN (1 * NSEC_PER_SEC)
 #define TTL_MAX (3600 * NSEC_PER_SEC)
+#define DEREGISTER_AFTER_MIN (1 * NSEC_PER_SEC)
+#define DEREGISTER_AFTER_MAX (7 * 86400 * NSEC_PER_SEC)
 
 static int instance_check_names(const struct instance_spec *spec, struct problem *problem)
 {
@@ -85,6 +87,26 @@ static int meta_check(const struct instance_spec *spec, unsigned index, struct p
     return 0;
 }
 
+static int times_check(const struct instance_spec *spec, struct problem *problem)
+{
+    if (spec->ttl && (spec->ttl < TTL_MIN || spec->ttl > TTL_MAX)) {
+        problem_set(problem, "ttl",
+                    "is %.3f s; from 1s to 1h is accepted, or 0 for an instance that stays until "
+                    "it is deregistered",
+                    (double)spec->ttl / (double)NSEC_PER_SEC);
+        return REGISTRY_INVALID;
+    }
+    nsec after = spec->deregister_after;
+    if (after && after != NSEC_NEVER &&
+        (after < DEREGISTER_AFTER_MIN || after > DEREGISTER_AFTER_MAX)) {
+        problem_set(problem, "deregister_after",
+                    "is %.3f s; from 1s to 168h is accepted, or \"never\"",
+                    (double)after / (double)NSEC_PER_SEC);
+        return REGISTRY_INVALID;
+    }
+    return 0;
+}
+
 static int instance_check(const struct instance_spec *spec, struct problem *problem)
 {
     int r = instance_check_names(spec, problem);
@@ -99,18 +121,12 @@ static int instance_check(const struct instance_spec *spec, struct problem *prob
             QUOTE(spec->protocol), PROTOCOL_MAX);
         return REGISTRY_INVALID;
     }
-    if (spec->ttl && (spec->ttl < TTL_MIN || spec->ttl > TTL_MAX)) {
-        problem_set(problem, "ttl",
-                    "is %.3f s; from 1s to 1h is accepted, or 0 for an instance that stays until "
-                    "it is deregistered",
-                    (double)spec->ttl / (double)NSEC_PER_SEC);
-        return REGISTRY_INVALID;
-    }
     if (spec->n_meta > INSTANCE_META_MAX) {
         problem_set(problem, "meta", "has %u entries; up to %u are accepted", spec->n_meta,
                     INSTANCE_META_MAX);
         return REGISTRY_INVALID;
     }
+    r = times_check(spec, problem);
     for (unsigned i = 0; i < spec->n_meta && !r; i++)
         r = meta_check(spec, i, problem);
     if (r || spec->health.kind == HEALTH_NONE)
@@ -151,6 +167,9 @@ Registry__InstanceRecord instance_record(const struct instance *instance, struct
     record.is_failing = instance->is_failing;
     if (instance->owner)
         record.owner = instance->owner->id;
+    record.is_expired = instance->is_expired;
+    record.is_unproven = instance->is_unproven;
+    record.deregister_after = instance->deregister_after;
     instance_record_meta(&record, arena, instance->meta, instance->n_meta);
     return record;
 }
@@ -173,24 +192,24 @@ static void instance_expect_company(const struct registry *registry,
                first->mod_revision);
 }
 
-/* A copy that registers with every heartbeat must not undo a drain that an operator asked for;
- * another build or address is another copy. */
-static bool keeps_draining(const struct instance *before, const Registry__InstanceRecord *record)
+/* Another build or address is another copy. */
+static bool is_same_copy(const struct instance *before, const Registry__InstanceRecord *record)
 {
-    return before->is_draining && strcmp(before->build->version, record->build) == 0 &&
+    return before && strcmp(before->build->version, record->build) == 0 &&
            strcmp(before->address, record->address) == 0;
 }
 
 /* The same copy with the same check is known already; of any other none has passed yet. */
-static bool is_failing_now(const struct instance *before, const struct instance_spec *spec,
-                           const Registry__InstanceRecord *record)
+static void set_checked(const struct instance *before, const struct instance_spec *spec,
+                        Registry__InstanceRecord *record)
 {
-    if (spec->health.kind == HEALTH_NONE)
-        return spec->is_failing;
-    bool is_known = before && strcmp(before->build->version, record->build) == 0 &&
-                    strcmp(before->address, record->address) == 0 &&
-                    health_check_equals(&before->health, &spec->health);
-    return is_known ? before->is_failing : true;
+    bool is_checked = spec->health.kind != HEALTH_NONE;
+    bool is_known = is_same_copy(before, record) &&
+                    (!is_checked || health_check_equals(&before->health, &spec->health));
+    record->is_failing = spec->is_failing;
+    if (is_checked)
+        record->is_failing = is_known ? before->is_failing : true;
+    record->is_unproven = record->is_failing && (!is_known || before->is_unproven);
 }
 
 static int instance_write(const struct registry *registry, const struct instance_spec *spec,
@@ -209,13 +228,15 @@ static int instance_write(const struct registry *registry, const struct instance
     record.registered = before ? before->registered : wall;
     instance_record_meta(&record, arena, spec->meta, spec->n_meta);
     record.health = health_record(&spec->health, arena);
-    record.is_failing = is_failing_now(before, spec, &record);
+    record.deregister_after = spec->deregister_after;
+    set_checked(before, spec, &record);
     record.owner = registry->self;
 
     struct span key = instance_key(arena, spec->service, spec->id);
     txn_expect(txn, key, before ? before->mod_revision : 0);
     if (before) {
-        record.is_draining = keeps_draining(before, &record);
+        /* One that registers with every heartbeat must not undo a drain that was asked for. */
+        record.is_draining = before->is_draining && is_same_copy(before, &record);
         Registry__InstanceRecord stands = instance_record(before, arena);
         if (spec->keeps_owner)
             record.owner = stands.owner;

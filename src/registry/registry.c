@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "registry/fold.h"
 
+#define PANIC_STANDARD 50u /* percent */
+
 struct registry *registry_new(void)
 {
     struct registry *registry = mem_new(struct registry);
@@ -16,6 +18,7 @@ struct registry *registry_new(void)
     map_init(&registry->owners);
     registry->self = mem_strdup("");
     registry->elected = mem_strdup("");
+    registry->panic_percent = PANIC_STANDARD;
     return registry;
 }
 
@@ -115,6 +118,7 @@ static struct service *service_get(struct registry *registry, struct span name)
 
     service = mem_new(struct service);
     service->name = mem_span_dup(name);
+    service->registry = registry;
     map_init(&service->builds);
     map_init(&service->instances);
     map_add(&registry->services, &service->node, span_of(service->name));
@@ -159,6 +163,7 @@ static void instance_move(struct instance *instance, struct build *build)
     if (build) {
         build->n_instances++;
         build->n_ready += instance_is_ready(instance);
+        build->n_proven += instance_is_proven(instance);
     }
     if (before)
         build_release(before);
@@ -169,6 +174,7 @@ static void instance_uncount(const struct instance *instance)
 {
     instance->build->n_instances--;
     instance->build->n_ready -= instance_is_ready(instance);
+    instance->build->n_proven -= instance_is_proven(instance);
 }
 
 static bool version_is_valid(struct span version)
@@ -289,8 +295,11 @@ static void instance_fill(struct instance *instance, const Registry__InstanceRec
         instance->meta[i].value = mem_strdup(record->meta[i]->value);
     }
     instance->ttl = record->ttl;
+    instance->deregister_after = record->deregister_after;
     instance->is_draining = record->is_draining;
     instance->is_failing = record->is_failing;
+    instance->is_unproven = record->is_unproven;
+    instance->is_expired = record->is_expired;
     instance->health_target = mem_strdup(record->health ? record->health->target : "");
     instance->health = health_of_record(record->health, span_of(instance->health_target));
     instance->registered = record->registered;
@@ -321,12 +330,16 @@ static int instance_apply_put(struct registry *registry, const struct store_even
         instance->id = mem_span_dup(id);
         map_add(&service->instances, &instance->node, span_of(instance->id));
     }
-    bool is_other = instance->registered != record->registered;
-    bool is_fresh = is_other || instance->ttl != record->ttl || !is_owned_by(instance, record);
-    if (is_other)
+    /* A registration, or another owner, is a sign of life; a drain, or what a check says, is none. */
+    bool is_new = instance->registered != record->registered;
+    bool is_fresh = is_new || !is_owned_by(instance, record);
+    bool was_expired = instance->is_expired;
+    nsec period = instance_period(instance);
+    if (is_new)
         instance->last_heartbeat = wall;
     instance_set_owner(registry, instance, span_of(record->owner));
     instance_fill(instance, record);
+    is_fresh |= was_expired != instance->is_expired || period != instance_period(instance);
     instance_plan(registry, instance, is_fresh, now);
     instance_move(instance, build_get(service, span_of(record->build)));
     instance->mod_revision = service->changed_revision = event->entry.mod_revision;
@@ -376,13 +389,15 @@ int registry_apply(struct registry *registry, const struct store_event *event, n
 
 static bool build_is_sound(const struct build *build)
 {
-    unsigned n_instances = 0, n_ready = 0;
+    unsigned n_instances = 0, n_ready = 0, n_proven = 0;
     map_each (node, &build->service->instances) {
         const struct instance *instance = container_of(node, struct instance, node);
         n_instances += instance->build == build;
         n_ready += instance->build == build && instance_is_ready(instance);
+        n_proven += instance->build == build && instance_is_proven(instance);
     }
-    return build->n_instances == n_instances && build->n_ready == n_ready && build->n_provides &&
+    return build->n_instances == n_instances && build->n_ready == n_ready &&
+           build->n_proven == n_proven && n_ready <= n_proven && build->n_provides &&
            (build->mod_revision || n_instances);
 }
 
@@ -397,8 +412,10 @@ static bool service_is_sound(const struct registry *registry, const struct servi
         is_sound = is_sound && build_is_sound(container_of(node, struct build, node));
     map_each (node, &service->instances) {
         const struct instance *instance = container_of(node, struct instance, node);
-        bool is_due = instance->ttl && registry_owns(registry, instance);
+        bool is_due = instance_period(instance) != NSEC_NEVER && registry_owns(registry, instance);
         is_sound = is_sound && heap_has(&instance->deadline) == is_due &&
+                   (instance->ttl || !instance->is_expired) &&
+                   (instance->is_failing || !instance->is_unproven) &&
                    service->changed_revision >= instance->mod_revision;
         *n_deadlines += is_due;
     }

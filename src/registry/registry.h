@@ -11,8 +11,19 @@
  * has come back through registry_apply(). The transaction compares what the decision rested on,
  * so a command that lost a race is refused by the store and built again.
  *
- * Liveness stays off the log: a heartbeat moves a deadline in memory. After a restart every
- * instance gets one full TTL.
+ * Liveness stays off the log: a heartbeat moves a deadline in memory, and only what it changes of
+ * a record is a transaction. An instance goes in two steps:
+ *
+ *   ready ──no heartbeat within its ttl──► expired ──deregister_after──► gone
+ *     ▲                                       │
+ *     └───────────────heartbeat───────────────┘
+ *
+ * One that is expired, or fails its checks, is critical: it is listed, and gets no new requests.
+ * But when few of a build's instances are left, those who judge are trusted less than those who are
+ * judged: see build_has_panic().
+ *
+ * After a restart every instance gets all of its time again, whatever step it is in, and what its
+ * checks said stands until they say something else.
  *
  * In a cluster an instance has an owner: the process that took its last heartbeat. Deadlines run
  * at the owner only; those of owners that are gone, at the process that is elected.
@@ -48,15 +59,16 @@
 
 enum registry_answer {
     REGISTRY_OK,
-    REGISTRY_INVALID,   /* the problem names the field */
-    REGISTRY_NOT_FOUND, /* no such service, build or instance */
-    REGISTRY_REFUSED,   /* what exists contradicts it; the problem says what */
-    REGISTRY_FULL,      /* a limit above is reached */
-    REGISTRY_ELSEWHERE, /* another process owns it: instance_claim() first */
+    REGISTRY_INVALID,    /* the problem names the field */
+    REGISTRY_NOT_FOUND,  /* no such service, build or instance */
+    REGISTRY_REFUSED,    /* what exists contradicts it; the problem says what */
+    REGISTRY_FULL,       /* a limit above is reached */
+    REGISTRY_TRANSITION, /* a heartbeat that changes the record: instance_claim() first */
 };
 
 struct service {
     struct map_node node; /* by name */
+    const struct registry *registry;
     char *name;
     bool is_known; /* it has a record; else only builds or instances were seen so far */
     bool is_identity, shares_builds, auto_starts, promotes_when_baseline_gone;
@@ -79,7 +91,9 @@ struct build {
     size_t n_grpc_services;
     unix_msec created;
     int64_t mod_revision;          /* 0: no record, only instances of it were seen */
-    unsigned n_instances, n_ready; /* its instances, and those that take traffic */
+    unsigned n_instances, n_ready; /* its instances, and those that are well and take traffic */
+    unsigned n_proven;  /* those that would take traffic if they were well, and have been */
+    bool is_panic_told; /* for whoever tells people */
 };
 
 struct instance_meta {
@@ -110,22 +124,31 @@ struct instance {
     char *id, *address, *protocol;
     struct protocol speaks; /* what `protocol` means */
     nsec ttl;
+    nsec deregister_after; /* as it was registered; see instance_deregister_after() */
     struct instance_meta *meta;
     unsigned n_meta;
     bool is_draining;
     bool is_failing;            /* its checks say so, or none has passed yet */
+    bool is_unproven;           /* and none has */
+    bool is_expired;            /* no heartbeat came within its ttl */
+    bool is_heard;              /* one came since that was decided */
+    unsigned n_forgiven;        /* how often its time began anew without a heartbeat */
     struct health_check health; /* how it is asked, which nobody does here */
     char *health_target;
     char *check_output; /* why its last check failed, off the log; NULL: it passed, or none was */
     unix_msec registered;
     unix_msec last_heartbeat; /* wall time, for people */
     int64_t mod_revision;
-    struct heap_node deadline; /* not in the heap when ttl is 0 */
+    struct heap_node
+        deadline; /* of the step that it is in; not in the heap when that is the last */
 };
 
 struct registry;
 
 struct registry *registry_new(void);
+
+/* 0: never. 50 until it is set. */
+void registry_set_panic(struct registry *registry, unsigned percent);
 struct registry *registry_free(struct registry *registry);
 DEFINE_CLEANUP(struct registry *, registry_free);
 
@@ -143,12 +166,34 @@ struct instance *instance_find(const struct service *service, struct span id);
 /* The words are http, http2 and grpc, which is HTTP/2, each with "+tls"; https is http+tls. */
 struct protocol protocol_parse(struct span word);
 
-/* Whether it takes new requests: alive, not draining, passing its checks, and of a protocol that is
- * known. */
+static inline bool instance_is_critical(const struct instance *instance)
+{
+    return instance->is_failing || instance->is_expired;
+}
+
+/* Whether it is well and takes new requests: heard of, passing its checks, not draining, and of a
+ * protocol that is known. */
 static inline bool instance_is_ready(const struct instance *instance)
 {
-    return !instance->is_draining && !instance->is_failing && instance->speaks.is_known;
+    return !instance->is_draining && !instance_is_critical(instance) && instance->speaks.is_known;
 }
+
+/* Whether it was ready once, but for a drain. */
+static inline bool instance_is_proven(const struct instance *instance)
+{
+    return !instance->is_draining && !instance->is_unproven && instance->speaks.is_known;
+}
+
+/* Of the instances that were ready once, so few are now that all of them take requests: fewer than
+ * the percentage of registry_set_panic(). One instance alone is believed. */
+bool build_has_panic(const struct build *build);
+
+/* How long it stays listed when it is critical; NSEC_NEVER: for ever. */
+nsec instance_deregister_after(const struct instance *instance);
+
+/* How many of its instances take requests, and whether this one does. */
+unsigned build_n_served(const struct build *build);
+bool instance_is_served(const struct instance *instance);
 
 bool build_provides(const struct build *build, uint32_t major);
 bool build_names_grpc(const struct build *build, struct span name);
@@ -225,6 +270,10 @@ struct instance_spec {
     struct build_spec build; /* version empty: unversioned, 0.0.0 of contract @0; its service
                               * is this one's */
     nsec ttl;                /* 0, or from 1 s to 1 h */
+    /* How long it is critical until it is taken away, from 1 s to 7 d: for want of heartbeats, or
+     * when it sends none by its checks. 0: a minute for want of heartbeats, else never; NSEC_NEVER:
+     * never. */
+    nsec deregister_after;
     const struct instance_meta *meta;
     unsigned n_meta;
     struct health_check health;
@@ -256,26 +305,30 @@ int instance_delete(const struct registry *registry, struct span service, struct
 int service_delete(const struct registry *registry, struct span service, struct txn *txn,
                    struct problem *problem) MUST_CHECK;
 
-/* Makes it ours, as a heartbeat that reached us must. Answers: REGISTRY_NOT_FOUND. */
+/* What a heartbeat that reached us changes of the record: the instance is ours, and heard of.
+ * Answers: REGISTRY_NOT_FOUND. */
 int instance_claim(const struct registry *registry, struct span service, struct span id,
                    struct txn *txn) MUST_CHECK;
 
-/* Renews the deadline; no transaction. Answers: REGISTRY_NOT_FOUND: register again,
- * REGISTRY_ELSEWHERE. */
+/* Renews the deadline; no transaction. Answers: REGISTRY_NOT_FOUND: register again;
+ * REGISTRY_TRANSITION. */
 int instance_heartbeat(struct registry *registry, struct span service, struct span id, nsec now,
                        unix_msec wall) MUST_CHECK;
 
 /* What its last check came to; NULL: it passed. Of what it means for its state the log knows. */
 void instance_note_check(struct instance *instance, const char *why);
 
-/* Deletes the instances whose deadline has passed, at most half as many as the transaction takes
- * operations, oldest first; returns how many. Each gets a second of grace so that a retry finds it gone or renewed. */
+/* The instances whose deadline has passed go a step further, at most half as many as the transaction
+ * takes operations, oldest first; returns how many. Each gets a second of grace so that a retry
+ * finds it changed or renewed. */
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
 
-/* Gives every instance of ours a full TTL from now: nobody heard their heartbeats for a while. */
+/* Gives every instance of ours all of its time from now on: nobody could be heard for a while. Who
+ * is not heard in between gets it REGISTRY_FORGIVES times, so that who is dead goes in the end. */
+#define REGISTRY_FORGIVES 3u
 void registry_forgive(struct registry *registry, nsec now);
 
-/* When registry_expire() has work next; NSEC_NEVER without TTLs. */
+/* When registry_expire() has work next; NSEC_NEVER: never. */
 nsec registry_next_deadline(const struct registry *registry);
 
 /* Names: [a-z][a-z0-9-]*, at most SERVICE_NAME_MAX; for services and apps. */

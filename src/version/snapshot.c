@@ -99,7 +99,7 @@ static void service_fill(struct version_snapshot *snapshot, struct known_service
     if (service) {
         map_each (node, &service->builds) {
             const struct build *build = container_of(node, struct build, node);
-            build_add(snapshot, known, build->version, build->n_ready > 0);
+            build_add(snapshot, known, build->version, build_n_served(build) > 0);
         }
     }
 

@@ -423,7 +423,7 @@ def test_the_time_a_body_takes_is_not_the_service_s(make_daemon, name, upstreams
 # --- the registry's word ---
 
 def test_an_instance_without_heartbeats_goes(shared, name, upstreams):
-    upstreams(1, ttl="1s")
+    upstreams(1, ttl="1s", deregister_after="1s")
     assert shared.get(f"/v1/services/{name}/instances/i1")["state"] == "ready"
 
     def is_gone():
@@ -434,7 +434,7 @@ def test_an_instance_without_heartbeats_goes(shared, name, upstreams):
 
 
 def test_an_instance_with_heartbeats_stays(shared, name, upstreams):
-    upstreams(2, ttl="1s")
+    upstreams(2, ttl="1s", deregister_after="1s")
 
     def only_the_silent_one_is_gone():
         shared.call("POST", f"/v1/services/{name}/instances/i1:heartbeat", token=False, status=204)

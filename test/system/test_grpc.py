@@ -530,7 +530,7 @@ def test_an_instance_that_fails_its_checks_gets_no_calls(make_daemon):
 
     assert reason() == ["no check has passed yet"] or "does not serve" in reason()[0]
     daemon.eventually(lambda: "does not serve" in reason()[0])
-    assert "g1 of it fails its checks: " in daemon.cli("health")
+    assert "g1 of it is failing: " in daemon.cli("health")
     assert "failing: " in daemon.cli("instances", "it")
     with grpc.insecure_channel(daemon.edge) as channel:
         echo = call(channel, "/shop.It/Echo")

@@ -245,7 +245,8 @@ def test_a_listener_that_goes_serves_its_queue_and_others_come(line):
 def test_registrations_and_pins_of_just_before_are_there(line):
     old = line.start()
     for number in range(5):
-        old.register("orders", f"i{number}", f"127.0.0.1:{9000 + number}", "3.1.0", ttl="2s")
+        old.register("orders", f"i{number}", f"127.0.0.1:{9000 + number}", "3.1.0", ttl="2s",
+                     deregister_after="1s")
     old.publish("shop", "4.2.0", {"orders": "3"})
     old.publish("shop", "4.3.0", {"orders": "3"})
     old.call("PUT", "/v1/customers/acme/pins/shop", {"release": "4.2.0", "why": "asked"},
@@ -255,6 +256,7 @@ def test_registrations_and_pins_of_just_before_are_there(line):
     resolve = "/.sarsen/resolve?app=shop"
     found = new.internal_get(resolve, {"Sarsen-Customer": "acme"}).json
     assert found["release"] == "4.2.0", found
+    new.expect_log("too few instances of a build are well")
     new.eventually(lambda: not new.get("/v1/services/orders/instances")["instances"])
 
 

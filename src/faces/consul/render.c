@@ -38,7 +38,7 @@ enum check_status consul_entry_status(const struct consul *consul, const struct 
         return CHECK_CRITICAL; /* an operator said so; nobody here shall go there any more */
     if (entry->service)
         return consul_status_there(consul, entry->service);
-    return entry->instance->is_failing ? CHECK_CRITICAL : CHECK_PASSING;
+    return instance_is_critical(entry->instance) ? CHECK_CRITICAL : CHECK_PASSING;
 }
 
 size_t consul_entry_n_tags(const struct consul_entry *entry)

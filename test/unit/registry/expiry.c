@@ -19,7 +19,7 @@ static int heartbeat(const char *id)
                               fake.clock.wall);
 }
 
-/* Expires and commits; returns how many went. */
+/* Expires and commits; returns how many went a step further. */
 static size_t expire(void)
 {
     size_t n = registry_expire(fake.registry, fake.clock.now, &fake.txn);
@@ -40,23 +40,132 @@ TEST(the_first_deadline_is_the_next)
     fake_registry_fini(&fake);
 }
 
-TEST(an_instance_goes_at_its_deadline_and_not_before)
+static bool is_expired(const char *id)
+{
+    const struct instance *instance = fake_instance_find(&fake, "orders", id);
+    CHECK(instance);
+    return instance->is_expired && !instance_is_ready(instance);
+}
+
+TEST(an_instance_goes_in_two_steps_and_not_before)
 {
     fake_registry_init(&fake);
     register_with_ttl("short", 10 * NSEC_PER_SEC);
     register_with_ttl("long", 20 * NSEC_PER_SEC);
     register_with_ttl("for-ever", 0);
+    const struct build *build = fake_build_find(&fake, "orders", "3.14.2");
 
     fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC - 1);
     CHECK_INT(expire(), 0);
     fake_clock_advance(&fake.clock, 1);
     CHECK_INT(expire(), 1);
+    CHECK(is_expired("short") && !is_expired("long"));
+    CHECK_INT(build->n_instances, 3);
+    CHECK_INT(build->n_ready, 2);
+
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK(is_expired("long"));
+    fake_clock_advance(&fake.clock, 50 * NSEC_PER_SEC - 1);
+    CHECK_INT(expire(), 0);
+    fake_clock_advance(&fake.clock, 1);
+    CHECK_INT(expire(), 1);
     CHECK(!fake_instance_find(&fake, "orders", "short"));
-    fake_clock_advance(&fake.clock, 3600 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
     CHECK_INT(expire(), 1);
     CHECK(!fake_instance_find(&fake, "orders", "long"));
     CHECK(fake_instance_find(&fake, "orders", "for-ever"));
     CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    fake_registry_fini(&fake);
+}
+
+static void register_to_go_after(const char *id, nsec after)
+{
+    struct instance_spec spec = fake_instance("orders", id, "3.14.2");
+    spec.deregister_after = after;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+}
+
+TEST(how_long_it_is_listed_is_its_own_to_say)
+{
+    fake_registry_init(&fake);
+    register_to_go_after("soon", NSEC_PER_SEC);
+    register_to_go_after("late", 3600 * NSEC_PER_SEC);
+    register_to_go_after("never", NSEC_NEVER);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 3);
+    fake_clock_advance(&fake.clock, NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK(!fake_instance_find(&fake, "orders", "soon"));
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 3599 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 3599 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK(is_expired("never"));
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+
+    struct instance_spec spec = fake_instance("orders", "a", "3.14.2");
+    spec.deregister_after = 1;
+    CHECK_INT(fake_instance_put(&fake, &spec), REGISTRY_INVALID);
+    CHECK_STR(fake.problem.path, "deregister_after");
+    fake_registry_fini(&fake);
+}
+
+TEST(a_heartbeat_brings_it_back_and_so_does_a_registration)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    register_with_ttl("b", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 2);
+
+    CHECK_INT(heartbeat("a"), REGISTRY_TRANSITION);
+    CHECK_INT(instance_claim(fake.registry, SPAN("orders"), SPAN("a"), &fake.txn), 0);
+    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+    CHECK_INT(heartbeat("a"), 0);
+    register_with_ttl("b", 10 * NSEC_PER_SEC); /* the same again */
+    CHECK(!is_expired("a") && !is_expired("b"));
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+
+    /* There is nothing to change of one that is not expired. */
+    CHECK_INT(instance_claim(fake.registry, SPAN("orders"), SPAN("a"), &fake.txn), 0);
+    CHECK_INT(fake.txn.n_ops, 0);
+    CHECK_INT(instance_claim(fake.registry, SPAN("orders"), SPAN("c"), &fake.txn),
+              REGISTRY_NOT_FOUND);
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
+TEST(a_heartbeat_while_it_is_written_is_not_lost)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(registry_expire(fake.registry, fake.clock.now, &fake.txn), 1);
+    CHECK_INT(heartbeat("a"), 0);
+    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+    CHECK(is_expired("a"));
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now);
+    registry_forgive(fake.registry, fake.clock.now);
+    CHECK_INT(expire(), 1);
+    CHECK(!is_expired("a"));
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
+}
+
+TEST(a_drain_is_no_sign_of_life)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 6 * NSEC_PER_SEC);
+    CHECK_INT(fake_registry_end(
+                  &fake, instance_drain(fake.registry, SPAN("orders"), SPAN("a"), &fake.txn)),
+              0);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 4 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 4 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    fake_clock_advance(&fake.clock, 60 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    CHECK(!fake_instance_find(&fake, "orders", "a"));
     fake_registry_fini(&fake);
 }
 
@@ -74,7 +183,8 @@ TEST(a_heartbeat_renews_and_stays_off_the_log)
     CHECK_INT(fake.store.revision, revision);
     fake_clock_advance(&fake.clock, NSEC_PER_SEC);
     CHECK_INT(expire(), 1);
-    CHECK_INT(heartbeat("a"), REGISTRY_NOT_FOUND);
+    CHECK_INT(heartbeat("a"), REGISTRY_TRANSITION);
+    CHECK_INT(heartbeat("b"), REGISTRY_NOT_FOUND);
     CHECK_INT(instance_heartbeat(fake.registry, SPAN("nobody"), SPAN("a"), 0, 0),
               REGISTRY_NOT_FOUND);
     fake_registry_fini(&fake);
@@ -121,10 +231,11 @@ TEST(the_oldest_go_first_and_a_transaction_stays_small)
     CHECK(registry_next_deadline(fake.registry) <= fake.clock.now);
     CHECK_INT(expire(), 10);
     CHECK_INT(expire(), 0);
+    CHECK_INT(fake_build_find(&fake, "orders", "3.14.2")->n_ready, 0);
     fake_registry_fini(&fake);
 }
 
-TEST(what_is_being_deleted_has_a_second_of_grace)
+TEST(what_is_being_written_has_a_second_of_grace)
 {
     CLEANUP(txn_fini) struct txn lost = { 0 };
     fake_registry_init(&fake);
@@ -138,11 +249,11 @@ TEST(what_is_being_deleted_has_a_second_of_grace)
     txn_clear(&lost); /* as when the store refused it */
     fake_clock_advance(&fake.clock, NSEC_PER_SEC);
     CHECK_INT(expire(), 1);
-    CHECK(!fake_instance_find(&fake, "orders", "a"));
+    CHECK(is_expired("a"));
     fake_registry_fini(&fake);
 }
 
-TEST(who_registers_again_while_it_is_being_deleted_stays)
+TEST(who_registers_again_while_it_is_being_written_stays)
 {
     CLEANUP(txn_fini) struct txn late = { 0 };
     fake_registry_init(&fake);
@@ -155,38 +266,42 @@ TEST(who_registers_again_while_it_is_being_deleted_stays)
     fake_registry_fini(&fake);
 }
 
-/* The store keeps records, not deadlines: what was about to expire gets all its time again. */
-TEST(a_restart_gives_a_full_ttl)
+/* What the store has of the instance, applied to a registry that knows nothing yet. */
+static void restart(void)
 {
     CLEANUP(arena_fini) struct arena arena = { 0 };
-    struct {
-        struct span key, value;
-    } records[3];
-    unsigned n = 0;
+    Registry__InstanceRecord record =
+        instance_record(fake_instance_find(&fake, "orders", "a"), &arena);
+    CLEANUP(txn_fini) struct txn txn = { 0 };
+    struct store_event event = {
+        .kind = TXN_PUT,
+        .entry = { .key = SPAN("registry/instance/orders/a"), .mod_revision = 1 },
+    };
+    event.entry.value = txn_pack(&txn, &record.base);
+    struct registry *before = fake.registry;
+    fake.registry = registry_new();
+    CHECK_INT(registry_apply(fake.registry, &event, fake.clock.now, fake.clock.wall), 0);
+    registry_free(before);
+}
+
+/* The store keeps records, not deadlines: what was about to expire gets all its time again. */
+TEST(a_restart_gives_all_of_the_time_again)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 9 * NSEC_PER_SEC);
+    restart();
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
 
     fake_registry_init(&fake);
-    struct instance_spec spec = fake_instance("orders", "a", "3.14.2");
-    CHECK_INT(instance_put(fake.registry, &spec, fake.clock.wall, &fake.txn, NULL), 0);
-    CHECK_INT(fake.txn.n_ops, 3);
-    for (; n < 3; n++) {
-        records[n].key = arena_span_dup(&arena, fake.txn.ops[n].key);
-        records[n].value = arena_span_dup(&arena, fake.txn.ops[n].value);
-    }
-    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
-    fake_clock_advance(&fake.clock, 9 * NSEC_PER_SEC);
-
-    registry_free(fake.registry);
-    fake.registry = registry_new();
-    fake_clock_advance(&fake.clock, 3600 * NSEC_PER_SEC);
-    for (unsigned i = 0; i < n; i++) {
-        struct store_event event = {
-            .kind = TXN_PUT,
-            .entry = { .key = records[i].key, .value = records[i].value, .mod_revision = 1 },
-        };
-        CHECK_INT(registry_apply(fake.registry, &event, fake.clock.now, fake.clock.wall), 0);
-    }
-    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
-    CHECK_INT(expire(), 0);
+    register_with_ttl("a", 10 * NSEC_PER_SEC);
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    CHECK_INT(expire(), 1);
+    fake_clock_advance(&fake.clock, 59 * NSEC_PER_SEC);
+    restart();
+    CHECK(is_expired("a"));
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 60 * NSEC_PER_SEC);
     fake_registry_fini(&fake);
 }
 
@@ -203,5 +318,23 @@ TEST(who_could_not_be_heard_gets_a_full_ttl)
     fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
     CHECK_INT(expire(), 1);
     CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 10 * NSEC_PER_SEC);
+    fake_registry_fini(&fake);
+}
+
+TEST(who_is_never_heard_is_not_forgiven_for_ever)
+{
+    fake_registry_init(&fake);
+    register_with_ttl("dead", 10 * NSEC_PER_SEC);
+    register_with_ttl("alive", 10 * NSEC_PER_SEC);
+    for (unsigned i = 0; i < REGISTRY_FORGIVES; i++) {
+        fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+        registry_forgive(fake.registry, fake.clock.now);
+        CHECK_INT(expire(), 0);
+        CHECK_INT(heartbeat("alive"), 0);
+    }
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    registry_forgive(fake.registry, fake.clock.now);
+    CHECK_INT(expire(), 1);
+    CHECK(is_expired("dead") && !is_expired("alive"));
     fake_registry_fini(&fake);
 }

@@ -75,3 +75,76 @@ TEST(a_checked_instance_waits_for_its_first_pass)
     CHECK(registry_is_sound(fake.registry));
     fake_registry_fini(&fake);
 }
+
+/* A copy that has never been well, or of which nobody knows how to speak to it, is no help. */
+TEST(when_few_are_well_all_that_have_been_are_used)
+{
+    static const char *const ids[] = { "a", "b", "c", "d" };
+    fake_registry_init(&fake);
+    struct instance_spec spec = checked("1.0.0");
+    for (size_t i = 0; i < 4; i++) {
+        spec.id = span_of(ids[i]);
+        CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    }
+    const struct build *build = fake_build_find(&fake, "orders", "1.0.0");
+    CHECK(!build_has_panic(build)); /* a deployment that has just begun */
+    CHECK_INT(build_n_served(build), 0);
+    for (size_t i = 0; i < 4; i++)
+        CHECK_INT(set_failing(ids[i], false), 0);
+    spec.id = SPAN("new");
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    spec.id = SPAN("thrift");
+    spec.protocol = SPAN("thrift");
+    spec.health.kind = HEALTH_NONE;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+
+    CHECK_INT(set_failing("a", true), 0);
+    CHECK_INT(set_failing("b", true), 0);
+    CHECK(!build_has_panic(build) && build_n_served(build) == 2); /* half of them, no fewer */
+    CHECK(!instance_is_served(fake_instance_find(&fake, "orders", "a")));
+    CHECK_INT(set_failing("c", true), 0);
+    CHECK(build_has_panic(build));
+    CHECK_INT(build_n_served(build), 4);
+    CHECK_INT(build->n_ready, 1);
+    CHECK(instance_is_served(fake_instance_find(&fake, "orders", "a")));
+    CHECK(!instance_is_served(fake_instance_find(&fake, "orders", "new")));
+    CHECK(!instance_is_served(fake_instance_find(&fake, "orders", "thrift")));
+
+    registry_set_panic(fake.registry, 25);
+    CHECK(!build_has_panic(build));
+    registry_set_panic(fake.registry, 0);
+    CHECK_INT(set_failing("d", true), 0);
+    CHECK(!build_has_panic(build) && build_n_served(build) == 0);
+    registry_set_panic(fake.registry, 50);
+    CHECK(build_has_panic(build));
+
+    /* Who drains neither counts nor is used; the last one is believed. */
+    for (size_t i = 0; i < 3; i++)
+        CHECK_INT(fake_registry_end(&fake, instance_drain(fake.registry, SPAN("orders"),
+                                                          span_of(ids[i]), &fake.txn)),
+                  0);
+    CHECK(!build_has_panic(build));
+    CHECK_INT(build_n_served(build), 0);
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
+TEST(who_sends_no_heartbeats_goes_by_its_checks_where_it_says_so)
+{
+    fake_registry_init(&fake);
+    struct instance_spec spec = checked("1.0.0");
+    spec.ttl = 0;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    spec.deregister_after = 30 * NSEC_PER_SEC;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK_INT(registry_next_deadline(fake.registry), fake.clock.now + 30 * NSEC_PER_SEC);
+    CHECK_INT(set_failing("a", false), 0);
+    CHECK(registry_next_deadline(fake.registry) == NSEC_NEVER);
+    CHECK_INT(set_failing("a", true), 0);
+    fake_clock_advance(&fake.clock, 30 * NSEC_PER_SEC);
+    CHECK_INT(registry_expire(fake.registry, fake.clock.now, &fake.txn), 1);
+    CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+    CHECK(!fake_instance_find(&fake, "orders", "a"));
+    fake_registry_fini(&fake);
+}

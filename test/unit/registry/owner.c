@@ -170,13 +170,13 @@ TEST(a_heartbeat_elsewhere_counts_when_it_has_been_claimed)
     register_at(B, SECONDS(10));
     int64_t registered = instance_at(A)->registered;
     CHECK_INT(beat_at(B), 0);
-    CHECK_INT(beat_at(C), REGISTRY_ELSEWHERE);
+    CHECK_INT(beat_at(C), REGISTRY_TRANSITION);
     fake_clock_advance(&fake.clock, SECONDS(4));
     CHECK_INT(instance_claim(fake.registries[C], SPAN("orders"), SPAN("o1"), &fake.txn), 0);
     commit();
     CHECK_INT(owner_now(), C);
     CHECK_INT(beat_at(C), 0);
-    CHECK_INT(beat_at(B), REGISTRY_ELSEWHERE);
+    CHECK_INT(beat_at(B), REGISTRY_TRANSITION);
     CHECK_INT(registry_next_deadline(fake.registries[C]), fake.clock.now + SECONDS(10));
     CHECK(registry_next_deadline(fake.registries[B]) == NSEC_NEVER);
     CHECK_INT(instance_at(A)->registered, registered);
@@ -262,7 +262,7 @@ TEST(a_heartbeat_does_not_count_for_an_orphan_before_it_is_claimed)
     start();
     register_at(B, SECONDS(10));
     go(B);
-    CHECK_INT(beat_at(A), REGISTRY_ELSEWHERE);
+    CHECK_INT(beat_at(A), REGISTRY_TRANSITION);
     CHECK_INT(instance_claim(fake.registries[A], SPAN("orders"), SPAN("o1"), &fake.txn), 0);
     commit();
     CHECK_INT(beat_at(A), 0);
@@ -296,7 +296,7 @@ TEST(an_instance_of_before_the_cluster_is_an_orphan)
     commit();
     CHECK(!instance_at(A)->owner);
     CHECK_INT(owner_now(), A);
-    CHECK_INT(beat_at(B), REGISTRY_ELSEWHERE);
+    CHECK_INT(beat_at(B), REGISTRY_TRANSITION);
     registry_free(embedded);
     end();
 }
