@@ -250,6 +250,13 @@ static void forget_hours(struct control *control)
     timer_start(&control->forget, control->loop, loop_now(control->loop) + FORGET_EVERY);
 }
 
+static void on_stalled(struct stall *stall)
+{
+    struct control *control = container_of(stall, struct control, stall);
+    registry_forgive(control->rooms.registry, loop_now(control->loop));
+    control_due(control);
+}
+
 void control_start_timers(struct control *control)
 {
     timer_start(&control->collect, control->loop, loop_now(control->loop) + USAGE_EVERY);
@@ -257,6 +264,7 @@ void control_start_timers(struct control *control)
         return;
     forget_hours(control);
     control_start_cluster(control);
+    stall_start(&control->stall, control->loop);
     if (!control->health)
         control->health = health_new(control->loop, control->rooms.registry, control->rooms.store,
                                      control->rooms.gateway);
@@ -268,6 +276,7 @@ void control_stop_timers(struct control *control)
 {
     control_stop_files(control);
     control->health = health_free(control->health);
+    stall_stop(&control->stall);
     timer_stop(&control->collect);
     timer_stop(&control->forget);
     control_due_stop(control);
@@ -438,6 +447,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     list_init(&control->watch.link);
     list_init(&control->boms);
     control_due_init(control);
+    control->stall.on_stalled = on_stalled;
     control->pins.on_due = on_pin_expired;
     control->collect.on_due = on_collect_due;
     control->forget.on_due = on_forget_due;
@@ -445,6 +455,7 @@ static struct control *control_new(struct loop *loop, const struct settings *set
     control->rooms.retire_window = settings->retire_window;
     control->rooms.health_networks = settings->health_networks;
     control->rooms.registry = registry_new();
+    registry_set_panic(control->rooms.registry, settings->gateway.panic_percent);
     control->rooms.version = version_new();
     control->rooms.rollouts = rollouts_new();
     control->rooms.usage = usage_new();
@@ -524,6 +535,7 @@ int control_reload(struct control *control, const struct settings *settings,
     r = gateway_reload(control->rooms.gateway, &settings->gateway, problem);
     if (r)
         return r > 0 ? CONTROL_REFUSED : err_trace(r);
+    registry_set_panic(control->rooms.registry, settings->gateway.panic_percent);
     control_publish(control); /* for instances, what they are spoken to over may be another now */
     control->settings = settings;
     control->rooms.retire_window = settings->retire_window;

@@ -21,7 +21,10 @@ static int build_expire(struct store_command *command, struct txn *txn)
     for (size_t i = 0; i < txn->n_ops; i++) {
         /* registry/instance/orders/orders-1 */
         CLEANUP(mem_freep) char *key = mem_span_dup(txn->ops[i].key);
-        log_info("registry", "instance expired: no heartbeat within its ttl", "key", key);
+        const char *what = txn->ops[i].kind == TXN_DELETE
+                               ? "instance removed: failing for too long"
+                               : "instance expired: no heartbeat within its ttl";
+        log_info("registry", what, "key", key);
     }
     return 0;
 }
@@ -52,6 +55,7 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
 static void on_expire_due(struct timer *timer)
 {
     struct control *control = container_of(timer, struct control, expire);
+    stall_look(&control->stall);
     if (cluster_is_away(&control->cluster)) {
         timer_start(timer, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
         return;

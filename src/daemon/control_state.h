@@ -14,6 +14,7 @@
 #include "daemon/health.h"
 #include "daemon/pressure.h"
 #include "daemon/secrets.h"
+#include "daemon/stall.h"
 
 struct control {
     struct loop *loop;
@@ -37,7 +38,8 @@ struct control {
     struct timer expire, advance, pins, collect, forget;
     struct pressure pressure;
     struct health *health; /* while the timers run */
-    struct files *files;   /* the same, in a cluster */
+    struct stall stall;
+    struct files *files; /* the same, in a cluster */
     struct store_command expire_command, advance_command, secret_command;
     bool has_unread; /* a record could not be read: what it names is not known */
     bool is_expiring, is_advancing, is_making_secret, is_collecting, is_stopping;
