@@ -223,17 +223,17 @@ def gateway(binary, place, pair, plain_service):
 class Face(Daemon):
     """A daemon with the Consul API, at the address `consul`."""
 
-    def __init__(self, binary, directory):
-        super().__init__(binary, directory, 'faces: { consul: "127.0.0.1:0" }\n')
+    def __init__(self, binary, directory, config=""):
+        super().__init__(binary, directory, 'faces: { consul: "127.0.0.1:0" }\n' + config)
         self.start()
         ready = next(line for line in self.log if "msg=ready" in line)
         self.consul = re.search(r" consul=(\S+)", ready)[1]
 
 
 @pytest.fixture
-def face(binary, tmp_path):
-    """One for each test."""
-    face = Face(binary, tmp_path)
+def face(binary, tmp_path, request):
+    """One for each test; a parameter is more of its config file."""
+    face = Face(binary, tmp_path, getattr(request, "param", ""))
     yield face
     face.stop()
     face.check_log()

@@ -3,7 +3,7 @@
 // A go-kit service that registers with Consul by sd/consul, and asks to be checked by HTTP.
 //
 //	VERSION=1.0.0 gokit           serves
-//	gokit call NAME               finds it by go-kit's instancer and calls it
+//	gokit call NAME SERVICE...    finds services by go-kit's instancer and calls them
 //
 // Where Consul is, CONSUL_HTTP_ADDR says; 127.0.0.1:8500 else.
 package main
@@ -32,6 +32,9 @@ import (
 )
 
 const service = "gokit-greeter"
+
+// tags are what a service is asked for with.
+var tags = map[string][]string{service: {"http"}}
 
 type greeting struct {
 	Message string `json:"message"`
@@ -64,7 +67,7 @@ func serve(client sdconsul.Client, logger kitlog.Logger) {
 	registrar := sdconsul.NewRegistrar(client, &api.AgentServiceRegistration{
 		ID: fmt.Sprintf("%s-%d", service, address.Port), Name: service,
 		Address: address.IP.String(), Port: address.Port,
-		Tags: []string{"http"}, Meta: map[string]string{"version": version},
+		Tags: tags[service], Meta: map[string]string{"version": version},
 		Check: &api.AgentServiceCheck{HTTP: fmt.Sprintf("http://%s/health", address),
 			Interval: "1s", Timeout: "1s"},
 	}, logger)
@@ -91,8 +94,8 @@ func decodeGreeting(_ context.Context, response *http.Response) (any, error) {
 	return said, err
 }
 
-func call(client sdconsul.Client, logger kitlog.Logger, name string) {
-	instancer := sdconsul.NewInstancer(client, logger, service, []string{"http"}, true)
+func call(client sdconsul.Client, logger kitlog.Logger, name, service string) {
+	instancer := sdconsul.NewInstancer(client, logger, service, tags[service], true)
 	defer instancer.Stop()
 	endpointer := sd.NewEndpointer(instancer, endpointOf, logger)
 	balanced := lb.Retry(3, 10*time.Second, lb.NewRoundRobin(endpointer))
@@ -105,9 +108,11 @@ func main() {
 	connection, err := api.NewClient(api.DefaultConfig())
 	must(err)
 	client, logger := sdconsul.NewClient(connection), kitlog.NewLogfmtLogger(os.Stderr)
-	if len(os.Args) == 3 {
-		call(client, logger, os.Args[2])
-	} else {
+	if len(os.Args) == 1 {
 		serve(client, logger)
+		return
+	}
+	for _, service := range os.Args[3:] {
+		call(client, logger, os.Args[2], service)
 	}
 }

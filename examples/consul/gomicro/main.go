@@ -5,6 +5,7 @@
 //
 //	MICRO_SERVER_VERSION=1.0.0 gomicro           serves
 //	GREET=NAME gomicro                           finds it by its registry and calls it
+//	FIND="SERVICE SERVICE" gomicro               prints where its registry finds services
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 
 	"go-micro.dev/v5"
 	"go-micro.dev/v5/client"
@@ -49,12 +51,28 @@ func call(made micro.Service, name string) {
 	fmt.Println(reply.Value, len(found), found[0].Version)
 }
 
+func find(made micro.Service, services []string) {
+	for _, service := range services {
+		found, err := made.Options().Registry.GetService(service)
+		must(err)
+		for _, version := range found {
+			for _, node := range version.Nodes {
+				fmt.Println(service, node.Address)
+			}
+		}
+	}
+}
+
 func main() {
 	made := micro.NewService(micro.Server(grpcserver.NewServer()),
 		micro.Client(grpcclient.NewClient()), micro.Name(service))
 	made.Init()
 	if name := os.Getenv("GREET"); name != "" {
 		call(made, name)
+		return
+	}
+	if services := strings.Fields(os.Getenv("FIND")); len(services) > 0 {
+		find(made, services)
 		return
 	}
 	must(made.Handle(&Greeter{func() string { return made.Server().Options().Version }}))

@@ -4,13 +4,14 @@
 // checked by a TCP connection each five seconds.
 //
 //	VERSION=1.0.0 ADDRESS=127.0.0.1:8888 hertz           serves
-//	hertz call NAME                                      finds it by its resolver and calls it
+//	hertz call NAME SERVICE...                           finds services by its resolver, calls them
 //
 // Where Consul is, CONSUL_HTTP_ADDR says; 127.0.0.1:8500 else.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"os"
@@ -29,6 +30,11 @@ import (
 
 const service = "hertz.greeter"
 
+type reply struct {
+	Message string `json:"message"`
+	Version string `json:"version"`
+}
+
 func must(err error) {
 	if err != nil {
 		log.Fatal(err)
@@ -42,28 +48,31 @@ func serve(connection *api.Client) {
 			ServiceName: service, Addr: utils.NewNetAddr("tcp", address), Weight: 10,
 			Tags: map[string]string{"version": version}}))
 	made.GET("/hello/:name", func(_ context.Context, request *app.RequestContext) {
-		request.JSON(consts.StatusOK, utils.H{"message": "hello " + request.Param("name"),
-			"version": version})
+		request.JSON(consts.StatusOK, reply{"hello " + request.Param("name"), version})
 	})
 	made.Spin()
 }
 
-func call(connection *api.Client, name string) {
+func call(connection *api.Client, name string, services []string) {
 	made, err := client.NewClient()
 	must(err)
 	made.Use(sd.Discovery(consul.NewConsulResolver(connection)))
-	status, body, err := made.Get(context.Background(), nil, "http://"+service+"/hello/"+name,
-		config.WithSD(true))
-	must(err)
-	fmt.Println(status, string(body))
+	for _, service := range services {
+		_, body, err := made.Get(context.Background(), nil, "http://"+service+"/hello/"+name,
+			config.WithSD(true))
+		must(err)
+		var said reply
+		must(json.Unmarshal(body, &said))
+		fmt.Println(said.Message, said.Version)
+	}
 }
 
 func main() {
 	connection, err := api.NewClient(api.DefaultConfig())
 	must(err)
-	if len(os.Args) == 3 {
-		call(connection, os.Args[2])
-	} else {
+	if len(os.Args) == 1 {
 		serve(connection)
+	} else {
+		call(connection, os.Args[2], os.Args[3:])
 	}
 }

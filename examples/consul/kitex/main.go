@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A Kitex service that speaks Thrift and registers with Consul by kitex-contrib/registry-consul.
-// Its tags say its version, and what it speaks: nothing else of a registration of Kitex does.
+// Its tags say its version, and with PROTOCOL=thrift what it speaks: nothing else of a registration
+// of Kitex does.
 //
 //	VERSION=1.0.0 ADDRESS=127.0.0.1:8888 kitex           serves
-//	kitex find                                           prints where its resolver finds it
+//	kitex find SERVICE...                                prints where its resolver finds services
 //
 // Where Consul is, CONSUL_HTTP_ADDR says; 127.0.0.1:8500 else.
 package main
@@ -39,6 +40,15 @@ func must(err error) {
 	}
 }
 
+// tags say nothing of the protocol where PROTOCOL is empty: a rule of the operator has to, then.
+func tags() map[string]string {
+	said := map[string]string{"version": os.Getenv("VERSION")}
+	if protocol := os.Getenv("PROTOCOL"); protocol != "" {
+		said["protocol"] = protocol
+	}
+	return said
+}
+
 func serve(at string) {
 	address, err := net.ResolveTCPAddr("tcp", os.Getenv("ADDRESS"))
 	must(err)
@@ -48,17 +58,19 @@ func serve(at string) {
 		server.WithServiceAddr(address), server.WithRegistry(register),
 		server.WithServerBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: service}),
 		server.WithRegistryInfo(&registry.Info{ServiceName: service, Weight: 10,
-			Tags: map[string]string{"version": os.Getenv("VERSION"), "protocol": "thrift"}}))
+			Tags: tags()}))
 	must(made.Run())
 }
 
-func find(at string) {
+func find(at string, services []string) {
 	resolver, err := consul.NewConsulResolver(at)
 	must(err)
-	found, err := resolver.Resolve(context.Background(), service)
-	must(err)
-	for _, instance := range found.Instances {
-		fmt.Println(instance.Address(), instance.Weight())
+	for _, service := range services {
+		found, err := resolver.Resolve(context.Background(), service)
+		must(err)
+		for _, instance := range found.Instances {
+			fmt.Println(service, instance.Address(), instance.Weight())
+		}
 	}
 }
 
@@ -67,9 +79,9 @@ func main() {
 	if at == "" {
 		at = "127.0.0.1:8500"
 	}
-	if len(os.Args) == 2 {
-		find(at)
-	} else {
+	if len(os.Args) == 1 {
 		serve(at)
+	} else {
+		find(at, os.Args[2:])
 	}
 }

@@ -3,8 +3,9 @@
 // A Kratos service with HTTP and gRPC that registers with Consul, health checks and heartbeat on,
 // and takes what it greets with from Consul's KV store, changes included.
 //
-//	VERSION=1.0.0 kratos           serves
-//	kratos call NAME               finds it by Kratos' discovery and calls it, by HTTP and by gRPC
+//	VERSION=1.0.0 kratos           serves; with ONLY=grpc without HTTP
+//	kratos call NAME SERVICE...    finds services by Kratos' discovery and calls them by HTTP
+//	kratos health                  the same of this service's health, by gRPC
 //
 // Where Consul is, CONSUL_HTTP_ADDR says; 127.0.0.1:8500 else.
 package main
@@ -21,6 +22,7 @@ import (
 	"github.com/go-kratos/kratos/contrib/registry/consul/v2"
 	"github.com/go-kratos/kratos/v2"
 	"github.com/go-kratos/kratos/v2/config"
+	"github.com/go-kratos/kratos/v2/transport"
 	"github.com/go-kratos/kratos/v2/transport/grpc"
 	"github.com/go-kratos/kratos/v2/transport/http"
 	"github.com/hashicorp/consul/api"
@@ -66,36 +68,48 @@ func serve(client *api.Client, registry *consul.Registry) {
 		return ctx.JSON(200, reply{fmt.Sprintf("%s %s", greeting.Load(), ctx.Vars().Get("name")),
 			version})
 	})
-	app := kratos.New(kratos.Name(service), kratos.Version(version),
-		kratos.Server(byHTTP, grpc.NewServer(grpc.Address("127.0.0.1:0"))),
+	servers := []transport.Server{byHTTP, grpc.NewServer(grpc.Address("127.0.0.1:0"))}
+	if os.Getenv("ONLY") == "grpc" {
+		servers = servers[1:]
+	}
+	app := kratos.New(kratos.Name(service), kratos.Version(version), kratos.Server(servers...),
 		kratos.Registrar(registry))
 	must(app.Run())
 }
 
-func call(registry *consul.Registry, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	byHTTP, err := http.NewClient(ctx, http.WithEndpoint("discovery:///"+service),
+func call(ctx context.Context, registry *consul.Registry, name, service string) {
+	client, err := http.NewClient(ctx, http.WithEndpoint("discovery:///"+service),
 		http.WithDiscovery(registry), http.WithBlock(), http.WithTimeout(5*time.Second))
 	must(err)
 	var said reply
-	must(byHTTP.Invoke(ctx, "GET", "/hello/"+name, nil, &said))
-	byGRPC, err := grpc.DialInsecure(ctx, grpc.WithEndpoint("discovery:///"+service),
+	must(client.Invoke(ctx, "GET", "/hello/"+name, nil, &said))
+	fmt.Println(said.Message, said.Version)
+}
+
+func health(ctx context.Context, registry *consul.Registry) {
+	connection, err := grpc.DialInsecure(ctx, grpc.WithEndpoint("discovery:///"+service),
 		grpc.WithDiscovery(registry), grpc.WithTimeout(5*time.Second))
 	must(err)
-	health, err := grpc_health_v1.NewHealthClient(byGRPC).Check(ctx,
+	said, err := grpc_health_v1.NewHealthClient(connection).Check(ctx,
 		&grpc_health_v1.HealthCheckRequest{})
 	must(err)
-	fmt.Println(said.Message, said.Version, health.Status)
+	fmt.Println(said.Status)
 }
 
 func main() {
 	client, err := api.NewClient(api.DefaultConfig())
 	must(err)
 	registry := consul.New(client, consul.WithHealthCheck(true), consul.WithHeartbeat(true))
-	if len(os.Args) == 3 {
-		call(registry, os.Args[2])
-	} else {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	switch {
+	case len(os.Args) == 1:
 		serve(client, registry)
+	case os.Args[1] == "health":
+		health(ctx, registry)
+	default:
+		for _, service := range os.Args[3:] {
+			call(ctx, registry, os.Args[2], service)
+		}
 	}
 }
