@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The file, the line told, and what the sentence must name: key, what was found, what is accepted.
 BAD = [
     ("dta: x\n", 1, "dta is not known",
-     "data, user, group, sandbox, log, api, auth, health, registration, faces, store, gateway, retire, usage, drain, "
-     "routes"),
+     "data, user, group, sandbox, log, api, auth, health, registration, faces, store, gateway, "
+     "retire, usage, drain, routes"),
     ("dta: x\n", 1, "did you mean data?", ""),
     ("retire_window: 5s\n", 1, "did you mean retire.window?", "retire, usage, drain"),
     ("retire: { windw: 5s }\n", 1, "did you mean retire.window?", "Accepted are window"),

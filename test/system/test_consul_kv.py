@@ -48,6 +48,22 @@ def test_kv_compare_and_set(consul):
     assert consul.ask("DELETE", "/v1/kv/a").json is True  # nothing to do is done
 
 
+def test_kv_what_is_not_there_is_watched_by_its_folder(consul):
+    """As Spring waits for its folders in turn, also for those that it has not."""
+    consul.put("/v1/kv/config/app/data", "1")
+    consul.put("/v1/kv/other", "1")
+    for query in ("recurse", "keys"):
+        before = index_of(consul.get(f"/v1/kv/config/none/?{query}", status=404))
+        answer = meanwhile(lambda asked=f"/v1/kv/config/none/?{query}&wait=20s&index={before}":
+                           consul.get(asked, status=404))
+        consul.put("/v1/kv/other", query)
+        consul.put("/v1/kv/config/app/data", query)
+        assert index_of(answer()) == consul.get("/v1/kv/config/app/data").json[0]["ModifyIndex"]
+    now = index_of(consul.get("/v1/kv/config/none/?recurse", status=404))
+    consul.put("/v1/kv/config/none/a", "1")
+    assert index_of(consul.get("/v1/kv/config/none/?recurse")) > now
+
+
 def test_kv_index_of_a_prefix_never_goes_back(consul):
     for name in "abc":
         consul.put(f"/v1/kv/p/{name}", name)

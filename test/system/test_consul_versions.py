@@ -5,8 +5,8 @@ import json
 import zlib
 
 import pytest
+from support.consul import FACE, Consul
 from support.daemon import request
-from test_consul import FACE, Consul
 
 CUSTOMERS = [f"customer-{number}" for number in range(200)]
 OLD, NEW, NEXT = "1.0.0", "1.1.0", "2.0.0"

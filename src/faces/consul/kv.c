@@ -132,6 +132,28 @@ static int64_t index_below(struct consul_call *call, struct span prefix)
     return index;
 }
 
+/* What a listing waits for: changes below its prefix, or where there is nothing, in the folder above.
+ * Consul does so, roughly, and Spring relies on it: it waits for several folders in turn, and for
+ * those that it has only behind those that it has not. */
+static struct span watched_prefix(struct consul_call *call)
+{
+    const struct store_entry *entry;
+    struct span prefix = call->tail, above = prefix;
+    if (store_range(call->consul->store, store_key(&call->arena, prefix), SPAN_NULL, &entry, 1))
+        return prefix;
+    do
+        above = span_first(above, above.size - (above.size > 0));
+    while (above.size && above.data[above.size - 1] != '/');
+    return above.size ? above : prefix;
+}
+
+/* False: the call waits, or is gone. */
+static bool is_listing_due(struct consul_call *call)
+{
+    struct span prefix = watched_prefix(call);
+    return consul_is_due(call, index_below(call, prefix), TOPIC_PREFIX, prefix);
+}
+
 static int64_t index_of(const struct consul_call *call, const struct store_entry *entry)
 {
     const struct consul *consul = call->consul;
@@ -212,7 +234,7 @@ static void get_keys(struct consul_call *call)
 {
     struct span separator = SPAN_NULL;
     CLEANUP(buf_fini) struct buf text = { 0 };
-    if (!consul_is_due(call, index_below(call, call->tail), TOPIC_PREFIX, call->tail))
+    if (!is_listing_due(call))
         return;
     if (!consul_param(call, "separator", &separator))
         consul_param(call, "seperator", &separator); /* as some clients have it */
@@ -232,7 +254,7 @@ static void get_below(struct consul_call *call)
 {
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct json_out out = { .buf = &text };
-    if (!consul_is_due(call, index_below(call, call->tail), TOPIC_PREFIX, call->tail))
+    if (!is_listing_due(call))
         return;
     json_open(&out, '[');
     size_t n = each_below(call, call->tail, put_entry, &out);
