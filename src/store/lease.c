@@ -235,7 +235,8 @@ static void lease_inherit(struct store *store, const struct store_entry *entry)
     memcpy(digits, text.data, LEASE_ID_DIGITS);
     struct lease *lease = lease_new(store, NULL, ttl);
     lease->id = (int64_t)strtoull(digits, NULL, 16);
-    timer_start(&lease->timer, store->loop, loop_now(store->loop) + ttl);
+    /* Not since this turn began: opening has taken of that. */
+    timer_start(&lease->timer, store->loop, after(clock_now(loop_clock(store->loop)), ttl));
 }
 
 void leases_open(struct store *store)

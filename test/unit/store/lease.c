@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include "fake/clock.h"
 #include "store/etcd.h"
 
 static struct etcd_cluster cluster;
@@ -162,6 +163,59 @@ BOTH(what_a_process_leaves_behind_goes_a_ttl_after_it)
     wait_value(f, "a", "(absent)");
     CHECK(clock_now(clock_system()) - left >= TTL / 2); /* it was renewed within a third */
     CHECK_STR(fixture_get(f, "b"), "stays");
+}
+
+/* Opening takes its time, and what was known of the time before it does not count. */
+TEST(what_a_process_leaves_behind_lasts_a_full_ttl_from_when_it_is_open)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    struct holder holder;
+    holder_start(&f, &holder);
+    CHECK_INT(put_leased(&f, "a", &holder), 0);
+    fixture_close(&f);
+    loop_free(f.loop);
+
+    struct fake_clock clock;
+    fake_clock_init(&clock);
+    f.loop = loop_new(&clock.clock);
+    fake_clock_advance(&clock, 10 * TTL);
+    fixture_open(&f);
+    CHECK_INT(loop_turn(f.loop, 0), 0);
+    CHECK_INT(fixture_put(&f, "b", "1"), 0);
+    fake_clock_advance(&clock, TTL - 1);
+    CHECK_INT(loop_turn(f.loop, 0), 0);
+    CHECK_INT(fixture_put(&f, "b", "2"), 0); /* what ended has been done when this is */
+    CHECK_STR(fixture_get(&f, "a"), "leased");
+    fake_clock_advance(&clock, 1);
+    wait_value(&f, "a", "(absent)");
+    fixture_fini(&f);
+}
+
+/* A process that is stopped for long, and then goes on: nobody else could have let it lapse. */
+TEST(embedded_a_lease_outlasts_a_pause_of_its_process)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    struct holder holder;
+    holder_start(&f, &holder);
+    CHECK_INT(put_leased(&f, "a", &holder), 0);
+    pid_t self = getpid(), waker = fork();
+    if (waker == 0) {
+        kill(self, SIGSTOP);
+        sleep(2 * TTL / NSEC_PER_SEC);
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(waker, NULL, 0), waker);
+    turn_for(&f, TTL / 4);
+    CHECK_INT(fixture_put(&f, "b", "1"), 0);
+    CHECK_INT(holder.n_lost, 0);
+    CHECK_STR(fixture_get(&f, "a"), "leased");
+    store_lease_end(&holder.lease);
+    fixture_fini(&f);
 }
 
 /* --- elections --- */
