@@ -44,10 +44,8 @@ static void name_it(struct fixture *f, const char *name)
 
 static void up(struct fixture *f)
 {
-    alarm(90);
     etcd_start(&cluster, 1);
     fixture_init_etcd(f, &cluster, &settings, "/test/");
-    settings.open_timeout = 30 * NSEC_PER_SEC;
     dns.on_question = on_question;
     fake_dns_start(&dns, f->loop);
     snprintf(conf, sizeof(conf), "/tmp/sarsen-etcd-names-%d", (int)getpid());

@@ -35,10 +35,8 @@ static void follower_on_events(struct store_watch *watch, const struct store_eve
 
 static void up(struct fixture *f)
 {
-    alarm(100);
     etcd_start(&cluster, 1);
     fixture_init_etcd(f, &cluster, &settings, "/test/");
-    settings.open_timeout = 60 * NSEC_PER_SEC;
     fixture_open(f);
     put_for_sure(f, "k/a", "1");
     put_for_sure(f, "k/a", "2");

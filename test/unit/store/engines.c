@@ -30,10 +30,12 @@ static void run_on(bool is_etcd, const char *name, void (*run)(struct fixture *f
     struct store_etcd_settings settings;
     char prefix[160];
     snprintf(prefix, sizeof(prefix), "/%s/", name);
-    if (is_etcd)
+    if (is_etcd) {
         fixture_init_etcd(&f, &cluster, &settings, prefix);
-    else
+        settings.patience = 30 * NSEC_PER_SEC; /* nobody takes it away here */
+    } else {
         fixture_init(&f);
+    }
     run(&f);
     fixture_fini(&f);
 }

@@ -182,11 +182,13 @@ static inline unsigned etcd_leader(const struct etcd_cluster *cluster)
 static inline void fixture_init_etcd(struct fixture *fixture, const struct etcd_cluster *cluster,
                                      struct store_etcd_settings *settings, const char *prefix)
 {
+    alarm(150); /* it takes its time to start, more on a busy machine */
     fixture_init(fixture);
     *settings = (struct store_etcd_settings){
         .endpoints = cluster->endpoints,
         .n_endpoints = cluster->n_members,
         .prefix = prefix,
+        .open_timeout = 60 * NSEC_PER_SEC,
     };
     fixture->settings.etcd = settings;
 }
