@@ -112,12 +112,13 @@ static json_t *blockers_json(const struct retire_verdict *verdict)
     json_t *blockers = json_array();
     for (size_t i = 0; i < verdict->n_blockers; i++) {
         const struct blocker *blocker = &verdict->blockers[i];
-        json_array_append_new(
-            blockers, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "kind",
-                                blocker_kind_name(blocker->kind), "text", blocker->text, "app",
-                                blocker->app, "release", blocker->release, "customer",
-                                blocker->customer, "caller", blocker->caller, "n",
-                                (json_int_t)blocker->n, "last", api_json_time(blocker->last)));
+        json_array_append_new(blockers,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "kind",
+                                        blocker_kind_name(blocker->kind), "text", blocker->text,
+                                        "app", blocker->app, "release", blocker->release,
+                                        "customer", blocker->customer, "caller", blocker->caller,
+                                        "member", blocker->member, "n", (json_int_t)blocker->n,
+                                        "last", api_json_time(blocker->last)));
     }
     return blockers;
 }
@@ -128,6 +129,7 @@ static struct retire_verdict judge(struct api_call *call, const struct contract 
     const struct version_snapshot *snapshot = rooms_snapshot(call->rooms);
     struct retire_context context = {
         .usage = call->rooms->usage,
+        .registry = call->rooms->registry,
         .snapshot = snapshot,
         .rollouts = call->rooms->rollouts,
         .window = call->rooms->retire_window,

@@ -73,13 +73,35 @@ static struct usage_filter filter_of(struct api_call *call)
     };
 }
 
+/* What other members have seen of the contracts that were asked for: their rows are in their own
+ * ledgers. */
+static json_t *elsewhere_json(struct api_call *call)
+{
+    const struct usage *usage = call->rooms->usage;
+    struct span contract = api_query(call, "contract");
+    json_t *list = json_array();
+    map_each (node, usage_lasts(usage)) {
+        const struct usage_last *row = container_of(node, struct usage_last, node);
+        if (strcmp(row->member, usage_self(usage)) == 0 ||
+            (contract.size && !span_is(contract, row->contract)))
+            continue;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "contract", row->contract,
+                                              "member", row->member, "host", row->host, "last",
+                                              api_json_time(row->last)));
+    }
+    return api_sorted(list, "contract");
+}
+
 static void reply(struct api_call *call, struct usage_report *rows)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < rows->n_rows; i++)
         json_array_append_new(list, row_json(&rows->rows[i]));
     usage_report_free(rows);
-    api_reply(call, 200, json_pack("{s:o}", "usage", list));
+    const char *self = usage_self(call->rooms->usage);
+    api_reply(call, 200,
+              json_pack("{s:o, s:s*, s:o*}", "usage", list, "member", self, "elsewhere",
+                        self ? elsewhere_json(call) : NULL));
 }
 
 static void on_hours(struct ledger_read *read, const struct ledger_cell *cells, size_t n_rows)

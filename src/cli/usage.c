@@ -42,6 +42,23 @@ static void print_usage(const sarsen_value *value, const char *by)
     print_table(sarsen_value_get(value, "usage"), columns, "no use is known");
 }
 
+/* Members of a cluster count for themselves. */
+static void print_elsewhere(const sarsen_value *value)
+{
+    static const struct column columns[] = {
+        { "CONTRACT", "contract", NULL },
+        { "MEMBER", "member", NULL },
+        { "HOST", "host", NULL },
+        { "LAST", "last", NULL },
+        { 0 },
+    };
+    const sarsen_value *elsewhere = sarsen_value_get(value, "elsewhere");
+    if (!sarsen_value_size(elsewhere))
+        return;
+    printf("\nwhat other members counted is to be asked there:\n");
+    print_table(elsewhere, columns, "");
+}
+
 static int usage(struct command *command)
 {
     const struct cli_options *options = &command->options;
@@ -64,6 +81,8 @@ static int usage(struct command *command)
         command_show(command, value, NULL);
     else if (!r)
         print_usage(value, by);
+    if (!r && !options->is_json)
+        print_elsewhere(value);
     sarsen_value_free(value);
     return r;
 }

@@ -49,6 +49,8 @@ static void apply(struct control *control, const struct store_event *event)
         r = rollouts_apply(rooms->rollouts, event);
     } else if (span_starts_with(event->entry.key, SPAN(AUTH_PREFIX))) {
         r = auth_apply(rooms->auth, event);
+    } else if (span_starts_with(event->entry.key, SPAN(USAGE_PREFIX))) {
+        r = usage_apply(rooms->usage, event);
     }
     if (!r)
         r = control_tell_faces(control, event);
@@ -61,11 +63,13 @@ static void apply(struct control *control, const struct store_event *event)
     }
 }
 
-/* Records that only a face reads: no request goes another way for them. */
-static bool are_faces_own(const struct store_event *events, size_t n_events)
+/* Records of faces and of what was used: no request goes another way for them. */
+static bool are_no_ways(const struct store_event *events, size_t n_events)
 {
     for (size_t i = 0; i < n_events; i++) {
-        if (!span_starts_with(events[i].entry.key, SPAN(CONSUL_PREFIX)))
+        struct span key = events[i].entry.key;
+        if (!span_starts_with(key, SPAN(CONSUL_PREFIX)) &&
+            !span_starts_with(key, SPAN(USAGE_PREFIX)))
             return false;
     }
     return true;
@@ -78,7 +82,7 @@ static void on_events(struct store_watch *watch, const struct store_event *event
     control->revision = revision;
     for (size_t i = 0; i < n_events; i++)
         apply(control, &events[i]);
-    if (are_faces_own(events, n_events)) {
+    if (are_no_ways(events, n_events)) {
         task_defer(&control->tell, control->loop);
         return;
     }
@@ -213,6 +217,7 @@ static void on_usage(void *owner, struct usage_table *table)
     usage_merge(control->rooms.usage, table, loop_wall(control->loop), &hours, &seen);
     ledger_submit(control->rooms.store, NULL, hours);
     ledger_submit(control->rooms.store, NULL, seen);
+    control_share_usage(control);
 }
 
 static void on_collected(void *owner)
@@ -265,6 +270,8 @@ void control_start_timers(struct control *control)
     forget_hours(control);
     control_start_cluster(control);
     stall_start(&control->stall, control->loop);
+    usage_set_self(control->rooms.usage, span_of(store_writer_id(control->rooms.store)),
+                   span_of(control->cluster.host));
     if (!control->health)
         control->health = health_new(control->loop, control->rooms.registry, control->rooms.store,
                                      control->rooms.gateway);
@@ -425,6 +432,7 @@ static int open_store(struct control *control, struct problem *problem)
     control_load(control, SPAN(VERSION_PREFIX));
     control_load(control, SPAN(ROLLOUT_PREFIX));
     control_load(control, SPAN(AUTH_PREFIX));
+    control_load(control, SPAN(USAGE_PREFIX));
     control_open_faces(control);
     control_sweep_blobs(control);
     control->watch.on_events = on_events;

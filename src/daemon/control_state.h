@@ -39,10 +39,11 @@ struct control {
     struct pressure pressure;
     struct health *health; /* while the timers run */
     struct stall stall;
-    struct files *files; /* the same, in a cluster */
-    struct store_command expire_command, advance_command, secret_command;
+    struct files *files; /* while the timers run, in a cluster */
+    struct store_command expire_command, advance_command, secret_command, share_command;
+    nsec share_at;   /* not before, unless it stops */
     bool has_unread; /* a record could not be read: what it names is not known */
-    bool is_expiring, is_advancing, is_making_secret, is_collecting, is_stopping;
+    bool is_expiring, is_advancing, is_making_secret, is_sharing, is_collecting, is_stopping;
     struct timer drain_grace; /* of the API; the gateway keeps its own */
     bool is_api_stopped, is_gateway_stopped, is_grace_over, has_ended;
     void (*on_stopped)(void *owner);
@@ -133,6 +134,10 @@ void control_start_files(struct control *control);
 void control_stop_files(struct control *control);
 /* Takes a change that was applied. */
 void control_tell_files(struct control *control, const struct store_event *event);
+
+/* control_usage.c */
+/* After what was used has been merged. */
+void control_share_usage(struct control *control);
 
 /* control_leave.c */
 /* "unix:…/api.sock"; the caller's. */

@@ -17,7 +17,7 @@
 #include "usage/usage.h"
 
 #define BLOCKERS_NAMED_MAX 100u /* of each kind */
-#define N_BLOCKER_KINDS (BLOCKER_UNKNOWN + 1)
+#define N_BLOCKER_KINDS (BLOCKER_ELSEWHERE + 1)
 
 struct verdict_maker {
     const struct retire_context *context;
@@ -46,6 +46,7 @@ static struct blocker *blocker_name(struct verdict_maker *maker, enum blocker_ki
         .release = text_or_empty(who->release),
         .customer = text_or_empty(who->customer),
         .caller = text_or_empty(who->caller),
+        .member = mem_strdup(""),
     };
     return blocker;
 }
@@ -220,6 +221,51 @@ static void add_used(struct verdict_maker *maker)
     usage_report_free(&report);
 }
 
+/* What another member has seen, as far as it has told; the ledger with the rest is its own. */
+static char *elsewhere_text(const struct verdict_maker *maker, const struct usage_last *row,
+                            unix_msec last)
+{
+    const struct owner *owner = map_find_as(registry_owners(maker->context->registry),
+                                            span_of(row->member), struct owner, node);
+    char at[TIME_TEXT_MAX], ends[TIME_TEXT_MAX];
+    time_format(row->last, at);
+    time_format(use_ends(maker, last), ends);
+    CLEANUP(mem_freep)
+    char *ask =
+        owner && owner->api
+            ? mem_format("`sarsen usage %s --address %s` tells by whom", row->contract, owner->api)
+            : mem_strdup(
+                  "that member is gone, and the ledger that tells by whom is in its "
+                  "data directory");
+    return mem_format(
+        "%s was used at the member %s on %s, last at %s: %s; unused, this stops "
+        "blocking at %s",
+        row->contract, row->member, row->host, at, ask, ends);
+}
+
+static void add_elsewhere(struct verdict_maker *maker)
+{
+    const struct usage *usage = maker->context->usage;
+    unix_msec window = (unix_msec)(maker->context->window / NSEC_PER_MSEC);
+    map_each (node, usage_lasts(usage)) {
+        const struct usage_last *row = container_of(node, struct usage_last, node);
+        unix_msec last = row->last + USAGE_SHARE_EVERY;
+        bool is_ours = usage_self(usage) && strcmp(row->member, usage_self(usage)) == 0;
+        if (is_ours || last <= maker->context->wall - window ||
+            !span_is(maker->contract->name, row->contract))
+            continue;
+        if (use_ends(maker, last) > maker->verdict.safe_after)
+            maker->verdict.safe_after = use_ends(maker, last);
+        struct blocker *blocker = blocker_add(maker, BLOCKER_ELSEWHERE, &(struct usage_key){ 0 });
+        if (!blocker)
+            continue;
+        free(blocker->member);
+        blocker->member = mem_strdup(row->member);
+        blocker->last = row->last;
+        blocker->text = elsewhere_text(maker, row, last);
+    }
+}
+
 /* Those that were not named, one sentence a kind. */
 static void add_rest(struct verdict_maker *maker)
 {
@@ -228,6 +274,7 @@ static void add_rest(struct verdict_maker *maker)
         [BLOCKER_ROLLOUT] = "rollouts move",
         [BLOCKER_USED] = "customers and callers used",
         [BLOCKER_UNKNOWN] = "releases and callers of unnamed customers used",
+        [BLOCKER_ELSEWHERE] = "members saw somebody use",
     };
     /* A service has one default contract, so there is never more of that kind. */
     for (unsigned kind = BLOCKER_RELEASE; kind < N_BLOCKER_KINDS; kind++) {
@@ -251,6 +298,7 @@ struct retire_verdict usage_can_retire(const struct retire_context *context, uin
     snapshot_each_assignable(context->snapshot, on_assignable, &maker);
     add_rollouts(&maker);
     add_used(&maker);
+    add_elsewhere(&maker);
     add_rest(&maker);
     return maker.verdict;
 }
@@ -264,6 +312,7 @@ void retire_verdict_free(struct retire_verdict *verdict)
         free(blocker->release);
         free(blocker->customer);
         free(blocker->caller);
+        free(blocker->member);
     }
     free(verdict->blockers);
     *verdict = (struct retire_verdict){ 0 };
@@ -277,6 +326,7 @@ const char *blocker_kind_name(enum blocker_kind kind)
         [BLOCKER_ROLLOUT] = "rollout",
         [BLOCKER_USED] = "used",
         [BLOCKER_UNKNOWN] = "unknown",
+        [BLOCKER_ELSEWHERE] = "used-elsewhere",
     };
     return names[kind];
 }

@@ -6,10 +6,12 @@
  */
 
 #include "base/mem.h"
+#include "usage/shared.h"
 #include "usage/table.h"
 
 struct usage {
     struct map seen; /* struct usage_seen by its packed key */
+    struct usage_shared shared;
 };
 
 enum seen_column {
@@ -72,6 +74,7 @@ struct usage *usage_new(void)
 {
     struct usage *usage = mem_new(struct usage);
     map_init(&usage->seen);
+    usage_shared_init(&usage->shared);
     return usage;
 }
 
@@ -87,8 +90,19 @@ struct usage *usage_free(struct usage *usage)
         free(row);
     }
     map_fini(&usage->seen);
+    usage_shared_fini(&usage->shared);
     free(usage);
     return NULL;
+}
+
+struct usage_shared *usage_shared_of(struct usage *usage)
+{
+    return &usage->shared;
+}
+
+const struct usage_shared *usage_shared_get(const struct usage *usage)
+{
+    return &usage->shared;
 }
 
 const struct map *usage_all(const struct usage *usage)
@@ -159,7 +173,10 @@ void usage_load(struct usage *usage, const struct ledger_cell *cells, size_t n_r
             .last = cells[SEEN_LAST].number,
         };
         char bytes[KEY_MAX];
-        seen_sum(seen_get(usage, (struct span){ bytes, usage_key_pack(&key, bytes) }), &entry);
+        struct usage_seen *row =
+            seen_get(usage, (struct span){ bytes, usage_key_pack(&key, bytes) });
+        seen_sum(row, &entry);
+        usage_shared_note(&usage->shared, row->contract, row->last);
     }
 }
 
@@ -236,6 +253,7 @@ void usage_merge(struct usage *usage, struct usage_table *table, unix_msec wall,
         key_clean(table->keys.data + entry->key_offset, entry->key_size);
         struct usage_seen *row = seen_get(usage, usage_entry_key(table, entry));
         seen_sum(row, entry);
+        usage_shared_note(&usage->shared, row->contract, row->last);
         rows_add(hours, seen, row->node.key, entry, usage_hour(wall));
     }
     usage_table_clear(table);

@@ -153,6 +153,34 @@ struct usage_report usage_report_hours(const struct usage *usage, const struct u
                                        const struct ledger_cell *cells, size_t n_rows);
 void usage_report_free(struct usage_report *report);
 
+/* --- in a cluster: when contracts were used at the other members --- */
+
+#define USAGE_PREFIX "usage/"
+#define USAGE_SHARE_EVERY ((unix_msec)5 * 60 * 1000) /* what a key may be behind */
+
+/* A contract was used at a member, last at this time or up to USAGE_SHARE_EVERY later. */
+struct usage_last {
+    struct map_node node; /* by `key`, "<member>/<contract>" */
+    char *key, *member, *contract, *host;
+    unix_msec last;
+    int64_t mod_revision;
+};
+
+/* Who we are. Empty: there is one process, and nothing is shared. */
+void usage_set_self(struct usage *usage, struct span member, struct span host);
+const char *usage_self(const struct usage *usage); /* NULL: none */
+
+/* Takes one committed change below USAGE_PREFIX. */
+int usage_apply(struct usage *usage, const struct store_event *event) MUST_CHECK;
+
+/* struct usage_last of all members, our own too. */
+const struct map *usage_lasts(const struct usage *usage);
+
+/* Fills the transaction with what the others do not know yet, and removes what is older than the
+ * window; `of_all`: also what members that are gone have left. */
+void usage_share(const struct usage *usage, nsec window, unix_msec wall, bool of_all,
+                 struct txn *txn);
+
 /* --- retirement --- */
 
 enum blocker_kind {
@@ -161,12 +189,14 @@ enum blocker_kind {
     BLOCKER_ROLLOUT,          /* an active rollout moves it */
     BLOCKER_USED,             /* used within the window, by whom and through what */
     BLOCKER_UNKNOWN,          /* ~other within the window: used by somebody we could not name */
+    BLOCKER_ELSEWHERE,        /* used within the window at another member, which knows by whom */
 };
 
 struct blocker {
     enum blocker_kind kind;
     char *text;                              /* a sentence: what blocks and what to do about it */
     char *app, *release, *customer, *caller; /* "" where it does not apply */
+    char *member;                            /* whose id it is, of BLOCKER_ELSEWHERE; else "" */
     uint64_t n;
     unix_msec last;
 };
@@ -179,6 +209,7 @@ struct retire_verdict {
 
 struct retire_context {
     const struct usage *usage;
+    const struct registry *registry; /* where members are reached */
     const struct version_snapshot *snapshot;
     const struct rollouts *rollouts;
     nsec window; /* retire.window, 45 d by default */

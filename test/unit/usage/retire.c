@@ -29,6 +29,7 @@ static void on_event(struct fake_store *self, const struct store_event *event)
     CHECK_INT(registry_apply(registry, event, fake_time.now, fake_time.wall), 0);
     CHECK_INT(version_apply(version, event), 0);
     CHECK_INT(rollouts_apply(rollouts, event), 0);
+    CHECK_INT(usage_apply(usage, event), 0);
 }
 
 /* A command that must succeed, and its commit. */
@@ -132,6 +133,7 @@ static struct retire_verdict judge(void)
         version_snapshot_new(version, registry, rules, n_rules, fake_time.wall);
     struct retire_context context = {
         .usage = usage,
+        .registry = registry,
         .snapshot = snapshot,
         .rollouts = rollouts,
         .window = 45 * DAY,
@@ -387,6 +389,71 @@ TEST(of_very_many_the_newest_are_named_and_the_rest_counted)
     CHECK_STR(verdict.blockers[100].text, "150 more customers and callers used orders@2");
     CHECK_STR(verdict.blockers[100].customer, "");
     CHECK_INT(verdict.safe_after, fake_time.wall + 45 * (unix_msec)DAY_MSEC);
+    retire_verdict_free(&verdict);
+    tear_down();
+}
+
+/* --- at other members --- */
+
+static void tell(struct usage *member, unix_msec wall)
+{
+    usage_share(member, 45 * DAY, wall, false, &txn);
+    CHECK_INT(fake_commit(&store, &txn), 0);
+}
+
+TEST(use_at_another_member_blocks_and_names_it)
+{
+    set_up();
+    struct usage *other = usage_new();
+    usage_set_self(usage, SPAN("aaa"), SPAN("web-1"));
+    usage_set_self(other, SPAN("bbb"), SPAN("web-2"));
+    fake_use(table, "orders@2", NULL, "acme", NULL, fake_time.wall - DAY_MSEC);
+    fake_merge(other, table);
+    tell(other, fake_time.wall);
+    struct retire_verdict verdict = judge_one(
+        BLOCKER_ELSEWHERE,
+        "orders@2 was used at the member bbb on web-2, last at 2026-11-19T08:00:00Z: that member "
+        "is gone, and the ledger that tells by whom is in its data directory; unused, this stops "
+        "blocking at 2027-01-03T08:05:00Z");
+    CHECK_STR(verdict.blockers[0].member, "bbb");
+    CHECK_INT(verdict.safe_after, fake_time.wall + 44 * (unix_msec)DAY_MSEC + 300000);
+    retire_verdict_free(&verdict);
+
+    /* One that is there is asked at its address. */
+    struct store_lease lease = { .id = 1 };
+    registry_set_self(registry, SPAN("bbb"));
+    owner_put(registry, SPAN("web-2"), SPAN("http://10.0.0.2:7000"), fake_time.wall, &lease, &txn);
+    CHECK_INT(fake_commit(&store, &txn), 0);
+    verdict = judge_one(BLOCKER_ELSEWHERE,
+                        "orders@2 was used at the member bbb on web-2, last at "
+                        "2026-11-19T08:00:00Z: `sarsen usage orders@2 --address "
+                        "http://10.0.0.2:7000` tells by whom; unused, this stops blocking at "
+                        "2027-01-03T08:05:00Z");
+    retire_verdict_free(&verdict);
+
+    /* A key may be five minutes behind, so it counts for so much longer. */
+    fake_clock_advance(&fake_time, 44 * DAY + 300 * NSEC_PER_SEC - NSEC_PER_MSEC);
+    verdict = judge();
+    CHECK_INT(verdict.n_blockers, 1);
+    retire_verdict_free(&verdict);
+    fake_clock_advance(&fake_time, NSEC_PER_MSEC);
+    verdict = judge();
+    CHECK_INT(verdict.n_blockers, 0);
+    retire_verdict_free(&verdict);
+    usage_free(other);
+    tear_down();
+}
+
+TEST(what_was_told_by_ourselves_does_not_block_twice)
+{
+    set_up();
+    usage_set_self(usage, SPAN("aaa"), SPAN("web-1"));
+    fake_use(table, "orders@2", NULL, "acme", NULL, fake_time.wall);
+    fake_merge(usage, table);
+    tell(usage, fake_time.wall);
+    struct retire_verdict verdict = judge();
+    CHECK_INT(verdict.n_blockers, 1);
+    CHECK_STR(blocker_kind_name(verdict.blockers[0].kind), "used");
     retire_verdict_free(&verdict);
     tear_down();
 }
