@@ -131,7 +131,8 @@ static inline void etcd_start(struct etcd_cluster *cluster, unsigned n_members)
         member->peer_port = etcd_free_port();
         if (!member->host[0])
             snprintf(member->host, sizeof(member->host), "127.0.0.1");
-        snprintf(cluster->texts[i], sizeof(cluster->texts[i]), "%s:%d", member->host, member->port);
+        snprintf(cluster->texts[i], sizeof(cluster->texts[i]), "%.15s:%d", member->host,
+                 member->port);
         cluster->endpoints[i] = cluster->texts[i];
     }
     for (unsigned i = 0; i < n_members; i++)
