@@ -30,6 +30,7 @@ sim: all
 bench: all
 	@tools/install build bench
 	@python3 bench/run.py
+	@python3 bench/registry.py
 
 demo: all
 	@python3 examples/shop/demo.py
