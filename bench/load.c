@@ -193,7 +193,8 @@ static void take_head(struct connection *connection, char *bytes, size_t size)
             return;
         }
         if (bytes != connection->head) {
-            connection->head = connection->head ? connection->head : malloc(HEAD_MAX);
+            if (!connection->head && !(connection->head = malloc(HEAD_MAX)))
+                fail("malloc");
             memcpy(connection->head, bytes, size + 1);
         }
         connection->n_in = size;
