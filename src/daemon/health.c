@@ -142,6 +142,7 @@ static void check_start(struct health *health, const char *key, const struct ins
     check->checker.check.target = span_of(check->target);
     check->checker.address = *address;
     check->checker.protocol = instance->speaks.is_http2 ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
+    check->checker.is_passing = !instance->is_failing;
     check->checker.on_due = on_due;
     check->checker.on_checked = on_checked;
     map_add(&health->checks, &check->node, span_of(check->key));

@@ -344,6 +344,8 @@ static void on_due(struct timer *timer)
 void http_checker_start(struct http_checkers *checkers, struct http_checker *checker)
 {
     nsec spread = checkers->n_started++ / FIRST_AT_ONCE % FIRST_WITHIN * NSEC_PER_MSEC;
+    if (checker->is_passing)
+        spread = random_next(&checkers->random) % checker->check.interval;
     checker->checkers = checkers;
     checker->timer.on_due = on_due;
     timer_start(&checker->timer, checkers->loop, loop_now(checkers->loop) + spread);

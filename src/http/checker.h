@@ -8,8 +8,9 @@
  *
  *   wait ──interval──► asking ──answer, fault, timeout──► on_checked ──► wait
  *
- * The first checks of many start at different moments, and intervals vary by a tenth, so that a
- * thousand addresses are not asked at once, nor by a thousand of us. A redirect is an answer like
+ * The first checks of many start at different moments, within a second where somebody waits for
+ * them, and anywhere within the interval where it is known to pass; and intervals vary by a tenth.
+ * So a thousand addresses are not asked at once, nor by a thousand of us. A redirect is an answer like
  * any other, nothing is asked but what the owner named, and no more of an answer is read than tells
  * what it is.
  *
@@ -40,10 +41,11 @@ struct http_checker {
      * is verified does not change. */
     struct health_check check; /* not HEALTH_NONE */
     struct address address;
-    enum http_protocol protocol;                  /* that a request is sent by */
-    const struct tls_client *tls;                 /* NULL: in plain text; see health_needs_tls() */
-    struct span host;                             /* that is asked for; empty: the address */
-    void (*on_due)(struct http_checker *checker); /* before each; or NULL */
+    enum http_protocol protocol;  /* that a request is sent by */
+    const struct tls_client *tls; /* NULL: in plain text; see health_needs_tls() */
+    struct span host;             /* that is asked for; empty: the address */
+    bool is_passing;              /* as far as is known: the first check can wait for its turn */
+    void (*on_due)(struct http_checker *checker);                      /* before each; or NULL */
     void (*on_checked)(struct http_checker *checker, const char *why); /* NULL: it passed; static */
 
     struct http_checkers *checkers;

@@ -213,6 +213,109 @@ def test_instances_are_asked_by_what_their_registration_says(make_daemon, checke
     assert state(daemon) == "ready"
 
 
+def register_all(daemon, services, **more):
+    health = {"http": "/healthz", "interval": "100ms", "failures": "1", "timeout": "5s"}
+    for service in services:
+        daemon.call("PUT", f"/v1/services/it/instances/{service.name}",
+                    {"address": service.address, "build": "1.0.0", "health": health, **more},
+                    status=201)
+
+
+def served(daemon, n=12):
+    answers = [daemon.edge_get("/api/it/a") for _ in range(n)]
+    return {answer.body.decode() if answer.status == 200 else answer.status for answer in answers}
+
+
+def build_of(daemon):
+    return daemon.get("/v1/services/it/builds")["builds"][0]
+
+
+def instance_states(daemon):
+    rows = daemon.get("/v1/services/it/instances")["instances"]
+    return {row["id"]: row["state"] for row in rows}
+
+
+def test_when_too_few_instances_are_well_all_are_used(make_daemon, checked):
+    services = [checked(name) for name in ("one", "two", "three")]
+    daemon = make_daemon()
+    daemon.expect_log("instance fails its checks|too few instances of a build are well")
+    register_all(daemon, services)
+    daemon.eventually(lambda: served(daemon) == {"one", "two", "three"})
+    services[0].status = 503
+    daemon.eventually(lambda: served(daemon) == {"two", "three"})
+    assert not build_of(daemon)["panic"] and daemon.get("/v1/health")["panic_builds"] == []
+
+    services[1].status = 503
+    daemon.eventually(lambda: build_of(daemon)["panic"])
+    daemon.eventually(lambda: served(daemon) == {"one", "two", "three"})
+    assert daemon.get("/v1/health")["panic_builds"] == [
+        {"service": "it", "build": "1.0.0", "ready": 1, "instances": 3}]
+    assert "it 1.0.0: 1 of 3 instances are well, so all are used" in daemon.cli("health")
+    why = daemon.get("/v1/customers/acme/explain")["services"][0]["why"]
+    assert why.endswith("panic: 1 of 3 instances are well, and all are used"), why
+    services[2].status = 503  # none is well, and the set is not empty
+    daemon.eventually(lambda: set(instance_states(daemon).values()) == {"failing"})
+    assert served(daemon) == {"one", "two", "three"}
+    new = checked("new", 503)  # which has never been well
+    register_all(daemon, [new])
+    daemon.eventually(lambda: new.paths)
+    assert served(daemon, 20) == {"one", "two", "three"}
+
+    for service in services:
+        service.status = 200
+    daemon.eventually(lambda: served(daemon) == {"one", "two", "three"})
+    daemon.eventually(lambda: not build_of(daemon)["panic"])
+    assert any("enough instances of a build are well" in line for line in daemon.log)
+
+
+def test_a_deployment_that_was_never_well_gets_nothing(make_daemon, checked):
+    services = [checked("one", 503), checked("two", 503)]
+    daemon = make_daemon()
+    daemon.expect_log("instance fails its checks")
+    register_all(daemon, services)
+    daemon.eventually(lambda: services[0].paths and services[1].paths)
+    assert served(daemon) == {503} and not build_of(daemon)["panic"]
+    services[0].status = 200
+    daemon.eventually(lambda: served(daemon) == {"one"})
+
+
+def test_a_panic_that_is_switched_off_hands_out_nothing(make_daemon, checked):
+    services = [checked("one"), checked("two")]
+    daemon = make_daemon(gateway="  upstream: { panic: 0 }\n")
+    daemon.expect_log("instance fails its checks")
+    register_all(daemon, services)
+    daemon.eventually(lambda: served(daemon) == {"one", "two"})
+    for service in services:
+        service.status = 503
+    daemon.eventually(lambda: served(daemon) == {503})
+
+
+def test_who_is_silent_together_is_used_until_it_is_removed(make_daemon, checked):
+    daemon = make_daemon()
+    daemon.expect_log("too few instances of a build are well")
+    for name in ("one", "two"):
+        daemon.register("it", name, checked(name).address, "1.0.0", ttl="1s", deregister_after="8s")
+    daemon.eventually(lambda: set(instance_states(daemon).values()) == {"failing"})
+    assert served(daemon) == {"one", "two"} and build_of(daemon)["panic"]
+    daemon.eventually(lambda: not instance_states(daemon))
+    assert served(daemon) == {503}
+
+
+def test_what_checks_said_survives_kill_9(make_daemon, checked):
+    daemon = make_daemon()
+    daemon.expect_log("instance fails its checks")
+    well, ill = checked("well"), checked("ill", 503)
+    register_all(daemon, [well, ill], deregister_after="1h")
+    daemon.eventually(lambda: instance_states(daemon) == {"well": "ready", "ill": "failing"}
+                      and ill.paths)
+    daemon.kill()
+    daemon.start()
+    assert instance_states(daemon) == {"well": "ready", "ill": "failing"}
+    assert served(daemon) == {"well"}
+    ill.status = 200
+    daemon.eventually(lambda: instance_states(daemon) == {"well": "ready", "ill": "ready"})
+
+
 def test_only_who_registers_is_asked_or_a_network_that_is_named(make_daemon):
     daemon = make_daemon("routes: []\n")
     away = "192.0.2.1:80"  # of documentation: nobody is there

@@ -165,6 +165,7 @@ static struct prober *prober_new(struct consul *consul, struct consul_check *che
     if (!parse_target(prober->target, record, &checker->address, &checker->check, &checker->host))
         return prober_free(prober);
     checker->protocol = record->kind == CHECK_GRPC ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
+    checker->is_passing = check->status == CHECK_PASSING;
     checker->on_due = on_due;
     checker->on_checked = on_checked;
     return prober;

@@ -172,6 +172,33 @@ TEST(a_connection_alone_can_do)
     end(bench, checkers, asked);
 }
 
+TEST(the_first_check_of_who_passes_comes_within_its_interval)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct asked *all[32];
+    unsigned n_soon = 0, n_in_all = 0;
+    for (size_t i = 0; i < 32; i++) {
+        all[i] = asked_new(bench, checkers, HEALTH_TCP);
+        http_checker_stop(&all[i]->checker);
+        all[i]->checker.is_passing = true;
+        http_checker_start(checkers, &all[i]->checker);
+    }
+    advance(bench, health_check_standard.interval / 2);
+    for (size_t i = 0; i < 32; i++)
+        n_soon += all[i]->n_due > 0;
+    CHECK(n_soon > 0 && n_soon < 32); /* which is so but once in a thousand million times */
+    advance(bench, health_check_standard.interval / 2);
+    for (size_t i = 0; i < 32; i++) {
+        n_in_all += all[i]->n_due > 0;
+        http_checker_stop(&all[i]->checker);
+        free(all[i]);
+    }
+    CHECK_INT(n_in_all, 32);
+    http_checkers_free(checkers);
+    bench_free(bench);
+}
+
 TEST(another_port_is_asked)
 {
     struct bench *bench = bench_new(NULL);
