@@ -259,6 +259,8 @@ static void on_stalled(struct stall *stall)
 {
     struct control *control = container_of(stall, struct control, stall);
     registry_forgive(control->rooms.registry, loop_now(control->loop));
+    if (stall->n_lately <= REGISTRY_FORGIVES) /* who is dead goes in the end */
+        control_faces_forgive(control);
     control_due(control);
 }
 

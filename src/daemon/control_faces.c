@@ -42,6 +42,12 @@ static void fence(void *owner, struct txn *txn)
     cluster_fence(&control->cluster, txn);
 }
 
+static void on_judge(void *owner)
+{
+    struct control *control = owner;
+    stall_look(&control->stall);
+}
+
 void control_open_faces(struct control *control)
 {
     if (control->consul_fd < 0)
@@ -57,6 +63,7 @@ void control_open_faces(struct control *control)
         .health_networks = &control->rooms.health_networks,
         .upstream_tls = upstream_tls,
         .fence = fence,
+        .on_judge = on_judge,
         .owner = control,
     };
     const struct consul_rooms rooms = {

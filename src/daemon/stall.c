@@ -8,6 +8,7 @@
 
 #define LOOK_EVERY (500 * NSEC_PER_MSEC)
 #define STALLED_AFTER NSEC_PER_SEC
+#define LATELY (60 * NSEC_PER_SEC)
 
 void stall_look(struct stall *stall)
 {
@@ -17,6 +18,11 @@ void stall_look(struct stall *stall)
     if (now < due + STALLED_AFTER)
         return;
     stall->due = now + LOOK_EVERY;
+    if (!stall->n_lately || now > stall->first + LATELY) {
+        stall->first = now;
+        stall->n_lately = 0;
+    }
+    stall->n_lately++;
     char text[24];
     snprintf(text, sizeof(text), "%.1fs", (double)(now - due) / (double)NSEC_PER_SEC);
     log_info("daemon", "nobody could be heard: instances and sessions get all of their time again",

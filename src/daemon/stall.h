@@ -16,6 +16,8 @@ struct stall {
     void (*on_stalled)(struct stall *stall);
     struct timer timer;
     nsec due; /* when the timer should have come */
+    nsec first;
+    unsigned n_lately; /* how often it stood still in the minute from `first` on */
 };
 
 void stall_start(struct stall *stall, struct loop *loop);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Consul API: what its clients send, and what they rely on in the answers."""
+import signal
 import socket
 import time
 import zlib
@@ -157,6 +158,18 @@ def test_a_ttl_that_passes_is_critical_and_takes_no_requests(consul, service):
     assert consul.daemon.edge_get("/api/a/").status == 503
     consul.put("/v1/agent/check/pass/service:a")
     assert consul.daemon.edge_get("/api/a/").status == 200
+
+
+def test_a_ttl_of_a_process_that_stood_still_begins_anew(consul):
+    consul.register(Name="a", Port=1, Check={"TTL": "3s", "Status": "passing"})
+    seen = consul.get("/v1/health/service/a")
+    consul.daemon.process.send_signal(signal.SIGSTOP)
+    time.sleep(5)  # longer than its TTL, whatever else is slow
+    consul.daemon.process.send_signal(signal.SIGCONT)
+    resumed = time.monotonic()
+    assert len(consul.health("a", "?passing")) == 1
+    consul.get(f"/v1/health/service/a?index={index_of(seen)}&wait=20s")
+    assert time.monotonic() - resumed > 2.5 and consul.health("a", "?passing") == []
 
 
 def test_checks_that_are_made_here(consul, service):

@@ -605,6 +605,7 @@ static void on_due_written(struct store_command *command, int answer, bool is_st
 static void on_due(struct timer *timer)
 {
     struct consul *consul = container_of(timer, struct consul, check_timer);
+    consul->settings.on_judge(consul->settings.owner);
     consul->is_checking = true;
     consul->check_command.build = build_due;
     consul->check_command.on_done = on_due_written;

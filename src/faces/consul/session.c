@@ -391,6 +391,7 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
 static void on_expire_due(struct timer *timer)
 {
     struct consul *consul = container_of(timer, struct consul, expire);
+    consul->settings.on_judge(consul->settings.owner);
     consul->is_expiring = true;
     consul->expire_command.build = build_expire;
     consul->expire_command.on_done = on_expired;

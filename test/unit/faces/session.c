@@ -41,6 +41,11 @@ static const struct tls_client *no_tls(void *owner)
     return NULL;
 }
 
+static void never_judges(void *owner)
+{
+    (void)owner;
+}
+
 static void face_start(struct face *face)
 {
     static const char *const networks = "";
@@ -51,6 +56,7 @@ static void face_start(struct face *face)
         .is_settled = &face->is_settled,
         .health_networks = &networks,
         .upstream_tls = no_tls,
+        .on_judge = never_judges,
     };
     face->rooms = (struct consul_rooms){ .store = face->fixture.store,
                                          .registry = registry_new(),
