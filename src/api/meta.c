@@ -58,11 +58,12 @@ void route_health(struct api_call *call)
         [HTTP_PRESSURE_CLOSE_IDLE] = "close-idle",
     };
     bool is_read_only = store_is_read_only(call->rooms->store);
+    const char *trouble = store_trouble(call->rooms->store);
     struct gateway_load load = gateway_load(call->rooms->gateway);
     api_reply(
         call, is_read_only ? 503 : 200,
         json_pack(
-            "{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:s*, s:i}",
+            "{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:s*, s:i, s:s*}",
             "status", is_read_only ? "read-only" : "ok", "version", SARSEN_VERSION, "revision",
             (json_int_t)store_revision(call->rooms->store), "uptime",
             api_json_duration(api_uptime(call->api) / NSEC_PER_SEC * NSEC_PER_SEC), "pressure",
@@ -72,7 +73,7 @@ void route_health(struct api_call *call)
             "sandbox", api_sandbox(call->api), "http2", http2_json(&load.http2),
             "failing_instances", failing_instances(call->rooms->registry), "panic_builds",
             panic_builds(call->rooms->registry), "tls_trouble", load.tls_trouble, "files_to_come",
-            (int)call->rooms->n_files_to_come));
+            (int)call->rooms->n_files_to_come, "trouble", trouble[0] ? trouble : NULL));
 }
 
 void route_openapi(struct api_call *call)

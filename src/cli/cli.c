@@ -70,6 +70,9 @@ static void print_health(const sarsen_value *value)
     double n_to_come = sarsen_value_number(sarsen_value_get(value, "files_to_come"));
     if (n_to_come > 0)
         printf("files of releases still to come from other members: %.0f\n", n_to_come);
+    const char *etcd = sarsen_value_text(sarsen_value_get(value, "trouble"));
+    if (etcd && etcd[0])
+        printf("the etcd cannot be used now: %s\n", etcd);
     const char *trouble = sarsen_value_text(sarsen_value_get(value, "tls_trouble"));
     if (trouble && trouble[0])
         printf("new certificates were refused, the old ones stay: %s\n", trouble);

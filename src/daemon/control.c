@@ -177,10 +177,24 @@ static void on_bom_kept(struct store_command *command, int answer, bool is_store
     (void)is_store_answer;
     (void)revision;
     struct keep_bom *keep = container_of(command, struct keep_bom, command);
+    struct control *control = keep->control;
+    if (answer && !control->is_held && cluster_is_away(&control->cluster)) {
+        list_add_last(&control->boms, &keep->link); /* until it is back */
+        return;
+    }
     if (answer)
         log_warn("daemon", "a BOM could not be kept", "bom", keep->json);
     free(keep->json);
     free(keep);
+}
+
+void control_keep_boms(struct control *control)
+{
+    struct list waiting;
+    list_init(&waiting);
+    list_move_all(&waiting, &control->boms);
+    for (struct list *link; (link = list_take_first(&waiting));)
+        control_keep_bom(container_of(link, struct keep_bom, link));
 }
 
 void control_keep_bom(struct keep_bom *keep)
@@ -426,6 +440,8 @@ static int open_store(struct control *control, struct problem *problem)
         return CONTROL_REFUSED;
     control->opening_at = clock_now(loop_clock(control->loop));
     int r = control_open_store(control, problem);
+    if (!r)
+        r = control_share_secrets(control, problem);
     if (r)
         return r;
     control->revision = store_revision(control->rooms.store);

@@ -139,6 +139,7 @@ static void on_back(struct cluster *cluster)
     struct control *control = container_of(cluster, struct control, cluster);
     registry_forgive(control->rooms.registry, loop_now(control->loop));
     control_faces_forgive(control);
+    control_keep_boms(control);
     control_due(control);
 }
 

@@ -120,12 +120,6 @@ void control_hold(struct control *control, void (*on_held)(void *owner), void *o
 
 /* --- and not --- */
 
-static void take_boms(struct control *control)
-{
-    for (struct list *link; (link = list_take_first(&control->boms));)
-        control_keep_bom(container_of(link, struct keep_bom, link));
-}
-
 /* The other process may have written before it ended; the watch tells of it. */
 int control_resume(struct control *control, struct problem *problem)
 {
@@ -150,7 +144,7 @@ int control_resume(struct control *control, struct problem *problem)
     for (size_t i = 0; i < control->n_connections; i++)
         api_admit(control->api, control->connections[i].fd, &control->connections[i].peer);
     control->n_connections = 0;
-    take_boms(control);
+    control_keep_boms(control);
     registry_forgive(control->rooms.registry, loop_now(control->loop));
     control_start_timers(control);
     control_publish(control);

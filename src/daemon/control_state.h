@@ -16,6 +16,13 @@
 #include "daemon/secrets.h"
 #include "daemon/stall.h"
 
+/* A write that the start waits for. */
+struct control_sharing {
+    struct store_write write;
+    int answer;
+    bool is_done;
+};
+
 struct control {
     struct loop *loop;
     const struct settings *settings;
@@ -26,6 +33,7 @@ struct control {
     char node[64];              /* what this host is called there */
     struct tls_server *api_tls; /* NULL: in plain text */
     struct cookie_keys keys;
+    struct control_sharing sharing;
     char token[TOKEN_TEXT_SIZE + 1];
     int api_fd, api_unix_fd, consul_fd;
     bool is_api_kept; /* the service manager has the sockets, too */
@@ -75,6 +83,7 @@ struct keep_bom {
 void control_load(struct control *control, struct span prefix);
 void control_publish(struct control *control);
 void control_keep_bom(struct keep_bom *keep);
+void control_keep_boms(struct control *control); /* that wait for the store */
 void control_start_timers(struct control *control);
 void control_stop_timers(struct control *control);
 void control_gateway_stopped(void *owner);
@@ -87,6 +96,10 @@ int control_make_data(const struct control *control, struct problem *problem) MU
 int control_open_secrets(struct control *control, struct problem *problem) MUST_CHECK;
 /* Opens the store alone. Answers: CONTROL_REFUSED. */
 int control_open_store(struct control *control, struct problem *problem) MUST_CHECK;
+
+/* Takes the secrets that all processes of a cluster have, or brings ours. Answers:
+ * CONTROL_REFUSED. */
+int control_share_secrets(struct control *control, struct problem *problem) MUST_CHECK;
 
 /* control_due.c */
 void control_due_init(struct control *control);

@@ -91,6 +91,41 @@ static bool hex_decode(struct span text, unsigned char *bytes, size_t size)
     return true;
 }
 
+int secrets_read_cookie_keys(struct span text, const char *path, struct cookie_keys *ret_keys,
+                             struct problem *problem)
+{
+    struct cookie_keys keys = { 0 };
+    while (text.data) {
+        struct span line = cut_line(&text);
+        if (!line.size)
+            continue;
+        if (keys.n_keys == 2) {
+            problem_set(problem, path, "has more than two keys");
+            return SECRETS_REFUSED;
+        }
+        if (!hex_decode(line, keys.keys[keys.n_keys++], COOKIE_KEY_SIZE)) {
+            problem_set(problem, path, "has a line that is not 64 hex digits");
+            return SECRETS_REFUSED;
+        }
+    }
+    if (!keys.n_keys) {
+        problem_set(problem, path, "is empty; a line of 64 hex digits is accepted");
+        return SECRETS_REFUSED;
+    }
+    *ret_keys = keys;
+    return 0;
+}
+
+size_t secrets_write_cookie_keys(const struct cookie_keys *keys, char ret_text[COOKIE_KEYS_TEXT])
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < keys->n_keys; i++) {
+        size += hash_hex(keys->keys[i], COOKIE_KEY_SIZE, ret_text + size);
+        ret_text[size++] = '\n';
+    }
+    return size;
+}
+
 int secrets_cookie_keys(int dir_fd, struct cookie_keys *ret_keys, struct problem *problem)
 {
     unsigned char random[COOKIE_KEY_SIZE];
@@ -104,25 +139,5 @@ int secrets_cookie_keys(int dir_fd, struct cookie_keys *ret_keys, struct problem
     if (r)
         return r;
 
-    struct cookie_keys keys = { 0 };
-    struct span rest = buf_span(&bytes);
-    while (rest.data) {
-        struct span line = cut_line(&rest);
-        if (!line.size)
-            continue;
-        if (keys.n_keys == 2) {
-            problem_set(problem, "cookie.keys", "has more than two keys");
-            return SECRETS_REFUSED;
-        }
-        if (!hex_decode(line, keys.keys[keys.n_keys++], COOKIE_KEY_SIZE)) {
-            problem_set(problem, "cookie.keys", "has a line that is not 64 hex digits");
-            return SECRETS_REFUSED;
-        }
-    }
-    if (!keys.n_keys) {
-        problem_set(problem, "cookie.keys", "is empty; a line of 64 hex digits is accepted");
-        return SECRETS_REFUSED;
-    }
-    *ret_keys = keys;
-    return 0;
+    return secrets_read_cookie_keys(buf_span(&bytes), "cookie.keys", ret_keys, problem);
 }

@@ -48,7 +48,10 @@ void instance_plan(struct registry *registry, struct instance *instance, bool is
         instance->n_forgiven = 0;
     if (is_fresh && !instance->is_expired)
         instance->is_heard = false;
-    if (instance_period(instance) == NSEC_NEVER || !registry_owns(registry, instance))
+    bool is_ours = registry_owns(registry, instance);
+    if (!is_ours)
+        instance->is_heard = false; /* when it comes back, that was long ago */
+    if (instance_period(instance) == NSEC_NEVER || !is_ours)
         heap_remove(&registry->deadlines, &instance->deadline);
     else if (is_fresh || !heap_has(&instance->deadline))
         heap_set(&registry->deadlines, &instance->deadline, now + patience(registry, instance));

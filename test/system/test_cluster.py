@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from support.cluster import Cluster, Etcd, heartbeat, instances, members, own_id, reached
-from test_consul import Consul, wait_until
+from support.consul import FACE, Consul, wait_until
 
 LONG = 90  # seconds that a lease, a period of grace and a slow machine may take
 
@@ -58,7 +58,7 @@ def three(cluster):
     everybody = {own_id(daemon) for daemon in daemons}
     for daemon in daemons:
         daemon.eventually(lambda daemon=daemon: {
-            row["id"] for row in members(daemon) if row["state"] == "there"} == everybody)
+            row["id"] for row in members(daemon) if row["state"] == "there"} == everybody, LONG)
     return daemons
 
 
@@ -131,7 +131,7 @@ def test_a_dead_process_takes_nothing_with_it_that_lives(cluster, service, beati
     elected, _ = cluster.elected()
     address = service("o1").address
     for name in ("lives", "silent-1", "silent-2"):
-        a.register("orders", name, address, "3.1.0", ttl="5s")
+        a.register("orders", name, address, "3.1.0", ttl="5s", deregister_after="5s")
     kept = a if elected is not a else b
     kept.register("orders", "of-others", address, "3.1.0", ttl="1h")
     a.eventually(lambda: len(instances(a, "orders")) == 4)
@@ -144,8 +144,9 @@ def test_a_dead_process_takes_nothing_with_it_that_lives(cluster, service, beati
             instances(daemon, "orders")) == {"lives", "of-others"})
     assert instances(c, "orders")["lives"]["owner"] == own_id(b)
     for name in ("silent-1", "silent-2"):
-        assert len(logged([b, c], f"instance expired.*{name}")) == 1
-    assert not logged([b, c], "instance expired.*(lives|of-others)")
+        for step in ("expired", "removed"):
+            assert len(logged([b, c], f"instance {step}.*{name}")) == 1
+    assert not logged([b, c], "instance (expired|removed).*(lives|of-others)")
 
 
 def rollout_of_many_steps(daemons, service, n_steps=12):
@@ -191,10 +192,92 @@ def test_who_was_passed_over_in_its_sleep_does_no_step(cluster, service):
     assert logged([elected], "elected no longer")
 
 
+# --- what a browser keeps ---
+
+
+def test_a_cookie_is_good_everywhere(cluster):
+    a, b = cluster.add(), cluster.add()
+    cookie = {"Cookie": a.edge_get("/.sarsen/resolve").headers["Set-Cookie"].split(";")[0]}
+    assert "Set-Cookie" not in b.edge_get("/.sarsen/resolve", cookie).headers
+    old = cluster.etcd.control("get", "/sarsen/k/gateway/cookie.keys", "--print-value-only").strip()
+    new = "5e" * 32
+    cluster.etcd.control("put", "/sarsen/k/gateway/cookie.keys", f"{old}\n{new}\n")
+    a.restart()
+    cluster.etcd.control("put", "/sarsen/k/gateway/cookie.keys", f"{new}\n{old}\n")
+    b.restart()
+    assert "Set-Cookie" not in b.edge_get("/.sarsen/resolve", cookie).headers
+    cookie = {"Cookie": b.edge_get("/.sarsen/resolve").headers["Set-Cookie"].split(";")[0]}
+    assert "Set-Cookie" not in a.edge_get("/.sarsen/resolve", cookie).headers
+
+
+# --- an etcd that goes, a process that gives way ---
+
+
+def test_an_etcd_that_is_away_takes_nothing_along(cluster, service, beating):
+    a, b = cluster.add(), cluster.add()
+    address = service("o").address
+    for daemon, instance in ((a, "o1"), (b, "o2")):
+        daemon.register("orders", instance, address, "3.1.0", ttl="5s")
+        beating(daemon, "orders", instance)
+    for daemon in (a, b):
+        daemon.eventually(lambda daemon=daemon: len(instances(daemon, "orders")) == 2)
+        daemon.eventually(lambda daemon=daemon: len(members(daemon)) == 2)
+    cluster.etcd.pause()
+    try:
+        for daemon in (a, b):
+            daemon.eventually(lambda daemon=daemon: daemon.call(
+                "GET", "/v1/health").status == 503, LONG)
+            trouble = daemon.get("/v1/cluster")["trouble"]
+            refused = daemon.call("PUT", "/v1/services/new", {}, status=503)
+            assert trouble in refused.json["detail"], (trouble, refused)
+            assert trouble in daemon.call("GET", "/v1/health").json["trouble"]
+            daemon.eventually(lambda daemon=daemon: logged([daemon], "its lease is over"), LONG)
+            assert reached(daemon, "/api/orders/")[0] == 200
+            assert set(instances(daemon, "orders")) == {"o1", "o2"}
+    finally:
+        cluster.etcd.resume()
+    for daemon in (a, b):
+        daemon.eventually(lambda daemon=daemon: daemon.call("GET", "/v1/health").status == 200,
+                          LONG)
+        daemon.eventually(lambda daemon=daemon: [
+            row["state"] for row in members(daemon)] == ["there"] * 2, LONG)
+    cluster.etcd.kill()
+    a.eventually(lambda: a.call("GET", "/v1/health").status == 503, LONG)
+    cluster.etcd.start()
+    for daemon in (a, b):
+        daemon.eventually(lambda daemon=daemon: daemon.call(
+            "PUT", "/v1/services/new", {}).status in (200, 201), LONG)
+        assert {name: row["owner"] for name, row in instances(daemon, "orders").items()} == {
+            "o1": own_id(a), "o2": own_id(b)}
+    assert not logged([a, b], "instance expired")
+
+
+def test_a_process_gives_way_to_its_next_version(cluster, service, beating):
+    daemons = three(cluster)
+    elected, others = cluster.elected()
+    path, rollout = rollout_of_many_steps([elected], service, 4)
+    elected.register("orders", "beating", service("beating").address, "3.1.0", ttl="3s")
+    beating(elected, "orders", "beating")  # a daemon has the API's address of its heir
+    identity = own_id(elected)
+    heir = elected.upgrade()
+    heir.expect_log("level=warn room=cluster")
+    try:
+        elected.ended()
+        assert own_id(heir) == identity
+        now = [heir, *others]
+        elected.api = heir.api
+        cluster.elected(now)
+        check_steps(cluster, now, path, rollout, 4)
+        for daemon in now:
+            daemon.eventually(lambda daemon=daemon: len(members(daemon)) == 3)
+            assert instances(daemon, "orders")["beating"]["owner"] == identity
+        assert not logged([*daemons, heir], "instance expired")
+    finally:
+        heir.stop()
+        heir.check_log()
+
+
 # --- the Consul face ---
-
-FACE = 'faces: { consul: "127.0.0.1:0" }\n'
-
 
 def test_checks_and_sessions_of_consul_outlive_the_process_they_began_at(cluster, service):
     a, b, c = [Consul(cluster.add(FACE)) for _ in range(3)]
@@ -230,6 +313,8 @@ def test_checks_and_sessions_of_consul_outlive_the_process_they_began_at(cluster
     b.daemon.eventually(left, LONG)
     asked = len(target.requests)
     b.daemon.eventually(lambda: len(target.requests) > asked, LONG)
+    for consul in (b, c):
+        consul.daemon.expect_log("too few instances of a build are well")
     status[0] = 500
     for consul in (b, c):
         wait_until(lambda consul=consul: passing(consul) == {"told"}, LONG)
