@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services of examples/consul, run against a face of Consul's."""
+import contextlib
 import json
 import os
 import pathlib
+import random
 import socket
 import subprocess
 
@@ -31,8 +33,11 @@ def need(part):
 
 
 def free_address():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+    """Below the ports that the kernel gives to others meanwhile."""
+    while True:
+        address = ("127.0.0.1", random.randrange(15000, 32000))
+        with contextlib.suppress(OSError), socket.create_server(address):
+            return f"{address[0]}:{address[1]}"
 
 
 class Framework:

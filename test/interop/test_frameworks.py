@@ -175,7 +175,7 @@ def test_spring(spring, face):
     assert spring.through() == "1.6.0"
     put(face, SPRING_KEY, "greeting: good morning\n")
     face.eventually(
-        lambda: spring.ask("/hello/you").json["message"] == "good morning you")
+        lambda: spring.ask("/hello/you").json["message"] == "good morning you", CHECKED)
     is_dropped(spring, spring.through)
 
 
