@@ -8,6 +8,8 @@ from conftest import Face
 from frameworks import CHECKED, Framework, build, is_dropped, need, put
 
 KITEX_RULE = "registration.rules: [{ service: kitex-greeter, protocol: thrift }]\n"
+KRATOS_RULE = ("registration.rules: "
+               "[{ service: kratos-greeter, protocol: grpc, override: true }]\n")
 KRATOS_KEY, SPRING_KEY = "configs/kratos-greeter/app.yaml", "config/spring-greeter/data"
 
 
@@ -111,10 +113,12 @@ def unary(face, one, method, message=b""):
             return None
 
 
-def test_kratos_with_grpc_alone(framework, face):
+@pytest.mark.parametrize("face, only", [("", "grpc"), (KRATOS_RULE, "")], indirect=["face"],
+                         ids=["alone", "rule"])
+def test_kratos_by_grpc(framework, face, only):
     put(face, KRATOS_KEY, "greeting: hello\n")
     one = framework("kratos")
-    one.start("1.0.0", ONLY="grpc")
+    one.start("1.0.0", ONLY=only)
     one.waits_for(1)
     assert one.call("health") == ["SERVING"]
     assert unary(face, one, "/grpc.health.v1.Health/Check") == b"\x08\x01"

@@ -44,26 +44,47 @@ static bool find_url(const Consul__ServiceRecord *record, const char *scheme, st
     return false;
 }
 
+static const char *const schemes[] = { "http", "https", "grpc" };
+#define N_SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
+
+static bool take_url(const Consul__ServiceRecord *record, const char *scheme, struct spoken *spoken)
+{
+    struct span rest;
+    if (!find_url(record, scheme, &rest))
+        return false;
+    spoken->address = span_first(rest, strcspn(rest.data, "/?"));
+    spoken->is_secure = strstr(rest.data, "isSecure=true") != NULL;
+    spoken->word = span_of(scheme);
+    return true;
+}
+
 /* Such a URL, a word of the metadata, or a tag. */
 static struct spoken find_spoken(const Consul__ServiceRecord *record,
                                  const struct consul_saying *saying)
 {
-    static const char *const schemes[] = { "http", "https", "grpc" };
     struct spoken spoken = { .word = protocol_of_tags(saying) };
-    struct span rest = SPAN_NULL;
     for (size_t i = 0; i < saying->n_meta; i++) {
         struct span key = saying->meta[i].key, value = saying->meta[i].value;
         if (span_equals_nocase(key, SPAN("protocol")) && value.size)
             spoken.word = value;
         spoken.is_secure |= span_equals_nocase(key, SPAN("secure")) && span_is(value, "true");
     }
-    for (size_t i = 0; !rest.data && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        if (!find_url(record, schemes[i], &rest))
-            continue;
-        spoken.address = span_first(rest, strcspn(rest.data, "/?"));
-        spoken.is_secure = strstr(rest.data, "isSecure=true") != NULL;
-        spoken.word = span_of(schemes[i]);
+    size_t i = 0;
+    while (i < N_SCHEMES && !take_url(record, schemes[i], &spoken))
+        i++;
+    return spoken;
+}
+
+/* What a rule says holds, and where there is a URL for it, requests go there. */
+static struct spoken overridden(const Consul__ServiceRecord *record, struct span word)
+{
+    struct spoken spoken = { 0 };
+    for (size_t i = 0; i < N_SCHEMES; i++) {
+        struct span rest = word, scheme = span_cut(&rest, '+');
+        if (span_is(scheme, schemes[i]) && take_url(record, schemes[i], &spoken))
+            break;
     }
+    spoken.word = word;
     return spoken;
 }
 
@@ -86,10 +107,7 @@ static struct span word_of(struct arena *arena, struct span word)
 static struct span protocol_of(struct arena *arena, const struct spoken *spoken,
                                const struct consul_rules *rules, const struct consul_saying *saying)
 {
-    struct span word = consul_rules_protocol(rules, true, saying);
-    if (word.data)
-        return word;
-    word = word_of(arena, spoken->word);
+    struct span word = word_of(arena, spoken->word);
     if (!word.size)
         word = consul_rules_protocol(rules, false, saying);
     if (!word.size)
@@ -144,7 +162,8 @@ void consul_instance_read(struct arena *arena, const Consul__ServiceRecord *reco
                           const struct consul_rules *rules, struct instance_spec *ret_spec)
 {
     struct consul_saying saying = saying_of(arena, record);
-    struct spoken spoken = find_spoken(record, &saying);
+    struct span ruled = consul_rules_protocol(rules, true, &saying);
+    struct spoken spoken = ruled.data ? overridden(record, ruled) : find_spoken(record, &saying);
     struct instance_meta *meta = arena_new_array(arena, struct instance_meta, record->n_meta + 1);
     for (size_t i = 0; i < record->n_meta; i++)
         meta[i] = (struct instance_meta){ record->meta[i]->key, record->meta[i]->value };

@@ -96,3 +96,18 @@ TEST(rules_come_behind_what_is_said_unless_they_override)
     CHECK(span_is(read_by(&o, "version=1.2").build.version, "9.0.0"));
     arena_fini(&arena);
 }
+
+/* Kratos registers a URL for each of its servers; which of them is called is the operator's. */
+TEST(a_rule_that_overrides_chooses_among_urls)
+{
+    static const char both[] =
+        "http://10.0.0.2:91?isSecure=false grpc://10.0.0.2:90?isSecure=true secure=true";
+    const struct consul_rule rule = { .protocol = "grpc", .overrides = true };
+    const struct consul_rule tls = { .protocol = "grpc+tls", .overrides = true };
+    const struct consul_rule other = { .protocol = "thrift", .overrides = true };
+    const struct consul_rules rules = { &rule, 1 }, with_tls = { &tls, 1 }, others = { &other, 1 };
+    CHECK_STR(spoken(&rules, both), "grpc+tls 10.0.0.2:90");
+    CHECK_STR(spoken(&with_tls, both), "grpc+tls 10.0.0.2:90");
+    CHECK_STR(spoken(&others, both), "thrift 10.0.0.1:80");
+    CHECK_STR(spoken(&rules, "http://10.0.0.2:91?isSecure=false"), "grpc 10.0.0.1:80");
+}
