@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Consul API: what its clients send, and what they rely on in the answers."""
-import signal
 import socket
 import time
 import zlib
@@ -122,100 +121,6 @@ def test_what_is_registered_elsewhere_is_found_here(consul):
     entry, = consul.health("billing", "?passing")
     assert entry["Service"]["Meta"] == {"zone": "us", "version": "2.0.0"}
     assert (entry["Service"]["Address"], entry["Service"]["Port"]) == ("127.0.0.1", 7)
-
-
-# --- checks ---
-
-
-def test_a_check_begins_critical_and_keeps_its_status_over_registrations(consul):
-    body = {"ID": "a-1", "Name": "a", "Port": 1, "Check": {"TTL": "60s"}}
-    consul.register(**body)
-    assert consul.health("a", "?passing") == []
-    consul.put("/v1/agent/check/pass/service:a-1?note=fine")
-    entry, = consul.health("a", "?passing=1")
-    assert entry["Checks"][1]["Output"] == "fine"
-    consul.register(**body)
-    assert len(consul.health("a", "?passing")) == 1
-    consul.put("/v1/agent/check/warn/service:a-1")
-    assert consul.health("a", "?passing") == [] and len(consul.health("a")) == 1
-    consul.put("/v1/agent/check/update/service:a-1", {"Status": "passing", "Output": "back"})
-    assert len(consul.health("a", "?passing")) == 1
-    consul.put("/v1/agent/check/update/service:a-2", {"Status": "passing"}, status=404)
-    consul.put("/v1/agent/check/update/service:a-1", {"Status": "good"}, status=400)
-
-
-def test_a_ttl_that_passes_is_critical_and_takes_no_requests(consul, service):
-    host, port = service().address.split(":")
-    consul.register(Name="a", Address=host, Port=int(port), Tags=["version=1.0.0"],
-                    Check={"TTL": "1s"})
-    consul.put("/v1/agent/check/pass/service:a?note=alive")
-    assert consul.daemon.edge_get("/api/a/").status == 200
-    seen = consul.get("/v1/health/service/a")
-    after = consul.get(f"/v1/health/service/a?index={index_of(seen)}&wait=20s")
-    check = after.json[0]["Checks"][1]
-    assert check["Status"] == "critical" and check["Output"].startswith("TTL expired")
-    assert "alive" in check["Output"]
-    assert consul.daemon.edge_get("/api/a/").status == 503
-    consul.put("/v1/agent/check/pass/service:a")
-    assert consul.daemon.edge_get("/api/a/").status == 200
-
-
-def test_a_ttl_of_a_process_that_stood_still_begins_anew(consul):
-    consul.register(Name="a", Port=1, Check={"TTL": "3s", "Status": "passing"})
-    seen = consul.get("/v1/health/service/a")
-    consul.daemon.process.send_signal(signal.SIGSTOP)
-    time.sleep(5)  # longer than its TTL, whatever else is slow
-    consul.daemon.process.send_signal(signal.SIGCONT)
-    resumed = time.monotonic()
-    assert len(consul.health("a", "?passing")) == 1
-    consul.get(f"/v1/health/service/a?index={index_of(seen)}&wait=20s")
-    assert time.monotonic() - resumed > 2.5 and consul.health("a", "?passing") == []
-
-
-def test_checks_that_are_made_here(consul, service):
-    target = service("checked")
-    host, port = target.address.split(":")
-    consul.register(Name="a", Address=host, Port=int(port), Checks=[
-        {"HTTP": f"http://{target.address}/health", "Interval": "1s", "Timeout": "1s"},
-        {"TCP": target.address, "Interval": "1s"}])
-    wait_until(lambda: consul.health("a", "?passing"))
-    assert "/health" in {seen["path"] for seen in target.requests}
-    ids = [check["CheckID"] for check in consul.health("a")[0]["Checks"]]
-    assert ids == ["serfHealth", "service:a:1", "service:a:2"]
-
-    def critical():
-        return {check["CheckID"] for check in consul.get("/v1/health/state/critical").json}
-    target.answer = lambda request: (500, {}, b"")
-    wait_until(lambda: critical() == {"service:a:1"})
-    assert consul.health("a", "?passing") == []
-    assert "status 500" in consul.health("a")[0]["Checks"][1]["Output"]
-    target.stop()
-    wait_until(lambda: critical() == {"service:a:1", "service:a:2"})
-
-
-def test_maintenance_is_a_check_that_stays_over_registrations(consul):
-    body = {"Name": "a", "Port": 1, "Check": {"TTL": "60s", "Status": "passing"}}
-    consul.register(**body)
-    consul.put("/v1/agent/service/maintenance/a?enable=true&reason=new+disk")
-    consul.register(**body)
-    entry, = consul.health("a")
-    check = entry["Checks"][-1]
-    assert check["CheckID"] == "_service_maintenance:a" and check["Notes"] == "new disk"
-    assert consul.health("a", "?passing") == []
-    consul.put("/v1/agent/service/maintenance/a?enable=false")
-    assert len(consul.health("a", "?passing")) == 1
-
-
-def test_checks_come_and_go_by_themselves(consul):
-    consul.register(Name="a", Port=1)
-    check = {"ID": "more", "Name": "more", "ServiceID": "a", "TTL": "30s"}
-    consul.put("/v1/agent/check/register", check)
-    assert consul.health("a", "?passing") == []
-    consul.put("/v1/agent/check/register", check)  # the same again, as some clients do
-    consul.put("/v1/agent/check/deregister/more")
-    assert len(consul.health("a", "?passing")) == 1
-    consul.put("/v1/agent/check/deregister/more", status=404)
-    consul.put("/v1/agent/check/register", {**check, "ServiceID": "b"}, status=404)
 
 
 # --- finding ---

@@ -77,7 +77,10 @@ struct consul {
     struct heap due;
     struct timer check_timer;
     struct store_command check_command;
+    struct list aliases;      /* struct consul_check */
+    int64_t aliases_revision; /* of the catalog, by which they are */
     struct http_checkers *checkers;
+    struct resolver *resolver;
     bool is_checking;
 
     /* review.c */

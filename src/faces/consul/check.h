@@ -8,15 +8,16 @@
  *
  * A registration can have us connect to any address, so the host of a target must be the caller's
  * own (the address it called from or, for one on this machine, any of this machine's) or in one of
- * the setting health.networks. Names are not looked up but for "localhost" and this host's.
+ * the setting health.networks. A name is resolved again and again, and each address held to that.
  *
  * Threads: the control loop.
  */
 
 #include "faces/consul/service.h"
 
-/* Holds the target to that. 0, or a status as consul_deny() has. */
-int consul_check_judge(struct consul_call *call, const Consul__CheckRecord *record);
+/* Holds the target to that; notes who called where it is a name. 0, or a status as consul_deny()
+ * has. */
+int consul_check_judge(struct consul_call *call, Consul__CheckRecord *record);
 
 /* Asks in the check's interval, or goes on with it where it does so already. One that we do not
  * make is left alone. */

@@ -8,6 +8,7 @@
 #include "codec/uri.h"
 #include "faces/consul/call.h"
 #include "faces/consul/owner.h"
+#include "faces/consul/service.h"
 #include "http/site.h"
 
 #define KV_PREFIX CONSUL_PREFIX "kv/"
@@ -272,6 +273,7 @@ void consul_changed(struct consul *consul)
 {
     struct list waits;
     list_init(&waits);
+    consul_aliases_follow(consul);
     topics_take_changed(&consul->topics, &waits);
     if (list_is_empty(&waits))
         return;

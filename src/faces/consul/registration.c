@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "codec/http1.h"
 #include "codec/timefmt.h"
 #include "faces/consul/service.h"
 
@@ -98,16 +99,20 @@ static int read_kind(struct consul_call *call, json_t *body, Consul__CheckRecord
     static const struct {
         const char *name;
         enum check_kind kind;
-    } kinds[] = { { "HTTP", CHECK_HTTP }, { "TCP", CHECK_TCP }, { "GRPC", CHECK_GRPC } };
-    static const char *const refused[] = { "Args",      "ScriptArgs", "script_args",
-                                           "Script",    "Shell",      "DockerContainerID",
-                                           "AliasNode", "UDP",        "AliasService",
-                                           "H2PING",    "OSService" };
+    } kinds[] = { { "HTTP", CHECK_HTTP },
+                  { "TCP", CHECK_TCP },
+                  { "GRPC", CHECK_GRPC },
+                  { "AliasService", CHECK_ALIAS } };
+    static const char *const refused[] = {
+        "Args", "ScriptArgs", "script_args", "Script", "Shell", "DockerContainerID",
+        "UDP",  "H2PING",     "OSService",
+    };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         json_t *value = consul_member(body, refused[i]);
         if (value && !(json_is_string(value) && json_string_length(value) == 0)) {
             return consul_deny(call, 400,
-                               "checks by %s are not made here; TTL, HTTP, TCP and GRPC are",
+                               "checks by %s are not made here; TTL, HTTP, TCP, GRPC and "
+                               "AliasService are",
                                refused[i]);
         }
     }
@@ -121,6 +126,10 @@ static int read_kind(struct consul_call *call, json_t *body, Consul__CheckRecord
             check->target = target;
         }
     }
+    if (!r)
+        r = consul_read_text(call, body, "AliasNode", &check->alias_node);
+    if (!r && check->kind == CHECK_TTL && check->alias_node[0])
+        check->kind = CHECK_ALIAS;
     if (!r && check->kind == CHECK_TTL && !check->ttl)
         r = consul_deny(call, 400, "Invalid check: TTL must be > 0 for TTL checks");
     return r;
@@ -128,7 +137,8 @@ static int read_kind(struct consul_call *call, json_t *body, Consul__CheckRecord
 
 static int read_limits(struct consul_call *call, json_t *body, Consul__CheckRecord *check)
 {
-    uint32_t failures = 0, passes = 0;
+    uint32_t failures = 0, passes = 0, warnings = 0;
+    bool is_asked = check->kind != CHECK_TTL && check->kind != CHECK_ALIAS;
     check->timeout = TIMEOUT_DEFAULT;
     int r = read_time(call, body, "Interval", "interval", &check->interval);
     if (!r)
@@ -139,13 +149,18 @@ static int read_limits(struct consul_call *call, json_t *body, Consul__CheckReco
     if (!r)
         r = read_number(call, body, "FailuresBeforeCritical", TIMES_MAX, &failures);
     if (!r)
+        r = read_number(call, body, "FailuresBeforeWarning", TIMES_MAX, &warnings);
+    if (!r && warnings && failures && warnings > failures)
+        r = consul_deny(call, 400,
+                        "FailuresBeforeWarning can't be higher than FailuresBeforeCritical");
+    if (!r)
         r = read_number(call, body, "SuccessBeforePassing", TIMES_MAX, &passes);
-    if (!r && check->kind != CHECK_TTL && !check->interval) {
+    if (!r && is_asked && !check->interval) {
         r = consul_deny(call, 400,
                         "Invalid check: Interval must be > 0 for Script, HTTP, H2PING, "
                         "TCP, UDP or OSService checks");
     }
-    if (check->kind != CHECK_TTL && check->interval < INTERVAL_MIN)
+    if (is_asked && check->interval < INTERVAL_MIN)
         check->interval = INTERVAL_MIN;
     if (check->deregister_after && check->deregister_after < DEREGISTER_MIN)
         check->deregister_after = DEREGISTER_MIN;
@@ -153,6 +168,61 @@ static int read_limits(struct consul_call *call, json_t *body, Consul__CheckReco
         check->timeout = TIMEOUT_DEFAULT;
     check->failures = failures + 1; /* Consul counts those that are let pass */
     check->passes = passes + 1;
+    check->warnings = warnings ? warnings + 1 : 0;
+    return r;
+}
+
+/* One field for each of its values; "Host" is who is asked for. */
+static int read_header(struct consul_call *call, const char *name, json_t *values,
+                       struct buf *lines, Consul__CheckRecord *check)
+{
+    for (size_t i = 0; i < json_array_size(values); i++) {
+        const char *value = json_string_value(json_array_get(values, i));
+        if (!value || !http_is_token(span_of(name)) || !http_is_field_value(span_of(value)))
+            return consul_deny(call, 400, "Header.%.80s is no list of texts that can be sent",
+                               name);
+        if (strcasecmp(name, "Host") == 0)
+            check->host = arena_strdup(&call->arena, value);
+        else
+            buf_printf(lines, "%s: %s\r\n", name, value);
+    }
+    return json_is_array(values)
+               ? 0
+               : consul_deny(call, 400, "Header.%.80s is no list of texts that can be sent", name);
+}
+
+static int read_headers(struct consul_call *call, json_t *body, Consul__CheckRecord *check)
+{
+    CLEANUP(buf_fini) struct buf lines = { 0 };
+    json_t *header = consul_member(body, "Header"), *values;
+    const char *name;
+    int r = 0;
+    if (header && !json_is_object(header))
+        return consul_deny(call, 400, "Header is no object of lists of texts");
+    json_object_foreach(header, name, values)
+    {
+        if (!r)
+            r = read_header(call, name, values, &lines, check);
+    }
+    if (lines.size)
+        check->headers = arena_format(&call->arena, "%.*s", SPAN_ARG(buf_span(&lines)));
+    return r;
+}
+
+/* What is sent, and how TLS is spoken. */
+static int read_request(struct consul_call *call, json_t *body, Consul__CheckRecord *check)
+{
+    int r = consul_read_text(call, body, "Method", &check->method);
+    if (!r)
+        r = read_headers(call, body, check);
+    if (!r)
+        r = consul_read_text(call, body, "Body", &check->body);
+    if (!r)
+        r = consul_read_text(call, body, "TLSServerName", &check->server_name);
+    const char *use = check->kind == CHECK_TCP ? "TCPUseTLS" : "GRPCUseTLS";
+    const char *other = check->kind == CHECK_TCP ? "tcp_use_tls" : "grpc_use_tls";
+    check->is_tls = json_is_true(member_of(body, use, other));
+    check->is_unverified = json_is_true(member_of(body, "TLSSkipVerify", "tls_skip_verify"));
     return r;
 }
 
@@ -192,9 +262,7 @@ int consul_read_check(struct consul_call *call, json_t *body, Consul__CheckRecor
         r = consul_read_text(call, body, "Name", &check->name);
     if (!r)
         r = consul_read_text(call, body, "Notes", &check->notes);
-    json_t *is_tls = member_of(body, "GRPCUseTLS", "grpc_use_tls");
-    check->is_tls = json_is_true(is_tls);
-    return r;
+    return r ? r : read_request(call, body, check);
 }
 
 /* "Check" comes first, then "Checks"; those without an id are numbered by their place among all. */

@@ -347,6 +347,7 @@ static struct span check_type(const struct consul_check *check)
     case CHECK_HTTP: return SPAN("http");
     case CHECK_GRPC: return SPAN("grpc");
     case CHECK_MAINTENANCE: return SPAN("maintenance");
+    case CHECK_ALIAS: return SPAN("alias");
     case CHECK_TOLD: break;
     }
     return SPAN("");

@@ -10,6 +10,7 @@
 #include "faces/consul/owner.h"
 #include "faces/consul/reading.h"
 #include "http/checker.h"
+#include "io/resolver.h"
 
 #define GRACE NSEC_PER_SEC /* for a transaction that writes what has become due */
 #define DUE_OPS 8u         /* of one service, in the transaction of many */
@@ -145,6 +146,7 @@ static void check_free(struct consul *consul, struct consul_check *check)
     consul_session_check_failed(consul);
     heap_remove(&consul->due, &check->due);
     list_remove(&check->link);
+    list_remove(&check->alias_link);
     map_remove(checks_of(consul, check->service), &check->node);
     free(check->key);
     free(check->output);
@@ -169,6 +171,7 @@ static void check_take(struct consul *consul, struct consul_service *service,
         check->service = service;
         map_add(checks, &check->node, span_of(check->key));
         list_init(&check->link);
+        list_init(&check->alias_link);
     }
     bool is_other = is_new || check->status != record->status ||
                     check->record->ttl != record->ttl ||
@@ -179,6 +182,9 @@ static void check_take(struct consul *consul, struct consul_service *service,
         consul_session_check_failed(consul);
     list_remove(&check->link);
     list_add_last(&service->checks, &check->link);
+    list_remove(&check->alias_link);
+    if (record->kind == CHECK_ALIAS && consul_is_ours(consul, service))
+        list_add_last(&consul->aliases, &check->alias_link);
     if (record->kind == CHECK_TOLD)
         consul_check_say(check, record->output);
     if (is_other)
@@ -642,7 +648,9 @@ static void on_transition_done(struct store_command *command, int answer, bool i
                                int64_t revision)
 {
     struct transition *transition = container_of(command, struct transition, command);
-    (void)answer, (void)is_store_answer, (void)revision; /* the next check tries again */
+    (void)is_store_answer, (void)revision;
+    if (answer) /* the next check tries again, and who follows does */
+        transition->consul->aliases_revision = 0;
     free(transition->check);
     free(transition);
 }
@@ -664,6 +672,44 @@ void consul_check_told(struct consul *consul, struct consul_check *check, enum c
     store_run(consul->store, &transition->command);
 }
 
+/* --- aliases --- */
+
+static const struct consul_service *find_aliased(const struct consul *consul,
+                                                 const Consul__CheckRecord *record)
+{
+    CLEANUP(arena_fini) struct arena arena = { 0 };
+    struct span node = span_of(record->alias_node), id = span_of(record->target);
+    if (!id.size)
+        return consul_node_find(consul, node);
+    if (!node.size || consul_node_is_ours(consul, node))
+        return consul_service_find(consul, id);
+    return consul_find(consul, CONSUL_ELSEWHERE, span_of(consul_elsewhere_key(&arena, node, id)));
+}
+
+static void follow(struct consul *consul, struct consul_check *check)
+{
+    static const char *const texts[] = {
+        [CHECK_CRITICAL] = "Aliased check is critical",
+        [CHECK_WARNING] = "Aliased check is warning",
+        [CHECK_PASSING] = "All checks passing.",
+    };
+    if (!consul_minds(consul, check->service))
+        return;
+    const struct consul_service *aliased = find_aliased(consul, check->record);
+    enum check_status status = aliased ? consul_service_status(aliased) : CHECK_CRITICAL;
+    consul_check_told(consul, check, status,
+                      aliased ? texts[status] : "What it is an alias of is not registered");
+}
+
+void consul_aliases_follow(struct consul *consul)
+{
+    if (consul->aliases_revision == consul->catalog_revision)
+        return;
+    consul->aliases_revision = consul->catalog_revision;
+    list_each (link, &consul->aliases)
+        follow(consul, container_of(link, struct consul_check, alias_link));
+}
+
 /* --- life --- */
 
 void consul_service_init(struct consul *consul)
@@ -678,7 +724,9 @@ void consul_service_init(struct consul *consul)
     consul->gone_revision = store_revision(consul->store);
     consul->nodes_revision = store_revision(consul->store);
     consul->check_timer.on_due = on_due;
+    list_init(&consul->aliases);
     consul->checkers = http_checkers_new(consul->loop);
+    consul->resolver = resolver_new(consul->loop, NULL);
 }
 
 void consul_service_fini(struct consul *consul)
@@ -695,4 +743,5 @@ void consul_service_fini(struct consul *consul)
     heap_fini(&consul->due);
     timer_stop(&consul->check_timer);
     http_checkers_free(consul->checkers);
+    resolver_free(consul->resolver);
 }

@@ -32,6 +32,7 @@ enum check_kind {
     CHECK_GRPC,
     CHECK_MAINTENANCE, /* critical as long as it is there */
     CHECK_TOLD,        /* as it was registered, until it is registered again */
+    CHECK_ALIAS,       /* as all checks of another service */
 };
 
 /* Where a record lies. */
@@ -61,8 +62,9 @@ struct consul_check {
     char *key, *output;          /* key: its id, elsewhere "node/id"; output: NULL for none */
     const char *id;              /* within the key */
     enum check_status status;
-    struct heap_node due;  /* the end of its TTL, or of the patience with a critical one */
-    struct prober *prober; /* NULL: nobody is asked */
+    struct heap_node due;   /* the end of its TTL, or of the patience with a critical one */
+    struct prober *prober;  /* NULL: nobody is asked */
+    struct list alias_link; /* among the face's aliases, where it is one */
 };
 
 /* Those that are one service of the registry. */
@@ -152,6 +154,8 @@ int consul_service_put(struct consul *consul, const struct consul_place *place,
  * again what they were then, until the new ones have come back from the log. */
 int consul_service_put_told(struct consul *consul, struct consul_service *service, struct txn *txn,
                             struct problem *problem);
+/* Everything of this turn is applied: aliases are as what they stand for. */
+void consul_aliases_follow(struct consul *consul);
 void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn);
 
 /* What a check says beside its status. */
