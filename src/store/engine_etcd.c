@@ -15,11 +15,19 @@
 #define ETCD_OPEN_WITHIN (10 * NSEC_PER_SEC)
 #define ETCD_CLOSE_WITHIN (5 * NSEC_PER_SEC)
 
+static void etcd_start_tick(struct etcd *etcd)
+{
+    etcd->tick_due = loop_now(etcd->loop) + ETCD_TICK;
+    timer_start(&etcd->tick, etcd->loop, etcd->tick_due);
+}
+
 static void etcd_on_tick(struct timer *timer)
 {
     struct etcd *etcd = container_of(timer, struct etcd, tick);
     nsec now = loop_now(etcd->loop);
-    timer_start(timer, etcd->loop, now + ETCD_TICK);
+    if (now >= etcd->tick_due + ETCD_TICK)
+        etcd->stood_still += now - etcd->tick_due;
+    etcd_start_tick(etcd);
     etcd_lease_on_tick(etcd, now);
     if (!etcd_write_on_tick(etcd, now))
         etcd_break(etcd, "does not answer a transaction");
@@ -29,11 +37,12 @@ static void etcd_on_tick(struct timer *timer)
         return;
     }
 
-    if (etcd->watch.is_open && now >= etcd->asked_at + etcd->patience / 3)
+    nsec time = etcd_time(etcd);
+    if (etcd->watch.is_open && time >= etcd->asked_at + etcd->patience / 3)
         etcd_ask_progress(etcd);
-    if (etcd->watch.is_open && now >= etcd->heard_at + etcd->patience)
+    if (etcd->watch.is_open && time >= etcd->heard_at + etcd->patience)
         etcd_break(etcd, "has fallen silent");
-    else if (etcd->phase != ETCD_LIVE && now >= etcd->phase_since + etcd->patience)
+    else if (etcd->phase != ETCD_LIVE && time >= etcd->phase_since + etcd->patience)
         etcd_break(etcd, "does not answer in time");
 }
 
@@ -140,7 +149,7 @@ int etcd_open(struct store *store, const struct store_etcd_settings *settings,
 
     nsec within = settings->open_timeout ? settings->open_timeout : ETCD_OPEN_WITHIN;
     etcd_link_start(etcd);
-    timer_start(&etcd->tick, etcd->loop, loop_now(etcd->loop) + ETCD_TICK);
+    etcd_start_tick(etcd);
     r = etcd_wait_live(etcd, within);
     if (r) {
         problem_set(problem, "store.etcd.endpoints", "gave nothing to start from within %u s; %s",

@@ -94,7 +94,9 @@ struct etcd {
     struct timer tick;
     struct task reset, follow;
     nsec patience;
-    nsec next_try, phase_since, down_since, heard_at, asked_at;
+    nsec next_try, down_since;
+    nsec phase_since, heard_at, asked_at; /* by etcd_time() */
+    nsec tick_due, stood_still;
     unsigned n_failed; /* endpoints, one after the other */
     char trouble[256];
     bool is_closing, must_load, is_loaded, is_filling;
@@ -133,6 +135,13 @@ struct etcd {
 int etcd_open(struct store *store, const struct store_etcd_settings *settings,
               int64_t first_revision, struct problem *problem) MUST_CHECK;
 struct etcd *etcd_close(struct etcd *etcd);
+
+/* Without the time in which this process stood still: stopped, or on a machine that was too busy.
+ * Silence is counted by it, for nobody could have been heard then. */
+static inline nsec etcd_time(const struct etcd *etcd)
+{
+    return loop_now(etcd->loop) - etcd->stood_still;
+}
 
 /* --- engine_etcd_place.c --- */
 

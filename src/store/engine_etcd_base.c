@@ -61,7 +61,7 @@ bool etcd_base_raise(struct etcd *etcd)
     request.n_success = 1;
 
     etcd->ask.ops = &ops;
-    etcd->phase_since = loop_now(etcd->loop);
+    etcd->phase_since = etcd_time(etcd);
     struct grpc_target target = etcd_target(etcd);
     grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/Txn", etcd->patience, etcd->loop);
     etcd_send(&etcd->ask, &request.base);

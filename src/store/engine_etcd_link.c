@@ -59,7 +59,7 @@ bool etcd_is_linked(const struct etcd *etcd)
 static void etcd_set_phase(struct etcd *etcd, enum etcd_phase phase)
 {
     etcd->phase = phase;
-    etcd->phase_since = loop_now(etcd->loop);
+    etcd->phase_since = etcd_time(etcd);
 }
 
 /* --- the end of a connection --- */
@@ -180,7 +180,7 @@ void etcd_link_start(struct etcd *etcd)
     struct http_pool_settings settings = http_pool_settings_default;
     settings.http2_streams = 2 * ETCD_SLOTS;
     etcd->pool = http_pool_new(etcd->loop, &settings);
-    etcd->heard_at = etcd->asked_at = loop_now(etcd->loop);
+    etcd->heard_at = etcd->asked_at = etcd_time(etcd);
     etcd_set_phase(etcd, ETCD_RESOLVING);
     etcd_resolve(etcd);
 }

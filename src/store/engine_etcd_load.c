@@ -202,7 +202,7 @@ static void load_page(struct etcd *etcd)
 {
     static const struct grpc_call_ops ops = { page_on_message, page_on_end };
     etcd->ask.ops = &ops;
-    etcd->phase_since = loop_now(etcd->loop); /* each page has its time */
+    etcd->phase_since = etcd_time(etcd); /* each page has its time */
     struct grpc_target target = etcd_target(etcd);
     grpc_call_start(&etcd->ask, &target, "/etcdserverpb.KV/Range", etcd->patience, etcd->loop);
     Etcd__RangeRequest request = ETCD__RANGE_REQUEST__INIT;

@@ -190,7 +190,7 @@ static void watch_on_message(struct grpc_call *call, struct span message)
         etcd_break(etcd, "sent changes that cannot be read");
         return;
     }
-    etcd->heard_at = loop_now(etcd->loop);
+    etcd->heard_at = etcd_time(etcd);
     if (response->canceled)
         watch_on_canceled(etcd, response);
     else if (response->created)
@@ -216,7 +216,7 @@ void etcd_follow(struct etcd *etcd)
         history_clear(&etcd->history);
     }
     etcd->watch.ops = &ops;
-    etcd->heard_at = etcd->asked_at = loop_now(etcd->loop);
+    etcd->heard_at = etcd->asked_at = etcd_time(etcd);
     struct grpc_target target = etcd_target(etcd);
     grpc_call_start(&etcd->watch, &target, "/etcdserverpb.Watch/Watch", NSEC_NEVER, etcd->loop);
 
@@ -246,5 +246,5 @@ void etcd_ask_progress(struct etcd *etcd)
     Etcd__WatchRequest request = ETCD__WATCH_REQUEST__INIT;
     request.progress = &progress;
     etcd_send(&etcd->watch, &request.base);
-    etcd->asked_at = loop_now(etcd->loop);
+    etcd->asked_at = etcd_time(etcd);
 }

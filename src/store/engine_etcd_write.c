@@ -323,7 +323,7 @@ static void write_send(struct etcd_write *write, unsigned slot)
     write->epoch = etcd->epoch;
     write->is_flying = true;
     write->is_done = false;
-    write->sent_at = loop_now(etcd->loop);
+    write->sent_at = etcd_time(etcd);
     write_hold_keys(write);
 
     write->call.ops = &ops;
@@ -470,7 +470,7 @@ bool etcd_write_on_tick(struct etcd *etcd, nsec now)
     if (etcd->phase != ETCD_LIVE || list_is_empty(&etcd->flying))
         return true;
     const struct etcd_write *first = container_of(etcd->flying.next, struct etcd_write, link);
-    return now < first->sent_at + etcd->patience;
+    return etcd_time(etcd) < first->sent_at + etcd->patience;
 }
 
 /* What was not sent is not done. What was sent and not heard of again may be. */

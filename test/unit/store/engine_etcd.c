@@ -83,6 +83,29 @@ TEST(while_etcd_is_paused_nothing_is_taken_and_it_comes_back_by_itself)
     down(&f);
 }
 
+/* Nobody could be heard meanwhile, so nobody has fallen silent. */
+TEST(a_process_that_was_stopped_does_not_think_that_etcd_was)
+{
+    struct fixture f;
+    up(&f, 1);
+    put_for_sure(&f, "a", "1");
+    pid_t self = getpid(), waker = fork();
+    if (waker == 0) {
+        kill(self, SIGSTOP);
+        sleep(2 * settings.patience / NSEC_PER_SEC);
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(waker, NULL, 0), waker);
+    nsec now = clock_now(clock_system());
+    do { /* what was due meanwhile, and one look after that */
+        fixture_turn(&f);
+        CHECK_STR(store_trouble(f.store), "");
+        CHECK(!store_is_read_only(f.store));
+    } while (loop_now(f.loop) < now + NSEC_PER_SEC / 2);
+    down(&f);
+}
+
 TEST(without_an_etcd_it_does_not_open_and_says_why)
 {
     struct fixture f;
