@@ -39,6 +39,7 @@ static const struct {
     TEXT_OPTION(who),
     TEXT_OPTION(protocol),
     TEXT_OPTION(health),
+    TEXT_OPTION(grace),
 #undef TEXT_OPTION
     { "deregister-after", offsetof(struct cli_options, deregister_after), false, false },
     { "grpc-services", offsetof(struct cli_options, grpc_services), false, false },
@@ -107,6 +108,10 @@ int command_parse(struct command *command, int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         if (!is_ended && strcmp(argv[i], "--") == 0) {
             is_ended = true;
+            if (command->verb->takes_program && i + 1 < argc) {
+                command->program = argv + i + 1;
+                break;
+            }
         } else if (!is_ended && strncmp(argv[i], "--", 2) == 0) {
             int r = read_option(command, argc, argv, &i);
             if (r)
@@ -137,7 +142,7 @@ void command_usage(const struct verb *verb, bool is_error)
         struct span name = span_cut(&rest, ' ');
         fprintf(out, span_is(name, "read-only") ? " [--%.*s]" : " [--%.*s …]", SPAN_ARG(name));
     }
-    fprintf(out, " [--json]\n\n%s\n", verb->help);
+    fprintf(out, " [--json]%s\n\n%s\n", verb->takes_program ? " [-- COMMAND …]" : "", verb->help);
 }
 
 /* --- calling --- */

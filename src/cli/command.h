@@ -7,7 +7,8 @@
  *
  *   sarsen pin acme shop 4.1.0 --why "orders@3 is not ready for it" --expires 14d
  *
- * Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them.
+ * Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them, and where a verb
+ * takes a program, that is what follows.
  */
 
 #include <sarsen/sarsen.h>
@@ -25,7 +26,7 @@ struct json_out;
 struct cli_options {
     const char *why, *expires, *app, *release, *build, *ttl, *steps, *cohort, *subject, *by;
     const char *since, *customer, *caller, *limit, *who;
-    const char *protocol, *grpc_services, *health, *deregister_after;
+    const char *protocol, *grpc_services, *health, *deregister_after, *grace;
     const char *address, *token, *data, *ca;
     bool is_json, is_dry_run, is_help, is_read_only;
 };
@@ -34,6 +35,7 @@ struct command {
     const struct verb *verb;
     const char *operands[CLI_OPERANDS_MAX];
     unsigned n_operands;
+    char **program; /* with its arguments, ended by NULL; NULL: none is given */
     struct cli_options options;
     sarsen_client *client;
     const char *address; /* that the client calls */
@@ -46,6 +48,7 @@ struct verb {
     unsigned min_operands, max_operands;
     const char *help;
     int (*run)(struct command *command);
+    bool takes_program;
 };
 
 /* One table per file, ended by a NULL name. */
@@ -75,6 +78,10 @@ void command_show(const struct command *command, const sarsen_value *value,
  * `r`. Returns `r`. */
 int command_say(const struct command *command, int r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Registers with a PUT of `body` at `path`, and keeps it so for as long as the command's program
+ * runs. Takes the body. Returns the program's exit status. */
+int command_run(struct command *command, char *path, struct buf *body);
 
 /* Prints why the last call failed; returns CLI_FAILED. */
 int command_fail(const struct command *command, int error);

@@ -174,15 +174,19 @@ static int instance_register(struct command *command)
     json_open(&out, '{');
     put_member(&out, "address", command->operands[2]);
     put_member(&out, "build", command->options.build);
-    put_member(&out, "ttl", command->options.ttl);
+    bool is_kept = command->program && !command->options.is_dry_run;
+    put_member(&out, "ttl", command->options.ttl || !is_kept ? command->options.ttl : "10s");
     put_member(&out, "deregister_after", command->options.deregister_after);
     put_member(&out, "protocol", command->options.protocol);
     put_names(&out, "grpc_services", command->options.grpc_services);
-    put_map(&out, "health", command->options.health);
+    /* What is to be started does not listen yet. */
+    bool is_asked = command->options.health || !is_kept;
+    put_map(&out, "health", is_asked ? command->options.health : "tcp=true,interval=1s");
     json_close(&out, '}');
     char *path = command_path(command, "/v1/services/%/instances/%", command->operands[0],
                               command->operands[1]);
-    int r = command_call(command, "PUT", path, &body, print_registered);
+    int r = is_kept ? command_run(command, path, &body)
+                    : command_call(command, "PUT", path, &body, print_registered);
     free(path);
     return r;
 }
@@ -224,14 +228,17 @@ const struct verb registry_verbs[] = {
       service_default },
     { "service remove", "SERVICE", "", 1, 1, "Forgets a service that has no instances.",
       service_remove },
-    { "register", "SERVICE ID ADDRESS", "build ttl deregister-after protocol grpc-services health",
-      3, 3,
+    { "register", "SERVICE ID ADDRESS",
+      "build ttl deregister-after protocol grpc-services health grace", 3, 3,
       "Registers an instance; reachable when this returns.\n"
       "--protocol is http, http2 or grpc, each with +tls where it speaks TLS;\n"
       "--grpc-services a.B,c.D are the gRPC services whose methods lead to it;\n"
       "--health has it asked whether it works: grpc=a.B or http=/healthz or tcp=true,\n"
-      "and where others than the usual ones are wanted interval=5s,timeout=1s,failures=3,passes=1.",
-      instance_register },
+      "and where others than the usual ones are wanted interval=5s,timeout=1s,failures=3,passes=1.\n"
+      "With -- COMMAND it starts that, sends heartbeats while it runs (--ttl 10s), has it drained\n"
+      "and hands on SIGTERM a second later (--grace 1s), and deregisters it when it has ended.\n"
+      "Without --health it gets requests once it takes a connection. The exit status is its own.",
+      instance_register, true },
     { "drain", "SERVICE ID", "", 2, 2, "Sends an instance no new requests.", instance_drain },
     { "deregister", "SERVICE ID", "", 2, 2, "Removes an instance.", instance_deregister },
     { 0 },
