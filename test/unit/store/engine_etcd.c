@@ -366,6 +366,32 @@ TEST(a_revision_that_goes_back_is_noticed_and_nothing_is_taken)
     down(&f);
 }
 
+static void wipe_and_start(const char *option)
+{
+    char command[128];
+    etcd_signal(&cluster, 0, SIGKILL);
+    snprintf(command, sizeof(command), "rm -r %s/m0", cluster.dir);
+    CHECK_INT(system(command), 0);
+    cluster.option = option;
+    etcd_start_member(&cluster, 0);
+}
+
+TEST(an_empty_or_another_cluster_in_its_place_is_noticed)
+{
+    struct fixture f;
+    up(&f, 1);
+    put_for_sure(&f, "a", "1");
+    wipe_and_start(NULL);
+    while (!strstr(store_trouble(f.store), "put back to an older state"))
+        fixture_turn(&f);
+    wipe_and_start("--initial-cluster-token=other");
+    while (!strstr(store_trouble(f.store), "another cluster"))
+        fixture_turn(&f);
+    CHECK(store_is_read_only(f.store));
+    CHECK_STR(fixture_get(&f, "a"), "1");
+    down(&f);
+}
+
 /* --- an etcd that is full --- */
 
 TEST(a_full_etcd_means_read_only_until_there_is_room)
