@@ -252,6 +252,25 @@ def test_an_etcd_that_is_away_takes_nothing_along(cluster, service, beating):
     assert not logged([a, b], "instance expired")
 
 
+def test_a_member_of_the_etcd_dies(make_daemon, service, tmp_path):
+    etcd = Etcd(tmp_path / "etcd", 3).start()
+    try:
+        cluster = Cluster(etcd, make_daemon)
+        a, b = cluster.add(), cluster.add()
+        for member in etcd.members[:2]:  # whichever led, and whichever they spoke to
+            member.kill()
+            name = f"after-{member.name}"
+            a.eventually(lambda name=name: a.call(
+                "PUT", f"/v1/services/{name}", {}).status in (200, 201), LONG)
+            b.eventually(lambda name=name: b.call(
+                "GET", f"/v1/services/{name}").status == 200, LONG)
+            etcd.start()
+        for daemon in cluster.daemons:
+            daemon.stop()
+    finally:
+        etcd.stop()
+
+
 def test_a_process_gives_way_to_its_next_version(cluster, service, beating):
     daemons = three(cluster)
     elected, others = cluster.elected()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three hosts with Sarsen and one with etcd, and a switch that can fail."""
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+
+import pytest
+from support.cluster import heartbeat, instances, members, own_id, reached
+from support.network import Network, can_make_hosts
+
+LONG = 90
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("etcd"), reason="etcd is not installed"),
+    pytest.mark.skipif(not can_make_hosts(), reason="needs root and network namespaces"),
+]
+
+
+@pytest.fixture
+def network():
+    network = Network()
+    yield network
+    network.close()
+
+
+def run_etcd(host, folder):
+    """Returns when it answers."""
+    url = f"http://{host.address}:2379"
+    peers = f"http://{host.address}:2380"
+    host.run("etcd", "--name", "m", "--data-dir", folder, "--listen-client-urls", url,
+             "--advertise-client-urls", url, "--listen-peer-urls", peers,
+             "--initial-advertise-peer-urls", peers, "--initial-cluster", f"m={peers}",
+             "--log-level", "error", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        [*host.enter, "etcdctl", "--endpoints", url, "--dial-timeout=40s", "--command-timeout=40s",
+         "put", "there", "yes"],
+        env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return f"{host.address}:2379"
+
+
+class Client:
+    """A service's own client on its host: heartbeats, and registers where it is not known."""
+
+    def __init__(self, daemon, service, address):
+        self.daemon, self.service, self.address = daemon, service, address
+        self.over = threading.Event()
+        self.register()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def register(self):
+        self.daemon.register(self.service, "one", self.address, "1.0.0", ttl="5s",
+                             deregister_after="5s")
+
+    def run(self):
+        while not self.over.wait(0.5):
+            with contextlib.suppress(OSError, AssertionError):
+                if heartbeat(self.daemon, self.service, "one") == 404:
+                    self.register()
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+
+
+@pytest.fixture
+def daemons(network, make_daemon, tmp_path):
+    """One on each of three hosts. They are spoken to through their unix sockets, which are where
+    the files are."""
+    endpoint = run_etcd(network.host(), tmp_path / "etcd")
+    made = []
+    for _ in range(3):
+        daemon = make_daemon(f'store: {{ etcd: {{ endpoints: ["{endpoint}"] }} }}\n', start=False)
+        daemon.host = network.host()
+        daemon.prefix = daemon.host.enter
+        daemon.expect_log("level=warn room=cluster")
+        daemon.start()
+        daemon.api, daemon.internal = f"unix:{daemon.data}/api.sock", daemon.unix
+        made.append(daemon)
+    return made
+
+
+def test_a_host_that_is_cut_off_goes_on_and_catches_up(network, daemons, tmp_path):
+    clients = [Client(daemon, f"s{number}", network.serve(daemon.host, tmp_path / "www"))
+               for number, daemon in enumerate(daemons)]
+    try:
+        for daemon in daemons:
+            for number in range(3):
+                daemon.eventually(lambda daemon=daemon, number=number: reached(
+                    daemon, f"/api/s{number}/")[0] == 200)
+        there, _, cut = daemons
+        cut.host.unplug()
+        cut.eventually(lambda: cut.call("GET", "/v1/health").status == 503, LONG)
+        assert reached(cut, "/api/s2/")[0] == 200
+        there.eventually(lambda: not instances(there, "s2"), LONG)
+        states = {row["id"]: row["state"] for row in members(there)}
+        assert states.get(own_id(cut), "gone") == "gone"
+        assert reached(there, "/api/s2/")[0] == 503
+        assert reached(there, "/api/s0/")[0] == reached(there, "/api/s1/")[0] == 200
+        assert instances(cut, "s2") and reached(cut, "/api/s2/")[0] == 200
+        there.call("PUT", "/v1/services/meanwhile", {}, status=201)
+
+        cut.host.plug()
+        cut.eventually(lambda: cut.call("GET", "/v1/services/meanwhile").status == 200, LONG)
+        for daemon in daemons:
+            daemon.eventually(lambda daemon=daemon: reached(daemon, "/api/s2/")[0] == 200, LONG)
+            daemon.eventually(lambda daemon=daemon: [
+                row["state"] for row in members(daemon)] == ["there"] * 3, LONG)
+        assert instances(there, "s2")["one"]["owner"] == own_id(cut)
+        for name in ("s0", "s1"):
+            assert not [line for daemon in daemons for line in daemon.log
+                        if f"instance/{name}/" in line and "room=registry" in line]
+    finally:
+        for client in clients:
+            client.stop()
