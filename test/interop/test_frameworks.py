@@ -188,7 +188,7 @@ def finds(one, others):
 
 
 def test_each_finds_the_others(framework, face):
-    """By HTTP where both speak it; else it is found, where the other is."""
+    """By HTTP where both speak it; else it is found, where the other is. Who ends is gone."""
     put(face, KRATOS_KEY, "greeting: hello\n")
     by_http = [framework("kratos"), framework("gokit"), framework("hertz", "hertz.greeter")]
     gomicro, kitex = framework("gomicro"), framework("kitex")
@@ -219,6 +219,10 @@ def test_each_finds_the_others(framework, face):
             for other in by_http[:3]:
                 answer = spring.ask(f"/ask/{other.service}/you").json
                 assert f"{answer['message']} {answer['version']}" == said[other]
+        for one in everyone:
+            one.running[0].terminate()
+        for one in everyone:
+            face.eventually(lambda ended=one: not ended.listed(), CHECKED)
     finally:
         if programs:
             spring.stop()
