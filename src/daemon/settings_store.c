@@ -6,24 +6,13 @@
 
 #include "base/buf.h"
 #include "io/file.h"
+#include "io/resolver.h"
 #include "io/socket.h"
 
 #define PREFIX_MAX 255u
-#define HOST_MAX 253u
 #define PASSWORD_FILE_MAX 4096u
 
 static const struct span https = SPAN("https://"), http = SPAN("http://");
-
-static bool is_host(struct span host)
-{
-    for (size_t i = 0; i < host.size; i++) {
-        char c = host.data[i];
-        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_letter && (c < '0' || c > '9') && c != '-' && c != '.')
-            return false;
-    }
-    return host.size && host.size <= HOST_MAX;
-}
 
 /* What is behind the scheme. */
 static struct span place_of(struct span endpoint)
@@ -35,13 +24,13 @@ static struct span place_of(struct span endpoint)
 
 static bool endpoint_is_valid(struct span endpoint)
 {
-    struct span place = place_of(endpoint), port = place, host;
+    struct span place = place_of(endpoint), port = place;
     struct address address;
     uint64_t number;
     if (!address_parse(place, &address))
         return address.any.sa_family != AF_UNIX;
-    host = span_cut(&port, ':');
-    return is_host(host) && span_to_uint(port, UINT16_MAX, &number) && number;
+    span_cut(&port, ':');
+    return resolver_accepts(place) && span_to_uint(port, UINT16_MAX, &number) && number;
 }
 
 bool settings_endpoints_are_valid(struct span list)

@@ -61,7 +61,7 @@ const struct setting settings_table[] = {
       "calls from another host needs a token. `sarsen dev` without a config file serves it at "
       "127.0.0.1:8500" },
     { "store.etcd.endpoints", KIND_ENDPOINTS, AT(etcd.endpoints), "", 0, 0,
-      "members such as 10.0.0.1:2379 or https://10.0.0.1:2379, as a list or with commas between them",
+      "members such as 10.0.0.1:2379 or https://etcd-1:2379, as a list or with commas between them",
       "the etcd (3.4 or later) in which several servers keep what they share; the ledger and files "
       "stay in `data`. Empty: all is kept in `data`. See cluster.md" },
     { "store.etcd.prefix", KIND_TEXT, AT(etcd.prefix), "/sarsen/", 0, 0,

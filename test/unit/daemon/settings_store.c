@@ -8,7 +8,6 @@
 
 #include "check.h"
 
-
 static struct settings *parse(const char *yaml)
 {
     struct settings *settings = NULL;
@@ -50,7 +49,8 @@ TEST(what_cannot_be_meant_names_its_key)
         { "endpoints: 'ftp://10.0.0.1:2379'", "store.etcd.endpoints" },
         { "endpoints: 'unix:/run/etcd'", "store.etcd.endpoints" },
         { "endpoints: 'a:2379,,b:2379'", "store.etcd.endpoints" },
-        { "endpoints: 'a_b:2379'", "store.etcd.endpoints" },
+        { "endpoints: 'a/b:2379'", "store.etcd.endpoints" },
+        { "endpoints: '10.0.1:2379'", "store.etcd.endpoints" },
         { "endpoints: 'a:0'", "store.etcd.endpoints" },
         { "endpoints: 'https://a:1,http://b:1'", "store.etcd.endpoints" },
         { "endpoints: 'https://a:1,b:1'", "store.etcd.endpoints" },
