@@ -54,27 +54,35 @@ void address_set_port(struct address *address, unsigned port)
         address_v6(address)->sin6_port = htons((uint16_t)port);
 }
 
-/* Four numbers without needless zeroes, as inet_pton() has them; instances are many, and each is read
- * whenever one of them changes. */
+/* A number up to 255 without needless zeroes, at the start of the text, which is moved behind it. */
+static bool take_octet(struct span *text, uint32_t *ret_number)
+{
+    uint32_t number = 0;
+    size_t n = 0;
+    for (; n < text->size && n < 3 && text->data[n] >= '0' && text->data[n] <= '9'; n++)
+        number = number * 10 + (uint32_t)(text->data[n] - '0');
+    if (n == 0 || number > 255 || (n > 1 && text->data[0] == '0'))
+        return false;
+    *text = (struct span){ text->data + n, text->size - n };
+    *ret_number = number;
+    return true;
+}
+
+/* As inet_pton() does it, in less: instances are many, and all are read when one of them changes. */
 static bool parse_v4(struct span text, struct in_addr *ret_address)
 {
-    uint32_t address = 0;
+    uint32_t address = 0, number;
     for (unsigned i = 0; i < 4; i++) {
-        struct span part = i < 3 ? span_cut(&text, '.') : text;
-        uint32_t number = 0;
-        if (part.size == 0 || part.size > 3 || (part.size > 1 && part.data[0] == '0'))
+        if (i > 0 && (text.size == 0 || text.data[0] != '.'))
             return false;
-        for (size_t k = 0; k < part.size; k++) {
-            if (part.data[k] < '0' || part.data[k] > '9')
-                return false;
-            number = number * 10 + (uint32_t)(part.data[k] - '0');
-        }
-        if (number > 255)
+        if (i > 0)
+            text = (struct span){ text.data + 1, text.size - 1 };
+        if (!take_octet(&text, &number))
             return false;
         address = address << 8 | number;
     }
     ret_address->s_addr = htonl(address);
-    return true;
+    return text.size == 0;
 }
 
 static bool parse_v6(struct span text, struct in6_addr *ret_address)
