@@ -20,8 +20,8 @@ struct api {
     int landlock;
     bool has_seccomp;
     struct http_server *server;
-    struct tls_server *tls; /* of its TCP listener; NULL: in plain text */
-    struct list calls;      /* those that are not answered yet */
+    struct tls_server *tls;       /* of its TCP listener; NULL: in plain text */
+    struct list parked, settling; /* calls: of long polls; written, and waiting for the workers */
     bool is_draining;
 };
 
@@ -273,7 +273,7 @@ static void on_request(struct http_handler *handler, struct http_exchange *excha
     call->loop = api->loop;
     call->exchange = exchange;
     call->bytes.limit = API_BODY_MAX;
-    list_add_last(&api->calls, &call->link);
+    list_init(&call->link);
     exchange->owner = call;
     exchange->ops = &call_ops;
     bool is_complete = !http_head_has_body(exchange->head);
@@ -295,7 +295,8 @@ struct api *api_new(struct loop *loop, struct rooms *rooms, const struct api_set
     api->landlock = settings->landlock;
     api->has_seccomp = settings->has_seccomp;
     api_set_access(api, settings->hosts, settings->registration_is_open);
-    list_init(&api->calls);
+    list_init(&api->parked);
+    list_init(&api->settling);
 
     struct http_settings http = http_settings_default;
     http.max_per_address = 0;
@@ -338,33 +339,37 @@ void api_set_member_secret(struct api *api, struct span secret)
         memcpy(access->member_secret, secret.data, API_MEMBER_SECRET_SIZE);
 }
 
+void api_keep_parked(struct api_call *call)
+{
+    list_add_last(&call->api->parked, &call->link);
+}
+
+void api_keep_settling(struct api_call *call)
+{
+    list_add_last(&call->api->settling, &call->link);
+}
+
 void api_changed(struct api *api)
 {
-    list_each_safe (link, &api->calls) {
+    list_each_safe (link, &api->parked) {
         struct api_call *call = container_of(link, struct api_call, link);
-        if (call->is_parked)
-            call->route->read(call);
+        call->route->read(call);
     }
 }
 
 void api_settled(struct api *api)
 {
-    list_each_safe (link, &api->calls) {
-        struct api_call *call = container_of(link, struct api_call, link);
-        if (call->is_settling)
-            api_answer_written(call);
-    }
+    for (struct list *link; (link = list_take_first(&api->settling));)
+        api_answer_written(container_of(link, struct api_call, link));
 }
 
 static void end_long_polls(struct api *api)
 {
     api->is_draining = true;
-    list_each_safe (link, &api->calls) {
+    list_each_safe (link, &api->parked) {
         struct api_call *call = container_of(link, struct api_call, link);
-        if (call->is_parked) {
-            call->is_wait_over = true;
-            call->route->read(call);
-        }
+        call->is_wait_over = true;
+        call->route->read(call);
     }
 }
 

@@ -264,7 +264,7 @@ static void answer_write(struct api_call *call)
     else if (call->rooms->is_settled)
         api_answer_written(call);
     else
-        call->is_settling = true;
+        api_keep_settling(call);
 }
 
 /* The change stands, whatever the ledger says: then the log has what the audit log lacks. */
@@ -318,7 +318,6 @@ void api_refuse_audited(struct api_call *call, unsigned status)
 
 void api_answer_written(struct api_call *call)
 {
-    call->is_settling = false;
     if (call->route->read)
         call->route->read(call);
     else
@@ -352,6 +351,7 @@ void api_park(struct api_call *call, nsec wait)
         return;
     }
     call->is_parked = true;
+    api_keep_parked(call);
     http_wait(call->exchange);
     call->wait.on_due = on_wait_over;
     timer_start(&call->wait, call->loop, loop_now(call->loop) + wait);

@@ -69,7 +69,7 @@ extern const unsigned api_n_routes;
 extern const char api_openapi[]; /* JSON */
 
 struct api_call {
-    struct list link; /* among the API's calls */
+    struct list link; /* among the API's parked or settling calls, or in no list */
     struct api *api;
     struct rooms *rooms;
     struct loop *loop;
@@ -85,9 +85,8 @@ struct api_call {
     size_t n_changes;     /* of a write; one that changes nothing is not logged */
     bool is_sign_of_life; /* and no change that anybody made */
     bool is_created;      /* a write made something new: 201 */
-    bool is_busy;     /* the store has the command, the blob or its audit row; the call must stay */
-    bool is_refused;  /* as soon as that is in the audit log; its body is nobody's business */
-    bool is_settling; /* written; waits until the workers serve by it */
+    bool is_busy;    /* the store has the command, the blob or its audit row; the call must stay */
+    bool is_refused; /* as soon as that is in the audit log; its body is nobody's business */
     struct store_command command;
     struct ledger_write audited;
     struct {
@@ -111,6 +110,10 @@ struct api_call {
 nsec api_uptime(const struct api *api);
 json_t *api_sandbox(const struct api *api);
 bool api_is_draining(const struct api *api);
+
+/* api_changed(), or api_settled(), goes on with the call. */
+void api_keep_parked(struct api_call *call);
+void api_keep_settling(struct api_call *call);
 
 /* Leaves the call waiting until api_changed() or for `wait`; its route's read is called again. */
 void api_park(struct api_call *call, nsec wait);
