@@ -111,12 +111,10 @@ size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text)
 
 void hash_uuid(const uint8_t bytes[16], char ret_text[UUID_SIZE + 1])
 {
-    char *at = ret_text;
-    for (size_t i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *at++ = '-';
-        at += hash_hex(bytes + i, 1, at);
-    }
+    char hex[2 * 16 + 1];
+    hash_hex(bytes, 16, hex);
+    snprintf(ret_text, UUID_SIZE + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+             hex + 20);
 }
 
 size_t hash_base32(const uint8_t *bytes, size_t size, char *ret_text)
