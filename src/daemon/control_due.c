@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What becomes due by itself on the control loop: instances whose TTL is over, and the steps of
- * rollouts. In a cluster the first is done for what is ours, the second by the elected process.
+ * What becomes due by itself on the control loop: instances whose TTL is over (control_expire.c), and
+ * the steps of rollouts, which in a cluster the elected process makes.
  */
 
 #include <stdio.h>
@@ -12,59 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/control_state.h"
-
-static int build_expire(struct store_command *command, struct txn *txn)
-{
-    struct control *control = container_of(command, struct control, expire_command);
-    registry_expire(control->rooms.registry, loop_now(control->loop), txn);
-    cluster_fence(&control->cluster, txn);
-    for (size_t i = 0; i < txn->n_ops; i++) {
-        /* registry/instance/orders/orders-1 */
-        CLEANUP(mem_freep) char *key = mem_span_dup(txn->ops[i].key);
-        const char *what = txn->ops[i].kind == TXN_DELETE
-                               ? "instance removed: failing for too long"
-                               : "instance expired: no heartbeat within its ttl";
-        log_info("registry", what, "key", key);
-    }
-    return 0;
-}
-
-static void plan_expire(struct control *control)
-{
-    nsec deadline = registry_next_deadline(control->rooms.registry);
-    if (deadline == NSEC_NEVER || control->is_expiring || control->is_holding)
-        timer_stop(&control->expire);
-    else
-        timer_start(&control->expire, control->loop, deadline);
-}
-
-static void on_expired(struct store_command *command, int answer, bool is_store_answer,
-                       int64_t revision)
-{
-    (void)revision;
-    struct control *control = container_of(command, struct control, expire_command);
-    control->is_expiring = false;
-    if (answer && is_store_answer && !control->is_holding) {
-        /* Read-only, most likely: what has expired stays listed until the store writes again. */
-        timer_start(&control->expire, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
-    } else {
-        plan_expire(control);
-    }
-}
-
-static void on_expire_due(struct timer *timer)
-{
-    struct control *control = container_of(timer, struct control, expire);
-    stall_look(&control->stall);
-    if (cluster_is_away(&control->cluster)) {
-        timer_start(timer, control->loop, loop_now(control->loop) + NSEC_PER_SEC);
-        return;
-    }
-    control->is_expiring = true;
-    control->expire_command.build = build_expire;
-    control->expire_command.on_done = on_expired;
-    store_run(control->rooms.store, &control->expire_command);
-}
 
 void timer_start_wall(struct timer *timer, struct loop *loop, unix_msec at)
 {
@@ -173,18 +120,18 @@ void control_start_cluster(struct control *control)
 
 void control_due_init(struct control *control)
 {
-    control->expire.on_due = on_expire_due;
+    expiry_init(&control->expiry, &control->cluster, &control->stall);
     control->advance.on_due = on_advance_due;
 }
 
 void control_due(struct control *control)
 {
-    plan_expire(control);
+    expiry_plan(&control->expiry);
     advance(control);
 }
 
 void control_due_stop(struct control *control)
 {
-    timer_stop(&control->expire);
+    expiry_stop(&control->expiry);
     timer_stop(&control->advance);
 }

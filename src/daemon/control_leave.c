@@ -109,7 +109,7 @@ void control_hold(struct control *control, void (*on_held)(void *owner), void *o
     struct http_heir heir = { keep_connection, control };
     control->on_held = on_held;
     control->on_held_owner = owner;
-    control->is_holding = true;
+    control->is_holding = control->expiry.is_held = true;
     control_stop_timers(control);
     cluster_stop(&control->cluster, true);
     control->hold_time.on_due = on_hold_time;
@@ -132,7 +132,7 @@ int control_resume(struct control *control, struct problem *problem)
         problem_set(problem, "data", "what the other process wrote cannot be read");
         return CONTROL_REFUSED;
     }
-    control->is_holding = control->is_held = false;
+    control->is_holding = control->is_held = control->expiry.is_held = false;
     control_open_faces(control);
     r = control_open_api(control);
     if (!r)

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "daemon/control.h"
 #include "daemon/control_cluster.h"
+#include "daemon/control_expire.h"
 #include "daemon/health.h"
 #include "daemon/pressure.h"
 #include "daemon/secrets.h"
@@ -43,15 +44,16 @@ struct control {
     struct ledger_read seen;
     struct task publish, tell; /* tell: a face, of its own records */
     struct cluster cluster;
-    struct timer expire, advance, pins, collect, forget;
+    struct expiry expiry;
+    struct timer advance, pins, collect, forget;
     struct pressure pressure;
     struct health *health; /* while the timers run */
     struct stall stall;
     struct files *files; /* while the timers run, in a cluster */
-    struct store_command expire_command, advance_command, secret_command, share_command;
+    struct store_command advance_command, secret_command, share_command;
     nsec share_at;   /* not before, unless it stops */
     bool has_unread; /* a record could not be read: what it names is not known */
-    bool is_expiring, is_advancing, is_making_secret, is_sharing, is_collecting, is_stopping;
+    bool is_advancing, is_making_secret, is_sharing, is_collecting, is_stopping;
     struct timer drain_grace; /* of the API; the gateway keeps its own */
     bool is_api_stopped, is_gateway_stopped, is_grace_over, has_ended;
     void (*on_stopped)(void *owner);
