@@ -447,6 +447,7 @@ static int open_store(struct control *control, struct problem *problem)
     control->revision = store_revision(control->rooms.store);
     control_open_cluster(control);
     control_load(control, SPAN(REGISTRY_PREFIX));
+    registry_set_loaded(control->rooms.registry, control->revision);
     control_load(control, SPAN(VERSION_PREFIX));
     control_load(control, SPAN(ROLLOUT_PREFIX));
     control_load(control, SPAN(AUTH_PREFIX));

@@ -205,6 +205,13 @@ static const uint8_t *value_bytes(const struct store_event *event)
     return (const uint8_t *)event->entry.value.data;
 }
 
+/* Records come in the order of keys at a load, and so does what differs after another. */
+static void note_change(struct service *service, const struct store_event *event)
+{
+    if (event->entry.mod_revision > service->changed_revision)
+        service->changed_revision = event->entry.mod_revision;
+}
+
 static int service_apply(struct registry *registry, struct span name,
                          const struct store_event *event)
 {
@@ -216,7 +223,7 @@ static int service_apply(struct registry *registry, struct span name,
         service->auto_starts = service->promotes_when_baseline_gone = false;
         service->created = 0;
         service->mod_revision = 0;
-        service->changed_revision = event->entry.mod_revision;
+        note_change(service, event);
         service_release(registry, service);
         return 0;
     }
@@ -234,7 +241,8 @@ static int service_apply(struct registry *registry, struct span name,
     service->auto_starts = record->auto_starts;
     service->promotes_when_baseline_gone = record->promotes_when_baseline_gone;
     service->created = record->created;
-    service->mod_revision = service->changed_revision = event->entry.mod_revision;
+    service->mod_revision = event->entry.mod_revision;
+    note_change(service, event);
     return 0;
 }
 
@@ -260,7 +268,8 @@ static int build_apply_put(struct registry *registry, struct span service_name, 
     for (size_t i = 0; i < record->n_grpc_services; i++)
         build->grpc_services[i] = mem_strdup(record->grpc_services[i]);
     build->created = record->created;
-    build->mod_revision = service->changed_revision = event->entry.mod_revision;
+    build->mod_revision = event->entry.mod_revision;
+    note_change(service, event);
     return 0;
 }
 
@@ -275,7 +284,7 @@ static int build_apply(struct registry *registry, struct span name, const struct
     if (!build)
         return 0;
 
-    service->changed_revision = event->entry.mod_revision;
+    note_change(service, event);
     build->mod_revision = 0;
     build_release(build);
     service_release(registry, service);
@@ -342,7 +351,8 @@ static int instance_apply_put(struct registry *registry, const struct store_even
     is_fresh |= was_expired != instance->is_expired || period != instance_period(instance);
     instance_plan(registry, instance, is_fresh, now);
     instance_move(instance, build_get(service, span_of(record->build)));
-    instance->mod_revision = service->changed_revision = event->entry.mod_revision;
+    instance->mod_revision = event->entry.mod_revision;
+    note_change(service, event);
     return 0;
 }
 
@@ -355,7 +365,7 @@ static void instance_apply_delete(struct registry *registry, const struct store_
     if (!instance)
         return;
 
-    service->changed_revision = event->entry.mod_revision;
+    note_change(service, event);
     instance_uncount(instance);
     instance_move(instance, NULL);
     instance_free(registry, instance);
@@ -385,6 +395,12 @@ int registry_apply(struct registry *registry, const struct store_event *event, n
         return err_trace(instance_apply_put(registry, event, name, now, wall));
     instance_apply_delete(registry, event, name);
     return 0;
+}
+
+void registry_set_loaded(struct registry *registry, int64_t revision)
+{
+    map_each (node, &registry->services)
+        container_of(node, struct service, node)->changed_revision = revision;
 }
 
 static bool build_is_sound(const struct build *build)

@@ -157,6 +157,10 @@ DEFINE_CLEANUP(struct registry *, registry_free);
 int registry_apply(struct registry *registry, const struct store_event *event, nsec now,
                    unix_msec wall) MUST_CHECK;
 
+/* All that is there as of this revision has been applied. What went before it left no trace, so to
+ * who waits for changes each service has changed. */
+void registry_set_loaded(struct registry *registry, int64_t revision);
+
 /* All services, in order of appearance. */
 const struct map *registry_services(const struct registry *registry);
 struct service *service_find(const struct registry *registry, struct span name);

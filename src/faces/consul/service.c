@@ -233,7 +233,8 @@ static void name_join(struct consul *consul, struct consul_service *service, str
 
 static void name_changed(struct consul *consul, struct consul_name *name, int64_t revision)
 {
-    name->changed_revision = revision;
+    if (revision > name->changed_revision)
+        name->changed_revision = revision;
     topics_changed(&consul->topics, TOPIC_SERVICE, name->node.key);
 }
 

@@ -196,3 +196,25 @@ TEST(any_change_below_a_service_moves_its_changed_revision)
     CHECK(registry_is_sound(fake.registry));
     fake_registry_fini(&fake);
 }
+
+/* As at a start: what is there, in the order of keys, and nothing of what went. */
+TEST(after_a_load_every_service_has_changed)
+{
+    fake_registry_init(&fake);
+    fake_register(&fake, "orders", "a", "3.14.2");
+    CHECK_INT(fake_registry_end(
+                  &fake, instance_drain(fake.registry, SPAN("orders"), SPAN("a"), &fake.txn)),
+              0);
+    const struct service *service = service_find(fake.registry, SPAN("orders"));
+    const struct store_event older = {
+        .kind = TXN_PUT,
+        .entry = { .key = SPAN("registry/service/orders"), .value = SPAN(""), .mod_revision = 1 },
+    };
+    CHECK_INT(registry_apply(fake.registry, &older, fake.clock.now, fake.clock.wall), 0);
+    CHECK_INT(service->changed_revision, fake.store.revision);
+    CHECK(registry_is_sound(fake.registry));
+
+    registry_set_loaded(fake.registry, fake.store.revision + 5);
+    CHECK_INT(service->changed_revision, fake.store.revision + 5);
+    fake_registry_fini(&fake);
+}
