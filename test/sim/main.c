@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "copies.h"
 #include "disk.h"
 #include "etcd.h"
 #include "faults.h"
@@ -22,7 +23,7 @@
 #include "truth.h"
 #include "world.h"
 
-#define CALM (45 * SECOND)
+#define CALM (60 * SECOND)
 #define SETTLE (15 * SECOND)
 
 struct totals {
@@ -51,7 +52,7 @@ static bool is_settled(void)
             (processes.has_etcd && store_revision(process->store) != etcd_keys.revision))
             return false;
     }
-    return true;
+    return copies_are_settled();
 }
 
 static void count_up(uint64_t *total, uint64_t n)
@@ -93,6 +94,7 @@ static void run_seed(uint64_t seed, bool is_traced)
     truth_begin();
     processes_begin(has_etcd ? 1 + chance_below(PROCESSES_MAX) : 1, has_etcd);
     trace("%u processes, %s", processes.n, has_etcd ? "etcd" : "embedded");
+    copies_begin();
     faults_begin();
 
     run_until(world.now + chance_time(8 * SECOND, 40 * SECOND));
@@ -101,6 +103,7 @@ static void run_seed(uint64_t seed, bool is_traced)
     for (nsec end = world.now + SETTLE; !is_settled() && world.now < end;)
         run_until(world.now + 100 * MSEC);
     processes_check_settled();
+    copies_check_settled();
     add_totals();
 
     processes_end();
@@ -179,6 +182,8 @@ static int run_seeds(uint64_t first, uint64_t last)
         if (n_running == 2) {
             all_passed = child_wait(children, &free_one);
             n_running--;
+            if (!all_passed)
+                break;
         } else {
             free_one = &children[n_running];
         }

@@ -58,8 +58,11 @@ static void process_bury(struct process *process)
     struct machine *before = machine_current();
     machine_enter(&process->machine);
     process_act_end(process);
+    if (!process->machine.is_dead)
+        authority_stop(&process->authority);
     process->store = store_close(process->store);
     process_act_forget(process); /* what was begun meanwhile */
+    authority_close(&process->authority);
     process->loop = loop_free(process->loop);
     mirror_fini(&process->mirror);
     process->state = PROCESS_DOWN;
@@ -109,6 +112,8 @@ static void process_on_start(struct world_event *event)
     machine_enter(&process->machine);
     if (!processes.has_etcd)
         process_record(process);
+    snprintf(process->id, sizeof(process->id), "%s", store_writer_id(process->store));
+    authority_open(&process->authority, process);
     process_act_begin(process);
     machine_enter(before);
 }

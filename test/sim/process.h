@@ -11,6 +11,7 @@
  * What it is told is judged as it is told; what it shows after each step of the world.
  */
 
+#include "authority.h"
 #include "disk.h"
 #include "loop.h"
 #include "store/store.h"
@@ -60,6 +61,8 @@ struct process {
         PROCESS_CLOSING,
     } state;
     char who[16];
+    char id[40]; /* as the store knows it in a cluster */
+    struct authority authority;
     struct world_event start;
     struct timer act;
     struct list deeds;

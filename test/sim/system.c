@@ -40,6 +40,13 @@ OURS ssize_t getrandom(void *bytes, size_t size, unsigned flags)
     return (ssize_t)size;
 }
 
+/* The same on every machine. */
+OURS int gethostname(char *name, size_t size)
+{
+    snprintf(name, size, "sim");
+    return 0;
+}
+
 /* --- threads: their loops turn without them, and at their end they finish --- */
 
 OURS int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "copies.h"
 #include "world.h"
 
 struct truth truth;
@@ -73,9 +74,11 @@ static void revision_fill(struct truth_revision *made, int64_t revision,
         event->entry.value = arena_span_dup(&world.arena, events[i].entry.value);
         if (event->kind == TXN_PUT)
             transaction_seen(transaction_of(event->entry.value), revision);
+        bool is_text = event->entry.value.size && event->entry.value.data[0] == 't';
         trace("revision %lld: %s %.*s %.*s", (long long)revision,
               event->kind == TXN_PUT ? "put" : "delete", SPAN_ARG(event->entry.key),
-              SPAN_ARG(span_first(event->entry.value, 24)));
+              is_text ? (int)earlier(event->entry.value.size, 24) : 0, event->entry.value.data);
+        copies_on_truth(event);
     }
 }
 
