@@ -90,7 +90,7 @@ void etcd_lease_on_tick(struct etcd *etcd, nsec now)
     while ((link = list_take_first(&round))) { /* callbacks grant and end others */
         struct lease *lease = container_of(link, struct lease, link);
         list_add_last(&etcd->store->leases, link);
-        if (!lease->id)
+        if (!lease->id || lease->call.is_open) /* the end of its answer is still to come */
             continue;
         if (now + ETCD_TICK >= lease->until) { /* the next look would be too late */
             lease_lost(lease);
@@ -190,9 +190,11 @@ void etcd_lease_on_reset(struct etcd *etcd)
         if (!lease->call.is_open)
             continue;
         grpc_call_cancel(&lease->call);
-        if (lease->owner && !lease->id)
-            lease_answer(lease, STORE_READ_ONLY);
-        else
+        if (!lease->owner) {
             lease_free(lease);
+            continue;
+        }
+        lease->id = 0; /* the answer may be here but for its end; such a lease ends by itself */
+        lease_answer(lease, STORE_READ_ONLY);
     }
 }
