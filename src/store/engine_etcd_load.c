@@ -95,7 +95,7 @@ static void load_end(struct etcd *etcd)
     struct store *store = etcd->store;
     if (!etcd->is_loaded) {
         store->revision = etcd->load_revision;
-        int64_t from = etcd->load_revision - store->keep_revisions + 1;
+        int64_t from = etcd->load_revision - store->keep_revisions; /* the first is left out */
         etcd->from = from > etcd->base ? from : etcd->base + 1;
         etcd->is_filling = true;
     } else {

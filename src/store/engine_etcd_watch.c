@@ -110,7 +110,8 @@ static void batch_flush(struct etcd *etcd)
         etcd_break(etcd, "does not know the last change that was seen; all is read again");
     } else if (revision > etcd->store->revision) {
         batch_apply(etcd);
-    } else if (etcd->is_filling && revision > history_newest(&etcd->history)) {
+    } else if (etcd->is_filling && revision > etcd->store->compacted &&
+               revision > history_newest(&etcd->history)) {
         struct store_event *events;
         size_t n_events = batch_events(etcd, &events);
         if (n_events)
@@ -212,7 +213,8 @@ void etcd_follow(struct etcd *etcd)
         etcd->from = etcd->store->revision;
         etcd->must_repeat = etcd->seen == etcd->from;
     } else {
-        etcd->store->compacted = etcd->from - 1;
+        /* Of the first, a delete may be missing: unless it is the first there is, it is left out. */
+        etcd->store->compacted = etcd->from > etcd->base + 1 ? etcd->from : etcd->from - 1;
         history_clear(&etcd->history);
     }
     etcd->watch.ops = &ops;
