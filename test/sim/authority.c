@@ -46,6 +46,13 @@ static void load(struct registry *registry, const struct store *store, const str
     }
 }
 
+static void on_stalled(struct stall *stall)
+{
+    struct authority *authority = container_of(stall, struct authority, stall);
+    registry_forgive(authority->registry, loop_now(loop_of(authority)));
+    expiry_plan(&authority->expiry);
+}
+
 /* What is ours to watch over is another now; deadlines have changed with it. */
 static void on_cluster_changed(struct cluster *cluster)
 {
@@ -66,13 +73,15 @@ void authority_open(struct authority *authority, struct process *process)
     authority->cluster.on_elected = on_cluster_changed;
     authority->cluster.on_back = on_back;
     cluster_open(&authority->cluster, process->loop, process->store, authority->registry);
-    expiry_init(&authority->expiry, &authority->cluster);
+    expiry_init(&authority->expiry, &authority->cluster, &authority->stall);
     load(authority->registry, process->store, process->loop);
     registry_set_loaded(authority->registry, store_revision(process->store));
     authority->watch =
         (struct store_watch){ .prefix = SPAN(REGISTRY_PREFIX), .on_events = on_events };
     IGNORE(store_watch_start(process->store, &authority->watch, 0), "from now on there is no past");
     cluster_start(&authority->cluster, "http://here");
+    authority->stall.on_stalled = on_stalled;
+    stall_start(&authority->stall, process->loop);
     expiry_plan(&authority->expiry);
 }
 
@@ -81,6 +90,7 @@ void authority_stop(struct authority *authority)
     if (!authority->is_open)
         return;
     expiry_stop(&authority->expiry);
+    stall_stop(&authority->stall);
     cluster_stop(&authority->cluster, false);
 }
 

@@ -20,6 +20,7 @@ struct authority {
     struct store_watch watch;
     struct cluster cluster;
     struct expiry expiry;
+    struct stall stall;
     unsigned n_changes;
     bool is_open;
 };

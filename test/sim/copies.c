@@ -14,13 +14,13 @@
 struct copy {
     char id[24], service[16], address[24];
     unsigned n_names; /* the number in its id */
-    nsec ttl;
+    nsec ttl, deregister_after;
     struct world_event beat;
     struct process *process; /* where it goes to */
     bool is_alive, is_registered, is_leaving;
     struct request *waiting; /* for an answer */
 
-    /* The last heartbeat that was acknowledged, and in time after the one before. */
+    /* The last heartbeat that was acknowledged. */
     nsec beaten_at;
     const struct process *beaten_by;
     bool was_seen; /* by the one who owned it, and of whom the others knew */
@@ -63,16 +63,15 @@ static nsec beat_every(const struct copy *copy)
 
 /* --- what a copy is told --- */
 
+/* A process that does not know yet that it is cut off, or that another has the copy now, says more
+ * than it can keep. */
 static void beaten(struct copy *copy, const struct process *process)
 {
-    bool is_in_time = copy->beaten_at && world.now < copy->beaten_at + copy->ttl;
-    copy->beaten_at = world.now;
-    copy->beaten_by = process;
-    /* One that comes late may find its removal under way, and so is sure of nothing. Nor is one that
-     * came to a process which does not know yet that it is cut off, or that another has it now. */
     bool is_known =
         copies.members[process->machine.number].is_there && strcmp(copy->owner, process->id) == 0;
-    copy->was_seen = is_in_time && (!processes.has_etcd || is_known);
+    copy->beaten_at = world.now;
+    copy->beaten_by = process;
+    copy->was_seen = !processes.has_etcd || is_known;
 }
 
 static void answer_on_due(struct world_event *event)
@@ -134,6 +133,7 @@ static int command_build(struct store_command *command, struct txn *txn)
         .address = span_of(copy->address),
         .build = { .version = SPAN("1.2.3") },
         .ttl = copy->ttl,
+        .deregister_after = copy->deregister_after,
     };
     int r = instance_put(registry, &spec, loop_wall(request->loop), txn, NULL);
     if (!r)
@@ -156,12 +156,12 @@ static void command_on_done(struct store_command *command, int answer, bool is_s
 static void request_on_arrival(struct arrival *arrival)
 {
     struct request *request = container_of(arrival, struct request, arrival);
-    int r = REGISTRY_ELSEWHERE;
+    int r = REGISTRY_TRANSITION;
     if (!process_is_up(request->process))
         return;
     if (request->kind == REQUEST_BEAT)
         r = beat(request);
-    if (r != REGISTRY_ELSEWHERE) {
+    if (r != REGISTRY_TRANSITION) {
         request_answer(request, r);
         return;
     }
@@ -230,7 +230,7 @@ static void copy_change_mind(struct copy *copy)
     } else if (chance(20)) { /* gone without a word */
         trace("%s is no more", copy->id);
         copy->is_alive = copy->is_registered = false;
-        copy->beaten_at = 0;
+        copy->was_seen = false;
     } else if (chance(20)) {
         copy->is_leaving = true;
     }
@@ -266,6 +266,7 @@ void copies_begin(void)
         snprintf(copy->service, sizeof(copy->service), "service-%u", i % 3);
         snprintf(copy->address, sizeof(copy->address), "10.1.0.%u:80", i);
         copy->ttl = chance_time(2, 6) * SECOND;
+        copy->deregister_after = chance_time(1, 4) * SECOND;
         copy->process = &processes.all[chance_below(processes.n)];
         copy->beat.on_due = beat_on_due;
         copy->is_alive = true;
@@ -284,9 +285,10 @@ static void copy_on_delete(struct copy *copy)
     nsec since = copy->beaten_at;
     if (processes.has_etcd && !copies.members[by].is_there && copies.members[by].gone_at > since)
         since = copies.members[by].gone_at;
-    MUST(world.now + LATENESS >= since + copy->ttl,
-         "%s is reaped %llu ms after a heartbeat, its ttl is %llu ms", copy->id,
-         (unsigned long long)((world.now - since) / MSEC), (unsigned long long)(copy->ttl / MSEC));
+    nsec patience = copy->ttl + copy->deregister_after;
+    MUST(world.now + LATENESS >= since + patience,
+         "%s is removed %llu ms after a heartbeat, and has %llu ms", copy->id,
+         (unsigned long long)((world.now - since) / MSEC), (unsigned long long)(patience / MSEC));
     copy->was_seen = false;
 }
 
@@ -306,6 +308,10 @@ static void note_owner(struct copy *copy, struct span value)
     Registry__InstanceRecord *record =
         registry__instance_record__unpack(NULL, value.size, (const uint8_t *)value.data);
     snprintf(copy->owner, sizeof(copy->owner), "%s", record->owner);
+    const char *who = "nobody";
+    for (unsigned i = 0; i < processes.n; i++)
+        who = strcmp(processes.all[i].id, copy->owner) == 0 ? processes.all[i].who : who;
+    trace("%s is owned by %s%s", copy->id, who, record->is_expired ? ", and expired" : "");
     registry__instance_record__free_unpacked(record, NULL);
 }
 
@@ -345,7 +351,7 @@ static bool copy_is_settled(const struct copy *copy)
     for (unsigned i = 0; i < processes.n; i++) {
         const struct process *process = &processes.all[i];
         const struct instance *instance = instance_at(process, copy);
-        n_lists += instance != NULL;
+        n_lists += instance && !instance->is_expired;
         n_owners += instance && registry_owns(process->authority.registry, instance);
     }
     bool is_here = copy->is_alive && copy->is_registered;
@@ -379,6 +385,13 @@ bool copies_are_settled(void)
 
 void copies_check_settled(void)
 {
+    for (unsigned i = 0; i < processes.n && processes.has_etcd; i++) {
+        const struct cluster *cluster = &processes.all[i].authority.cluster;
+        MUST(registry_self(cluster->registry), "%s is no member: %s%s%s", processes.all[i].who,
+             cluster->is_asking ? "it asks for a lease" : "",
+             cluster->is_writing ? "it writes its record" : "",
+             cluster->lease.id ? ", and has a lease" : ", and has no lease");
+    }
     for (unsigned i = 0; i < copies.n; i++) {
         const struct copy *copy = &copies.all[i];
         MUST(copy_is_settled(copy), "%s, which %s, is not known to be so", copy->id,
