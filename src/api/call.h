@@ -136,9 +136,6 @@ void api_refuse_text(struct api_call *call, unsigned status, const char *text);
  * on dry_run tells what it would do. */
 void api_write(struct api_call *call);
 
-/* Why an instance that is failing is; NULL for any other. */
-const char *api_failing_reason(const struct instance *instance);
-
 /* Puts what a call did, or was refused, into the audit log; call->audited.on_done is called when it
  * is on disk. `status` is that of the refusal, 200 otherwise. */
 void api_audit(struct api_call *call, unsigned status, const struct problem *problem);

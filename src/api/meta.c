@@ -15,7 +15,7 @@ static json_t *failing_instances(const struct registry *registry)
                 continue;
             json_array_append_new(list,
                                   json_pack("{s:s, s:s, s:s}", "service", service->name, "id",
-                                            instance->id, "reason", api_failing_reason(instance)));
+                                            instance->id, "reason", instance_trouble(instance)));
         }
     }
     return list;

@@ -141,15 +141,6 @@ static const char *instance_state(const struct instance *instance)
     return instance->speaks.is_known ? "ready" : "unrouted";
 }
 
-const char *api_failing_reason(const struct instance *instance)
-{
-    if (instance->is_expired)
-        return "no heartbeat came within its ttl";
-    if (!instance->is_failing)
-        return NULL;
-    return instance->check_output ? instance->check_output : "no check has passed yet";
-}
-
 static json_t *deregister_json(const struct instance *instance)
 {
     nsec after = instance_deregister_after(instance);
@@ -169,7 +160,7 @@ static json_t *instance_json(const struct instance *instance)
         api_json_duration(instance->ttl), "deregister_after", deregister_json(instance), "meta",
         meta, "registered", api_json_time(instance->registered), "last_heartbeat",
         api_json_time(instance->last_heartbeat), "health", api_json_health(&instance->health),
-        "reason", api_failing_reason(instance), "owner",
+        "reason", instance_trouble(instance), "owner",
         instance->owner ? instance->owner->id : NULL);
 }
 

@@ -20,11 +20,20 @@ static void print_services(const sarsen_value *value)
     print_table(sarsen_value_get(value, "services"), columns, "no service is registered");
 }
 
+static void put_ready(struct buf *text, const sarsen_value *row)
+{
+    bool has_panic = sarsen_value_is_true(sarsen_value_get(row, "panic"));
+    put_cell(text, sarsen_value_get(row, "ready"));
+    buf_puts(text, has_panic ? " (panic: all are used)" : "");
+}
+
 static void print_builds(const sarsen_value *value)
 {
-    static const struct column columns[] = { { "BUILD", "build" },     { "PROVIDES", "provides" },
-                                             { "STATE", "state" },     { "READY", "ready" },
-                                             { "CREATED", "created" }, { 0 } };
+    static const struct column columns[] = {
+        { "BUILD", "build" },     { "PROVIDES", "provides" },
+        { "STATE", "state" },     { "READY", "ready", put_ready },
+        { "CREATED", "created" }, { 0 }
+    };
     print_table(sarsen_value_get(value, "builds"), columns, "no build is registered");
 }
 

@@ -72,6 +72,17 @@ int instance_set_failing(const struct registry *registry, struct span service, s
     return 0;
 }
 
+const char *instance_trouble(const struct instance *instance)
+{
+    if (instance->is_expired)
+        return "no heartbeat came within its ttl";
+    if (!instance->is_failing)
+        return NULL;
+    if (instance->check_output)
+        return instance->check_output;
+    return instance->is_unproven ? "no check has passed yet" : "its checks do not pass";
+}
+
 /* --- of a build --- */
 
 void registry_set_panic(struct registry *registry, unsigned percent)

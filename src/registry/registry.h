@@ -175,6 +175,9 @@ static inline bool instance_is_critical(const struct instance *instance)
     return instance->is_failing || instance->is_expired;
 }
 
+/* Why, in a few words; NULL of one that is not. */
+const char *instance_trouble(const struct instance *instance);
+
 /* Whether it is well and takes new requests: heard of, passing its checks, not draining, and of a
  * protocol that is known. */
 static inline bool instance_is_ready(const struct instance *instance)

@@ -251,6 +251,7 @@ def test_when_too_few_instances_are_well_all_are_used(make_daemon, checked):
     assert daemon.get("/v1/health")["panic_builds"] == [
         {"service": "it", "build": "1.0.0", "ready": 1, "instances": 3}]
     assert "it 1.0.0: 1 of 3 instances are well, so all are used" in daemon.cli("health")
+    assert "1 (panic: all are used)" in daemon.cli("builds", "it")
     why = daemon.get("/v1/customers/acme/explain")["services"][0]["why"]
     assert why.endswith("panic: 1 of 3 instances are well, and all are used"), why
     services[2].status = 503  # none is well, and the set is not empty

@@ -412,10 +412,12 @@ void consul_render_checks(struct json_out *out, const struct consul *consul,
         return;
     char id[INSTANCE_ID_MAX + 16];
     snprintf(id, sizeof(id), "service:%s", entry->instance->id);
+    const char *trouble = instance_trouble(entry->instance);
     const struct shown_check shown = {
         .id = span_of(entry->service ? "_drain" : id),
         .name = entry->instance->is_draining ? SPAN("Draining") : SPAN("Sarsen"),
         .status = span_of(check_status_word(consul_entry_status(consul, entry))),
+        .output = span_of(trouble ? trouble : ""),
         .service_id = id_of(entry),
         .service_name = consul_entry_name(entry),
     };

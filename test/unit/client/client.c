@@ -119,6 +119,7 @@ TEST(an_instance_of_grpc_names_its_services_and_its_check)
         .protocol = "grpc+tls",
         .grpc_services = (const char *const[]){ "a.B", "c.D", NULL },
         .health = (const char *const[]){ "grpc=a.B", "interval=2s", NULL },
+        .deregister_after = "30s",
     };
     CHECK_INT(sarsen_register(client, &instance), 0);
     instance.size = offsetof(sarsen_instance, grpc_services); /* as an older header had it */
@@ -129,7 +130,7 @@ TEST(an_instance_of_grpc_names_its_services_and_its_check)
     script_end(script);
     CHECK(strstr(script->requests[0],
                  "{\"address\":\"127.0.0.1:9012\",\"protocol\":\"grpc+tls\","
-                 "\"grpc_services\":[\"a.B\",\"c.D\"],"
+                 "\"deregister_after\":\"30s\",\"grpc_services\":[\"a.B\",\"c.D\"],"
                  "\"health\":{\"grpc\":\"a.B\",\"interval\":\"2s\"}}"));
     CHECK(
         strstr(script->requests[1], "{\"address\":\"127.0.0.1:9012\",\"protocol\":\"grpc+tls\"}"));
