@@ -10,7 +10,7 @@
 #include "base/hash.h"
 
 #define SCHEME "Sarsen-Member "
-#define VALID_MSEC (5 * 60 * 1000) /* before and after: their clocks differ */
+#define VALID_MSEC ((unix_msec)5 * 60 * 1000) /* before and after: their clocks differ */
 
 static void sign(struct span secret, struct span method, struct span path, unix_msec at,
                  char ret_hex[2 * SHA256_SIZE + 1])

@@ -43,10 +43,11 @@ static void on_secret(struct store_command *command, int answer, bool is_store_a
     (void)revision;
     struct control *control = container_of(command, struct control, secret_command);
     control->is_making_secret = false;
-    if (answer && is_store_answer)
+    if (answer && is_store_answer) {
         log_warn("cluster",
                  "the secret of the members could not be written; files of releases "
                  "are not exchanged before");
+    }
 }
 
 static void make_secret(struct control *control)
@@ -79,6 +80,15 @@ static void want_file(struct control *control, struct span key)
         files_want(control->files, container_of(node, struct release_file, node));
 }
 
+/* Whoever is there may have what is missing; and who could not write at first, as our own key shows,
+ * can now. */
+static void members_changed(struct control *control)
+{
+    files_members_changed(control->files);
+    if (!store_find(control->rooms.store, SPAN(MEMBER_SECRET_KEY)))
+        make_secret(control);
+}
+
 void control_start_files(struct control *control)
 {
     if (control->files || !store_writer_id(control->rooms.store)[0])
@@ -106,7 +116,7 @@ void control_tell_files(struct control *control, const struct store_event *event
     if (span_starts_with(key, SPAN(FILE_PREFIX)) && event->kind == TXN_PUT)
         want_file(control, key);
     else if (span_starts_with(key, SPAN(OWNER_PREFIX)))
-        files_members_changed(control->files);
+        members_changed(control);
     else if (span_is(key, MEMBER_SECRET_KEY))
         take_secret(control);
 }

@@ -3,43 +3,19 @@
 /*
  * The target differs less and less from the source until nothing differs; so one that broke off is
  * gone on with by doing the same again. Both are locked for as long as it takes.
- *
- * In an etcd the key STORE_HALF_KEY says that it is not done; it comes with the first transaction
- * and goes with the last, after all was read back. The largest value is in the first one too: an
- * etcd that does not take it has been given nothing.
- *
- * In a directory the new store comes to be beside the old one, in STORE_HALF_DIR, and takes its
- * place when it is done. Between the two renames the head file belongs to another database, which
- * nobody opens.
  */
 
+#include "store/copy.h"
+
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "io/file.h"
 #include "store/engine.h"
-#include "store/ledger_file.h"
-#include "store/state.h"
 
 #define BATCH_SIZE ((size_t)1024 * 1024) /* of keys and values; an etcd takes half as much again */
-
-DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
-
-struct copying {
-    struct loop *loop;
-    const struct store_copy *copy;
-    struct problem *problem;
-    int from_fd, to_fd;      /* the locks */
-    struct store *from, *to; /* the second: NULL while there is nothing to look into */
-    struct store_watch watch;
-    bool has_changed;                  /* the source */
-    const struct store_entry *largest; /* of the source; stays while it does not change */
-    size_t n_written;
-    struct store_copied result;
-};
 
 static bool is_left_out(const struct copying *copying, struct span key)
 {
@@ -67,7 +43,7 @@ static void write_on_done(struct store_write *write, int answer, int64_t revisio
     container_of(write, struct copy_write, write)->answer = answer;
 }
 
-static int commit(struct copying *copying, struct store *store, struct txn *txn)
+int copy_commit(struct copying *copying, struct store *store, struct txn *txn)
 {
     struct copy_write write = { .write.on_done = write_on_done, .answer = -1 };
     store_submit(store, &write.write, txn);
@@ -80,18 +56,19 @@ static int commit(struct copying *copying, struct store *store, struct txn *txn)
 }
 
 /* What the target says to a transaction that it does not take. */
-static int refused(struct copying *copying, int answer)
+int copy_refused(struct copying *copying, int answer)
 {
     const char *path = copying->copy->to->etcd ? "store.etcd" : copying->copy->to->path;
     const char *trouble = store_trouble(copying->to);
-    if (answer == STORE_TOO_LARGE)
+    if (answer == STORE_TOO_LARGE) {
         problem_set(copying->problem, path,
                     "takes no transaction of %zu bytes; start it with a higher "
                     "--max-request-bytes",
                     BATCH_SIZE);
-    else if (answer > 0)
+    } else {
         problem_set(copying->problem, path, "took not all of it: %s; run the same again to go on",
                     trouble[0] ? trouble : "it takes no writes");
+    }
     return answer;
 }
 
@@ -108,9 +85,9 @@ static int batch_flush(struct batch *batch)
         return 0;
     struct copying *copying = batch->copying;
     size_t n_ops = batch->txn.n_ops;
-    int r = commit(copying, copying->to, &batch->txn);
+    int r = copy_commit(copying, copying->to, &batch->txn);
     if (r)
-        return r > 0 ? refused(copying, r) : err_trace(r);
+        return r > 0 ? copy_refused(copying, r) : err_trace(r);
     copying->n_written += n_ops;
     if (copying->copy->on_step)
         copying->copy->on_step(copying->copy->owner, copying->n_written);
@@ -177,7 +154,7 @@ static int delete_entry(struct copying *copying, const struct store_entry *entry
     return r;
 }
 
-static int write_all(struct copying *copying)
+int copy_write_all(struct copying *copying)
 {
     struct batch batch = { .copying = copying };
     int r = each_key(copying, copying->from, put_entry, &batch);
@@ -229,7 +206,7 @@ static int plan_delete(struct copying *copying, const struct store_entry *entry,
     return 0;
 }
 
-static int plan(struct copying *copying)
+int copy_plan(struct copying *copying)
 {
     int r = each_key(copying, copying->from, plan_put, NULL);
     if (!r && copying->to)
@@ -237,7 +214,7 @@ static int plan(struct copying *copying)
     return r;
 }
 
-static int check_unused(struct copying *copying, const struct store *store, const char *path)
+int copy_check_unused(struct copying *copying, const struct store *store, const char *path)
 {
     const struct store_entry *entry;
     struct span in_use = copying->copy->in_use;
@@ -251,7 +228,7 @@ static int check_unused(struct copying *copying, const struct store *store, cons
 }
 
 /* Whether the target may be written to. */
-static int check_empty(struct copying *copying, const char *path)
+int copy_check_empty(struct copying *copying, const char *path)
 {
     if (!copying->result.n_there || copying->result.is_continued || copying->copy->is_replacing)
         return 0;
@@ -285,7 +262,7 @@ static int open_from(struct copying *copying)
     }
     int r = store_open_as(copying->loop, from, &opening, &copying->from, copying->problem);
     if (!r)
-        r = check_unused(copying, copying->from, path);
+        r = copy_check_unused(copying, copying->from, path);
     if (r)
         return r;
     copying->watch.on_events = from_on_events;
@@ -299,7 +276,7 @@ static int open_from(struct copying *copying)
 static int check_unchanged(struct copying *copying)
 {
     struct txn none = { 0 };
-    int r = commit(copying, copying->from, &none);
+    int r = copy_commit(copying, copying->from, &none);
     if (r < 0)
         return err_trace(r);
     if (!r && !copying->has_changed)
@@ -337,7 +314,7 @@ static int count_entry(struct copying *copying, const struct store_entry *entry,
 }
 
 /* Opened again, the target has the keys of the source and no others. */
-static int read_back(struct copying *copying, const struct store_settings *settings)
+int copy_read_back(struct copying *copying, const struct store_settings *settings)
 {
     const struct store_opening opening = { .is_keys_only = true, .takes_half = true };
     size_t n_found = 0, n_there = 0;
@@ -354,194 +331,6 @@ static int read_back(struct copying *copying, const struct store_settings *setti
     }
     copying->result.to_revision = copying->to ? store_revision(copying->to) : 0;
     return r ? r : check_unchanged(copying);
-}
-
-/* --- to an etcd --- */
-
-static int open_etcd(struct copying *copying, int64_t first_revision)
-{
-    const struct store_opening opening = {
-        .is_keys_only = true,
-        .takes_half = true,
-        .first_revision = first_revision,
-    };
-    copying->to = store_close(copying->to);
-    return store_open_as(copying->loop, copying->copy->to, &opening, &copying->to,
-                         copying->problem);
-}
-
-/* The first transaction, with the largest of all values. */
-static int mark_half(struct copying *copying)
-{
-    struct batch batch = { .copying = copying };
-    const struct store_entry *largest = copying->largest;
-    txn_put(&batch.txn, SPAN(STORE_HALF_KEY), SPAN("sarsen store copy"));
-    if (largest)
-        txn_put(&batch.txn, largest->key, largest->value);
-    int r = batch_flush(&batch);
-    if (r == STORE_TOO_LARGE)
-        problem_set(copying->problem, "store.etcd",
-                    "does not take the key \"%.*s\" of %zu bytes; start it with a higher "
-                    "--max-request-bytes; nothing was written",
-                    SPAN_ARG(span_first(largest->key, 64)),
-                    largest->key.size + largest->value.size);
-    return r;
-}
-
-static int unmark_half(struct copying *copying)
-{
-    struct txn txn = { 0 };
-    txn_delete(&txn, SPAN(STORE_HALF_KEY));
-    int r = commit(copying, copying->to, &txn);
-    return r > 0 ? refused(copying, r) : err_trace(r);
-}
-
-static int copy_to_etcd(struct copying *copying)
-{
-    int r = open_etcd(copying, 0);
-    if (!r)
-        r = check_unused(copying, copying->to, "store.etcd");
-    if (r)
-        return r;
-    copying->result.is_continued = store_find(copying->to, SPAN(STORE_HALF_KEY));
-    copying->result.to_revision = store_revision(copying->to);
-    r = plan(copying);
-    if (!r)
-        r = check_empty(copying, "store.etcd");
-    if (r || copying->copy->is_dry_run)
-        return r;
-
-    r = open_etcd(copying, copying->result.from_revision);
-    if (!r)
-        r = mark_half(copying);
-    if (!r)
-        r = write_all(copying);
-    if (!r)
-        r = read_back(copying, copying->copy->to);
-    if (!r)
-        r = unmark_half(copying);
-    return r;
-}
-
-/* --- to a directory --- */
-
-static const char *const built[] = { "store.db", "store.head" };
-
-/* Nothing is in it but what was made here. */
-static void remove_built(int dir_fd)
-{
-    static const char *const files[] = { STORE_HALF_DIR "/store.head", STORE_HALF_DIR "/store.db",
-                                         STORE_HALF_DIR "/store.db-wal",
-                                         STORE_HALF_DIR "/store.db-journal" };
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        unlinkat(dir_fd, files[i], 0);
-    unlinkat(dir_fd, STORE_HALF_DIR, AT_REMOVEDIR);
-}
-
-/* Run as root it leaves to the directory's owner what that one has to open. */
-static int hand_over(int dir_fd, const char *name)
-{
-    struct stat status;
-    if (fstat(dir_fd, &status) < 0)
-        return err_origin(-errno);
-    if (geteuid() == 0 && fchownat(dir_fd, name, status.st_uid, status.st_gid, 0) < 0)
-        return err_origin(-errno);
-    return 0;
-}
-
-/* A store has a ledger, be it empty. */
-static int make_ledger(struct copying *copying)
-{
-    CLEANUP(ledger_file_closep) struct ledger_file *ledger = NULL;
-    if (faccessat(copying->to_fd, "ledger.db", F_OK, 0) == 0)
-        return 0;
-    int r =
-        ledger_file_open(copying->to_fd, copying->copy->to->path, true, &ledger, copying->problem);
-    return r ? r : hand_over(copying->to_fd, "ledger.db");
-}
-
-/* The log of what was there before belongs to that, and would be read into what comes. */
-static int move_built(struct copying *copying)
-{
-    int dir_fd = copying->to_fd;
-    CLEANUP(fd_closep)
-    int half_fd = openat(dir_fd, STORE_HALF_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (half_fd < 0 || fsync(half_fd) < 0)
-        return err_origin(-errno);
-    unlinkat(dir_fd, "store.db-wal", 0);
-    for (size_t i = 0; i < sizeof(built) / sizeof(built[0]); i++) {
-        if (fsync(dir_fd) < 0 || renameat(half_fd, built[i], dir_fd, built[i]) < 0)
-            return err_origin(-errno);
-        int r = hand_over(dir_fd, built[i]);
-        if (r)
-            return err_trace(r);
-    }
-    if (fsync(dir_fd) < 0 || fsync(half_fd) < 0)
-        return err_origin(-errno);
-    remove_built(dir_fd);
-    return fsync(dir_fd) < 0 ? err_origin(-errno) : 0;
-}
-
-static int open_built(struct copying *copying, const struct store_settings *settings)
-{
-    const struct store_opening opening = {
-        .is_keys_only = true,
-        .first_revision = copying->result.from_revision,
-    };
-    copying->to = store_close(copying->to);
-    remove_built(copying->to_fd);
-    int r = dir_make(copying->to_fd, STORE_HALF_DIR, 0750);
-    if (r) {
-        problem_set(copying->problem, settings->path, "cannot be made: %s", strerror(-r));
-        return err_trace(r);
-    }
-    return store_open_as(copying->loop, settings, &opening, &copying->to, copying->problem);
-}
-
-static int build(struct copying *copying)
-{
-    CLEANUP(mem_freep)
-    char *path = mem_format("%s/" STORE_HALF_DIR, copying->copy->to->path);
-    const struct store_settings settings = { .path = path };
-    int r = open_built(copying, &settings);
-    if (!r)
-        r = write_all(copying);
-    if (!r)
-        r = read_back(copying, &settings);
-    copying->to = store_close(copying->to);
-    return r;
-}
-
-/* What is there; one that is damaged may be replaced all the same. */
-static int open_there(struct copying *copying)
-{
-    const struct store_copy *copy = copying->copy;
-    const struct store_opening opening = { .is_keys_only = true, .takes_half = true };
-    if (copying->to_fd < 0)
-        return 0; /* only asked, and not there */
-    copying->result.is_continued = faccessat(copying->to_fd, STORE_HALF_DIR, F_OK, 0) == 0;
-    if (engine_is_new(copying->to_fd))
-        return 0;
-    int r = store_open_as(copying->loop, copy->to, &opening, &copying->to, copying->problem);
-    bool may_be_damaged = copy->is_replacing || copying->result.is_continued;
-    if (!r)
-        copying->result.to_revision = store_revision(copying->to);
-    return r == STORE_CORRUPT && may_be_damaged ? 0 : r;
-}
-
-static int copy_to_directory(struct copying *copying)
-{
-    int r = open_there(copying);
-    if (!r)
-        r = plan(copying);
-    if (!r)
-        r = check_empty(copying, copying->copy->to->path);
-    if (r || copying->copy->is_dry_run)
-        return r;
-    r = build(copying);
-    if (!r)
-        r = make_ledger(copying);
-    return r ? r : move_built(copying);
 }
 
 /* --- all of it --- */

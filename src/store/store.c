@@ -182,11 +182,9 @@ static int store_open_files(struct store *store, const struct store_settings *se
     } else {
         r = store_open_directory(store, path, problem);
         /* The ledger first: the head file, which the engine makes last, says that both are there. */
+        bool is_new = settings->etcd ? ledger_is_new(store) : engine_is_new(store->dir_fd);
         if (!r)
-            r = ledger_file_open(store->dir_fd, path,
-                                 settings->etcd ? ledger_is_new(store)
-                                                : engine_is_new(store->dir_fd),
-                                 &ledger, problem);
+            r = ledger_file_open(store->dir_fd, path, is_new, &ledger, problem);
     }
     if (!r && !settings->etcd)
         r = store_open_keys(store, path, opening, ret_engine, problem);
