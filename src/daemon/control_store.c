@@ -39,26 +39,25 @@ int control_open_secrets(struct control *control, struct problem *problem)
 }
 
 /* Its files are read anew each time: the password, or a certificate, may be another by now. */
-static int open_with(struct control *control, struct store_settings *settings,
-                     struct problem *problem)
+static int open_store(struct control *control, struct problem *problem)
 {
+    struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
     CLEANUP(arena_fini) struct arena arena = { 0 };
     struct store_etcd_settings etcd = { 0 };
     int r = 0;
     if (control->settings->etcd.endpoints) {
         r = settings_read_etcd(&control->settings->etcd, &arena, &etcd, problem);
-        settings->etcd = &etcd;
+        settings.etcd = &etcd;
     }
     if (!r)
-        r = store_open(control->loop, settings, &control->rooms.store, problem);
+        r = store_open(control->loop, &settings, &control->rooms.store, problem);
     tls_client_unref(etcd.tls);
     return r;
 }
 
 int control_open_store(struct control *control, struct problem *problem)
 {
-    struct store_settings settings = { .path = control->settings->data, .keep_revisions = 10000 };
-    int r = open_with(control, &settings, problem);
+    int r = open_store(control, problem);
     if (r < 0 && !problem->text[0])
         problem_set(problem, "data", "the store in %s cannot be opened: %s",
                     control->settings->data, strerror(-r));

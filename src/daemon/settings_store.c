@@ -92,22 +92,24 @@ int settings_check_store(const struct settings *settings, struct problem *proble
                     etcd->prefix, PREFIX_MAX);
         return SETTINGS_INVALID;
     }
-    if (!etcd->tls.certificate != !etcd->tls.key)
+    if (!etcd->tls.certificate != !etcd->tls.key) {
         return refuse(problem, etcd->tls.key ? "store.etcd.tls.certificate" : "store.etcd.tls.key",
                       "is missing; a certificate is shown with its key");
-    if (!etcd->user != !etcd->password_file)
+    }
+    if (!etcd->user != !etcd->password_file) {
         return refuse(problem, etcd->user ? "store.etcd.password_file" : "store.etcd.user",
                       "is missing; who signs in has a name and a password");
-    if (!etcd->endpoints)
-        return names_tls(etcd) || etcd->user
-                   ? refuse(problem, "store.etcd.endpoints",
-                            "is missing; the rest of store.etcd says how these are spoken to")
-                   : 0;
+    }
     struct span list = span_of(etcd->endpoints);
-    if (!schemes_agree(list) || (names_tls(etcd) && has_scheme(list, http)))
+    if (!etcd->endpoints && (names_tls(etcd) || etcd->user)) {
+        return refuse(problem, "store.etcd.endpoints",
+                      "is missing; the rest of store.etcd says how these are spoken to");
+    }
+    if (!schemes_agree(list) || (names_tls(etcd) && has_scheme(list, http))) {
         return refuse(problem, "store.etcd.endpoints",
                       "has endpoints with TLS and without; https:// before all of them, or "
                       "before none, is accepted");
+    }
     return 0;
 }
 

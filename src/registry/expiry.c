@@ -108,12 +108,14 @@ static void step(const struct registry *registry, struct instance *instance, str
     struct span service = span_of(instance->service->name), id = span_of(instance->id);
     if (is_renewed(instance)) {
         write_expired(instance, false, NULL, txn);
-    } else if (instance->ttl && !instance->is_expired) {
+        return;
+    }
+    if (instance->ttl && !instance->is_expired) {
         instance->is_heard = false;
         write_expired(instance, true, NULL, txn);
-    } else {
-        IGNORE(instance_delete(registry, service, id, txn), "it was found just now");
+        return;
     }
+    IGNORE(instance_delete(registry, service, id, txn), "it was found just now");
 }
 
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)

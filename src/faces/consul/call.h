@@ -97,12 +97,12 @@ struct consul {
     struct map delays;         /* struct lock_delay by key */
     int64_t sessions_revision; /* of the last that ended, or of the process's start */
     struct heap deadlines;
-    bool has_orphans; /* keys may be held by sessions that are gone */
     struct list checked_sessions;
     bool has_failed_checks; /* of one of these, perhaps */
+    bool has_orphans;       /* keys may be held by sessions that are gone */
+    bool is_expiring;
     struct timer expire;
     struct store_command expire_command;
-    bool is_expiring;
 };
 
 struct consul_call {
