@@ -188,6 +188,7 @@ static void check_survived(struct fixture *f, struct told told)
 TEST(every_acknowledged_write_survives_kill_9)
 {
     struct fixture f;
+    alarm(100); /* many stores are opened */
     fixture_init(&f);
     f.settings.keep_revisions = 300; /* compacts, too */
     unsigned seed;

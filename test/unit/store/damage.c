@@ -121,6 +121,7 @@ static int count_refusals(struct fixture *f, struct image *image, int file, size
 TEST(a_flipped_bit_in_the_database_is_noticed_or_harmless)
 {
     struct fixture f;
+    alarm(100); /* many stores are opened */
     fixture_init(&f);
     fixture_open(&f);
     fill(&f);

@@ -467,15 +467,20 @@ TEST(what_was_on_its_way_to_a_full_etcd_is_told)
 
 /* --- users --- */
 
+static void enable_users(void)
+{
+    CHECK(etcd_ctl(&cluster, "user add root:secret"));
+    CHECK(etcd_ctl(&cluster, "user grant-role root root"));
+    CHECK(etcd_ctl(&cluster, "auth enable"));
+}
+
 TEST(a_user_and_a_password_let_us_in_and_a_wrong_one_does_not)
 {
     struct fixture f;
     up(&f, 1);
     put_for_sure(&f, "a", "1");
     fixture_close(&f);
-    CHECK(etcd_ctl(&cluster, "user add root:secret"));
-    CHECK(etcd_ctl(&cluster, "user grant-role root root"));
-    CHECK(etcd_ctl(&cluster, "auth enable"));
+    enable_users();
 
     settings.open_timeout = NSEC_PER_SEC;
     CHECK(fixture_try_open(&f) < 0);
@@ -508,9 +513,7 @@ TEST(a_token_that_has_expired_is_followed_by_another)
     cluster.option = "--auth-token-ttl=1";
     up(&f, 1);
     fixture_close(&f);
-    CHECK(etcd_ctl(&cluster, "user add root:secret"));
-    CHECK(etcd_ctl(&cluster, "user grant-role root root"));
-    CHECK(etcd_ctl(&cluster, "auth enable"));
+    enable_users();
     settings.user = "root";
     settings.password = "secret";
     fixture_open(&f);
@@ -525,6 +528,28 @@ TEST(a_token_that_has_expired_is_followed_by_another)
     } while (span_is(buf_span(token), first));
     CHECK_STR(fixture_get(&f, "a"), "1");
     CHECK_STR(store_trouble(f.store), "");
+    down(&f);
+}
+
+TEST(a_user_is_let_in_by_whichever_member_is_left)
+{
+    struct fixture f;
+    up(&f, 3);
+    fixture_close(&f);
+    enable_users();
+    settings.user = "root";
+    settings.password = "secret";
+    fixture_open(&f);
+    static struct maker maker = { 0 };
+    maker.f = &f;
+    for (unsigned i = 0; i < 3; i++) {
+        maker_run(&maker, 20);
+        etcd_signal(&cluster, i, SIGKILL);
+        maker_run(&maker, 20);
+        etcd_start_member(&cluster, i);
+    }
+    maker_run(&maker, 20);
+    maker_check(&maker);
     down(&f);
 }
 

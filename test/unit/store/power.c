@@ -151,6 +151,7 @@ static void check_after_cut(const char *dir, int64_t acknowledged)
 TEST(every_acknowledged_write_survives_a_power_cut)
 {
     struct fixture f;
+    alarm(100); /* many stores are opened */
     fixture_init(&f);
     disk_init(&f);
     f.settings.keep_revisions = 20;
