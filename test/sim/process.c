@@ -177,6 +177,20 @@ void processes_check(void)
     }
 }
 
+/* With the embedded engine, what was put with a lease goes with it. */
+static void leases_check(const struct process *process)
+{
+    const struct store_entry *entries[512];
+    size_t n = store_range(process->store, SPAN("~leased/"), SPAN_NULL, entries, 512);
+    for (size_t i = 0; i < n; i++) {
+        struct span id = span_first(span_from(entries[i]->key, sizeof("~leased/") - 1), 16);
+        char key[32];
+        snprintf(key, sizeof(key), "~lease/%.*s", SPAN_ARG(id));
+        MUST(store_find(process->store, span_of(key)), "%s keeps %.*s of a lease that is over",
+             process->who, SPAN_ARG(entries[i]->key));
+    }
+}
+
 void processes_check_settled(void)
 {
     for (unsigned i = 0; i < processes.n; i++) {
@@ -188,6 +202,7 @@ void processes_check_settled(void)
         MUST(!processes.has_etcd || store_revision(process->store) == etcd_keys.revision,
              "%s stays at revision %lld, while etcd is at %lld", process->who,
              (long long)store_revision(process->store), (long long)etcd_keys.revision);
+        leases_check(process);
         for (unsigned k = 0; k < WATCHES; k++) {
             struct observer *observer = &process->observers[k];
             if (!observer->is_on)
@@ -227,7 +242,8 @@ void processes_on_lease_end(int64_t id, nsec until)
 
 void processes_begin(unsigned n, bool has_etcd)
 {
-    processes = (struct processes){ .n = n, .has_etcd = has_etcd };
+    processes =
+        (struct processes){ .n = n, .has_etcd = has_etcd, .largest = chance(50) ? 400000 : 9000 };
     for (unsigned i = 0; i < n; i++) {
         struct process *process = &processes.all[i];
         machine_init(&process->machine, i);

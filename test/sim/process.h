@@ -84,6 +84,7 @@ struct processes {
     unsigned n;
     bool has_etcd;
     int64_t acknowledged;
+    unsigned largest; /* of what is written, in bytes */
 };
 
 extern struct processes processes;

@@ -94,7 +94,7 @@ static struct span some_key(struct arena *arena)
 
 static struct span value_of(struct arena *arena, uint64_t number)
 {
-    size_t size = chance(20) ? chance_below(9000) : 0;
+    size_t size = chance(20) ? chance_below(processes.largest) : 0;
     char *text = arena_format(arena, "t%llu ", (unsigned long long)number);
     size_t n_before = strlen(text);
     char *value = arena_alloc(arena, 1, n_before + size + 1);
@@ -271,8 +271,8 @@ static void on_held(struct store_election *election, int64_t token)
     MUST(token > process->token, "the token of %s does not grow: %lld", process->who,
          (long long)token);
     if (processes.has_etcd || truth.newest >= token)
-        MUST(truth_mod_revision(election_key, token) == token,
-             "%s is elected with %lld, which is no token", process->who, (long long)token);
+        MUST(truth_is_made(election_key, token),
+             "%s is elected with %lld, which did not make the key", process->who, (long long)token);
     process->token = token;
 }
 

@@ -114,6 +114,30 @@ static bool event_equals(const struct store_event *a, const struct store_event *
                                       a->entry.version == b->entry.version));
 }
 
+/* "~leased/<id>/<key>" beside a key: it was put with the lease, and by nothing since. */
+static void leased_check(const struct truth_revision *made, int64_t revision, struct span leased)
+{
+    struct span key = span_from(leased, sizeof("~leased/") - 1 + 16 + 1);
+    for (size_t i = 0; i < made->n_events; i++) {
+        const struct store_event *event = &made->events[i];
+        if (event->kind != TXN_DELETE || !span_equals(event->entry.key, key))
+            continue;
+        int64_t put = truth_mod_revision(key, revision - 1);
+        MUST(put == truth_mod_revision(leased, revision - 1),
+             "revision %lld takes %.*s with a lease, though it was put without it since",
+             (long long)revision, SPAN_ARG(key));
+    }
+}
+
+static void leases_check(const struct truth_revision *made, int64_t revision)
+{
+    for (size_t i = 0; i < made->n_events; i++) {
+        const struct store_event *event = &made->events[i];
+        if (event->kind == TXN_DELETE && span_starts_with(event->entry.key, SPAN("~leased/")))
+            leased_check(made, revision, event->entry.key);
+    }
+}
+
 void truth_add(int64_t revision, const struct store_event *events, size_t n_events)
 {
     struct truth_revision *made = revision_new(revision);
@@ -121,6 +145,7 @@ void truth_add(int64_t revision, const struct store_event *events, size_t n_even
         MUST(revision == 1 || truth_at(revision - 1)->is_known,
              "revision %lld comes without the one before", (long long)revision);
         revision_fill(made, revision, events, n_events);
+        leases_check(made, revision);
         return;
     }
     bool is_same = made->n_events == n_events;
@@ -188,6 +213,12 @@ static const struct store_event *event_of(const struct truth_revision *made, str
             return &made->events[i];
     }
     return NULL;
+}
+
+bool truth_is_made(struct span key, int64_t revision)
+{
+    const struct store_event *event = event_of(truth_at(revision), key);
+    return event && event->kind == TXN_PUT && event->entry.version == 1;
 }
 
 /* The store's own, beside what was put with a lease. */

@@ -46,6 +46,9 @@ const struct truth_revision *truth_at(int64_t revision);
 /* The key's mod_revision as of a revision, or 0. */
 int64_t truth_mod_revision(struct span key, int64_t revision);
 
+/* Whether the key was put by this revision, and had not been there before. */
+bool truth_is_made(struct span key, int64_t revision);
+
 /* --- transactions --- */
 
 uint64_t truth_transaction_new(void);
