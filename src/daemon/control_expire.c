@@ -56,7 +56,8 @@ static void on_due(struct timer *timer)
 {
     struct expiry *expiry = container_of(timer, struct expiry, timer);
     stall_look(expiry->stall);
-    if (cluster_is_away(expiry->cluster)) {
+    /* One that has just come back counts when that was seen, for then all get their time anew. */
+    if (cluster_is_away(expiry->cluster) || expiry->cluster->was_away) {
         look_again(expiry);
         return;
     }
