@@ -359,6 +359,14 @@ static bool copy_is_settled(const struct copy *copy)
            copy->is_alive == copy->is_registered;
 }
 
+static unsigned count_elected(void)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < processes.n; i++)
+        n += cluster_is_elected(&processes.all[i].authority.cluster);
+    return n;
+}
+
 static unsigned count_instances(const struct process *process)
 {
     unsigned n = 0;
@@ -370,6 +378,8 @@ static unsigned count_instances(const struct process *process)
 bool copies_are_settled(void)
 {
     unsigned n_alive = 0;
+    if (count_elected() != 1)
+        return false;
     for (unsigned i = 0; i < copies.n; i++)
         n_alive += copies.all[i].is_alive;
     for (unsigned i = 0; i < processes.n; i++) {
@@ -392,6 +402,7 @@ void copies_check_settled(void)
              cluster->is_writing ? "it writes its record" : "",
              cluster->lease.id ? ", and has a lease" : ", and has no lease");
     }
+    MUST(count_elected() == 1, "%u processes are elected", count_elected());
     for (unsigned i = 0; i < copies.n; i++) {
         const struct copy *copy = &copies.all[i];
         MUST(copy_is_settled(copy), "%s, which %s, is not known to be so", copy->id,
