@@ -101,11 +101,12 @@ size_t hash_hex(const uint8_t *bytes, size_t size, char *ret_text)
     size_t at = 0;
     for (; at + 8 <= size; at += 8)
         hash_hex_8(bytes + at, ret_text + 2 * at);
+    char *to = ret_text + 2 * at;
     for (; at < size; at++) {
-        ret_text[2 * at] = "0123456789abcdef"[bytes[at] >> 4];
-        ret_text[2 * at + 1] = "0123456789abcdef"[bytes[at] & 15];
+        *to++ = "0123456789abcdef"[bytes[at] >> 4];
+        *to++ = "0123456789abcdef"[bytes[at] & 15];
     }
-    ret_text[2 * size] = '\0';
+    *to = '\0';
     return 2 * size;
 }
 
