@@ -259,3 +259,12 @@ def test_who_goes_away_waits_no_more(consul):
     for client in clients:
         client.close()
     wait_until(lambda: consul.daemon.sockets() <= n_before)
+
+
+def test_there_is_one_datacenter(consul):
+    consul.get("/v1/catalog/nodes?dc=dc1")
+    for path in ("catalog/nodes", "kv/a", "health/service/a", "session/list"):
+        answer = consul.get(f"/v1/{path}?dc=mars", status=500)
+        assert answer.body == b"No path to datacenter"
+    consul.get("/v1/agent/services?dc=mars")
+    consul.get("/v1/kv/a?stale&consistent", status=400)

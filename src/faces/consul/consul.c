@@ -168,6 +168,21 @@ static const struct http_exchange_ops call_ops = {
     .on_abort = on_abort,
 };
 
+/* There is one datacenter, and an agent is not asked for one. */
+static bool check_query(struct consul_call *call)
+{
+    struct span datacenter = SPAN_NULL;
+    consul_param(call, "dc", &datacenter);
+    bool is_ours = !datacenter.size || span_is(datacenter, call->consul->settings.datacenter);
+    bool is_agent = span_starts_with(span_of(call->route->path), SPAN("/v1/agent/"));
+    bool is_contrary = consul_has_param(call, "stale") && consul_has_param(call, "consistent");
+    if (!is_ours && !is_agent)
+        consul_refuse(call, 500, "No path to datacenter");
+    else if (is_contrary)
+        consul_refuse(call, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
+    return (is_ours || is_agent) && !is_contrary;
+}
+
 /* False when the call is answered, and gone. */
 static bool start_call(struct consul_call *call)
 {
@@ -185,7 +200,7 @@ static bool start_call(struct consul_call *call)
         return false;
     call->route = route;
     call->tail = span_from(path, strlen(call->route->path));
-    return check_caller(call);
+    return check_caller(call) && check_query(call);
 }
 
 static void on_request(struct http_handler *handler, struct http_exchange *exchange)
