@@ -81,7 +81,7 @@ REFUSED = [
     ({"Name": "a", "Meta": {"consul-x": "1"}}, "Invalid Service Meta"),
     ({"Name": "a", "Meta": {"k": "v" * 513}}, "Invalid Service Meta"),
     ({"Name": "a", "Check": {}}, "TTL must be > 0"),
-    ({"Name": "a", "Check": {"TTL": "soon"}}, "TTL is no duration"),
+    ({"Name": "a", "Check": {"TTL": "soon"}}, "TTL: invalid duration"),
     ({"Name": "a", "Check": {"ScriptArgs": ["true"], "Interval": "1s"}}, "ScriptArgs"),
     ({"Name": "a", "Check": {"HTTP": "http://127.0.0.1:1/"}}, "Interval must be > 0"),
     ({"Name": "a", "Check": {"HTTP": "http://192.0.2.1:1/", "Interval": "1s"}}, "another host"),

@@ -122,7 +122,6 @@ REFUSED = [
     ({"Node": "a"}, 400, "Must provide address"),
     ({"Node": "a", "Address": "1.1.1.1", "Datacenter": "mars"}, 500, "No path to datacenter"),
     ({"Node": "a", "Address": "1.1.1.1", "ID": "x"}, 400, "Bad node ID"),
-    ({"Node": "a", "SkipNodeUpdate": True}, 500, "Missing node registration"),
     (node(Service={"ID": "x"}), 400, "Missing service name"),
     (node(Check={"Status": "passing"}), 400, "Missing check name"),
     (node(Check={"Name": "a", "Node": "b"}), 400, "does not match"),
@@ -162,6 +161,29 @@ def test_a_check_of_this_node_hides_its_services_from_who_wants_passing_ones(con
     index = index_of(consul.get("/v1/health/state/critical"))
     late = consul.get(f"/v1/health/state/critical?index={index}&wait=20s")
     assert late.json[0]["Output"] == "TTL expired"
+
+
+def test_this_node_in_maintenance(consul):
+    consul.register(Name="a", Port=1)
+    consul.put("/v1/agent/maintenance?enable=true&reason=new+disk")
+    check = consul.get("/v1/agent/checks").json["_node_maintenance"]
+    assert (check["Status"], check["Notes"], check["Type"]) == ("critical", "new disk", "maintenance")
+    assert consul.health("a", "?passing") == []
+    consul.put("/v1/agent/maintenance?enable=false")
+    assert len(consul.health("a", "?passing")) == 1
+    consul.put("/v1/agent/maintenance?enable=false")
+    consul.put("/v1/agent/maintenance", status=400)
+
+
+def test_services_may_be_told_before_their_node(consul):
+    consul.daemon.expect_log("an address that cannot be used")
+    consul.put("/v1/catalog/register", {"Node": "late", "SkipNodeUpdate": True,
+                                        "Service": {**REDIS, "Weights": {"Passing": 0}}})
+    entry, = consul.health("redis")
+    assert entry["Node"]["Address"] == "" and entry["Service"]["Weights"]["Passing"] == 1
+    consul.put("/v1/catalog/register", {"Node": "late", "Address": "10.1.1.3"})
+    entry, = consul.health("redis")
+    assert entry["Node"]["Address"] == "10.1.1.3"
 
 
 def test_a_service_on_this_node_is_one_of_the_agent(consul):

@@ -388,7 +388,8 @@ void consul_check_deregister(struct consul_call *call)
         consul_reply_denied(call, no_check(call));
 }
 
-void consul_agent_maintenance(struct consul_call *call)
+/* A check that is critical as long as it is there; `what` it is of, in the words of Consul. */
+static void set_maintenance(struct consul_call *call, char *id, const char *what)
 {
     struct span enable, reason = SPAN_NULL;
     if (!consul_param(call, "enable", &enable) ||
@@ -396,13 +397,7 @@ void consul_agent_maintenance(struct consul_call *call)
         consul_refuse(call, 400, "Missing value for enable: true and false are accepted");
         return;
     }
-    char *id = arena_format(&call->arena, MAINTENANCE_ID "%.*s", SPAN_ARG(call->tail));
     const struct consul_check *check = consul_check_find(call->consul, span_of(id));
-    if (!consul_service_find(call->consul, call->tail)) {
-        consul_refuse(call, 404, "Unknown service ID \"%.*s\"",
-                      SPAN_ARG(span_first(call->tail, 200)));
-        return;
-    }
     if (span_is(enable, "false")) {
         if (check)
             remove_check(call, check);
@@ -413,14 +408,31 @@ void consul_agent_maintenance(struct consul_call *call)
     consul_param(call, "reason", &reason);
     Consul__CheckRecord *record = arena_new(&call->arena, Consul__CheckRecord);
     consul__check_record__init(record);
+    bool is_node = strcmp(what, "node") == 0;
     record->id = id;
-    record->name = arena_strdup(&call->arena, "Service Maintenance Mode");
+    record->name = arena_format(&call->arena, "%s Maintenance Mode", is_node ? "Node" : "Service");
     record->kind = CHECK_MAINTENANCE;
-    record->notes = reason.size
-                        ? arena_format(&call->arena, "%.*s", SPAN_ARG(reason))
-                        : arena_strdup(&call->arena,
-                                       "Maintenance mode is enabled for this service, but "
-                                       "no reason was provided. This is a default message.");
+    record->notes = reason.size ? arena_format(&call->arena, "%.*s", SPAN_ARG(reason))
+                                : arena_format(&call->arena,
+                                               "Maintenance mode is enabled for this %s, but no "
+                                               "reason was provided. This is a default message.",
+                                               what);
     call->registration = record;
     consul_write_routed(call, build_add_check, reply_empty);
+}
+
+void consul_agent_maintenance(struct consul_call *call)
+{
+    if (consul_service_find(call->consul, call->tail))
+        set_maintenance(call,
+                        arena_format(&call->arena, MAINTENANCE_ID "%.*s", SPAN_ARG(call->tail)),
+                        "service");
+    else
+        consul_refuse(call, 404, "Unknown service ID \"%.*s\"",
+                      SPAN_ARG(span_first(call->tail, 200)));
+}
+
+void consul_agent_node_maintenance(struct consul_call *call)
+{
+    set_maintenance(call, arena_strdup(&call->arena, "_node_maintenance"), "node");
 }

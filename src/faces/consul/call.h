@@ -255,6 +255,7 @@ void consul_agent_health_name(struct consul_call *call);
 void consul_agent_register(struct consul_call *call);
 void consul_agent_deregister(struct consul_call *call);
 void consul_agent_maintenance(struct consul_call *call);
+void consul_agent_node_maintenance(struct consul_call *call);
 void consul_check_register(struct consul_call *call);
 void consul_check_deregister(struct consul_call *call);
 void consul_check_pass(struct consul_call *call);

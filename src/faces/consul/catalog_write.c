@@ -102,6 +102,8 @@ static int read_service(struct consul_call *call, json_t *body, struct told *tol
         return r;
     bool is_ours = consul_node_is_ours(call->consul, span_of(told->node.name));
     told->service_id = span_of(id && id[0] ? id : told->service->name);
+    if (!told->service->weight_passing) /* as it is sent when nobody thought of it */
+        told->service->weight_passing = told->service->weight_warning = 1;
     if (!is_ours)
         told->service->node = consul_node_key(&call->arena, span_of(told->node.name));
     return consul_name_record(call, told->service, is_ours ? NULL : told->service->node,
@@ -244,11 +246,8 @@ static int build_register(struct consul_call *call, struct txn *txn)
     struct span key = span_of(consul_node_key(&txn->arena, span_of(told->node.name)));
     const struct consul_place place = { CONSUL_NODE, key, NULL };
     const struct consul_service *before = consul_find(call->consul, CONSUL_NODE, key);
-    bool is_ours = consul_node_is_ours(call->consul, key);
     if (!before && call->consul->services[CONSUL_NODE].n_nodes >= NODES_MAX)
         return consul_deny(call, 500, "there are %u nodes already", NODES_MAX);
-    if (!before && !is_ours && told->keeps_node)
-        return consul_deny(call, 500, "Missing node registration");
     Consul__ServiceRecord node = told->node;
     if (before && told->keeps_node)
         node = *before->record;

@@ -27,6 +27,7 @@ static const struct consul_route routes[] = {
     { "PUT", "/v1/agent/service/register", consul_agent_register },
     { "PUT", "/v1/agent/service/deregister/", consul_agent_deregister },
     { "PUT", "/v1/agent/service/maintenance/", consul_agent_maintenance },
+    { "PUT", "/v1/agent/maintenance", consul_agent_node_maintenance },
     { "GET", "/v1/agent/services", consul_agent_services },
     { "GET", "/v1/agent/service/", consul_agent_service },
     { "PUT", "/v1/agent/check/register", consul_check_register },

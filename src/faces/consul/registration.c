@@ -87,7 +87,7 @@ static int read_time(struct consul_call *call, json_t *body, const char *name, c
 {
     nsec time = *ret_time;
     if (!consul_read_duration(member_of(body, name, other), &time))
-        return consul_deny(call, 400, "%s is no duration; \"10s\" is one", name);
+        return consul_deny(call, 400, "%s: invalid duration; \"10s\" is one", name);
     *ret_time = time;
     return 0;
 }
@@ -391,8 +391,6 @@ static int read_weights(struct consul_call *call, json_t *body, Consul__ServiceR
     int r = read_number(call, weights, "Passing", WEIGHT_MAX, &record->weight_passing);
     if (!r)
         r = read_number(call, weights, "Warning", WEIGHT_MAX, &record->weight_warning);
-    if (!r && record->weight_passing < 1)
-        r = consul_deny(call, 400, "Invalid Weights: Passing must be greater than 0");
     return r;
 }
 
@@ -441,6 +439,8 @@ int consul_read_registration(struct consul_call *call, json_t *body,
     int r = consul_read_service(call, body, "Name", record);
     if (!r)
         r = consul_read_text(call, body, "ID", &id);
+    if (!r && record->weight_passing < 1)
+        r = consul_deny(call, 400, "Invalid Weights: Passing must be greater than 0");
     if (r)
         return r;
     call->tail = span_of(id && id[0] ? id : record->name);

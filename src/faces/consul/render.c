@@ -93,8 +93,9 @@ static void put_address(struct json_out *out, const struct consul *consul,
     for (size_t i = 0; node && i < node->record->n_tagged; i++)
         put_text(out, node->record->tagged[i]->name, span_of(node->record->tagged[i]->address));
     if (is_ours && !(node && node->record->n_tagged)) {
-        put_text(out, "lan", address);
-        put_text(out, "wan", address);
+        static const char *const names[] = { "lan", "lan_ipv4", "wan", "wan_ipv4" };
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            put_text(out, names[i], address);
     }
     json_close(out, '}');
 }
@@ -104,11 +105,12 @@ static void put_node(struct json_out *out, const struct consul *consul,
                      const struct consul_service *node, const char *meta)
 {
     char id[UUID_SIZE + 1] = "";
-    const char *address = NODE_ADDRESS;
-    if (!node || consul_is_ours(consul, node))
+    bool is_ours = !node || consul_is_ours(consul, node);
+    const char *address = node ? node->record->address : "";
+    if (is_ours)
         node_id(consul, id);
-    if (node && node->record->address[0])
-        address = node->record->address;
+    if (is_ours && !address[0])
+        address = NODE_ADDRESS;
     put_text(out, "ID", span_of(node && node->record->node_id[0] ? node->record->node_id : id));
     put_text(out, "Node", span_of(node ? node->record->name : consul->settings.node));
     put_address(out, consul, node, span_of(address));
