@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -120,6 +121,27 @@ class Etcd:
         """How often a key of Sarsen's was written since it was made."""
         found = json.loads(self.control("get", PREFIX + key, "-w", "json"))
         return found["kvs"][0]["version"] if "kvs" in found else 0
+
+
+    def life(self, key):
+        """What was done to a key of Sarsen's until it was deleted: PUT, PUT, DELETE."""
+        watch = subprocess.Popen(
+            ["etcdctl", "--endpoints", self.endpoints[0], "watch", "--rev", "1", PREFIX + key],
+            env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        patience = threading.Timer(START_SECONDS, watch.kill)
+        patience.start()
+        done = []
+        for line in watch.stdout:
+            if line in (b"PUT\n", b"DELETE\n"):
+                done.append(line.decode().strip())
+            if done and done[-1] == "DELETE":
+                break
+        patience.cancel()
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+        return done
 
 
 class Cluster:

@@ -188,6 +188,24 @@ TEST(a_heartbeat_elsewhere_counts_when_it_has_been_claimed)
     end();
 }
 
+TEST(a_heartbeat_elsewhere_brings_back_what_had_expired)
+{
+    start();
+    register_at(B, SECONDS(10));
+    fake_clock_advance(&fake.clock, SECONDS(10));
+    CHECK_INT(registry_expire(fake.registries[B], fake.clock.now, &fake.txn), 1);
+    commit();
+    CHECK(instance_at(C)->is_expired);
+    CHECK_INT(owner_now(), B);
+    CHECK_INT(beat_at(C), REGISTRY_TRANSITION);
+    CHECK_INT(instance_claim(fake.registries[C], SPAN("orders"), SPAN("o1"), &fake.txn), 0);
+    commit();
+    CHECK(!instance_at(A)->is_expired);
+    CHECK_INT(owner_now(), C);
+    CHECK_INT(registry_next_deadline(fake.registries[C]), fake.clock.now + SECONDS(10));
+    end();
+}
+
 TEST(registering_again_elsewhere_is_a_change_of_owner)
 {
     start();
