@@ -11,7 +11,6 @@
 #include "daemon/control_state.h"
 #include "daemon/files.h"
 
-#define MEMBER_SECRET_KEY "secret/member"
 #define FILE_PREFIX VERSION_PREFIX "file/"
 #define OWNER_PREFIX REGISTRY_PREFIX "owner/"
 

@@ -66,7 +66,6 @@ int control_open_store(struct control *control, struct problem *problem)
 
 /* --- keys of the cookie that a cluster shares --- */
 
-#define COOKIE_KEYS_KEY "gateway/cookie.keys"
 #define SHARE_WITHIN (10 * NSEC_PER_SEC)
 
 static void on_shared(struct store_write *write, int answer, int64_t revision)

@@ -23,6 +23,11 @@ enum secrets_answer {
     SECRETS_REFUSED, /* the problem names the file and what is wrong with it */
 };
 
+/* Where a cluster has them in its store: the keys of the cookie, and what members know each other
+ * by. */
+#define COOKIE_KEYS_KEY "gateway/cookie.keys"
+#define MEMBER_SECRET_KEY "secret/member"
+
 /* Answers: SECRETS_REFUSED. */
 int secrets_token(int dir_fd, char ret_token[TOKEN_TEXT_SIZE + 1], struct problem *problem)
     MUST_CHECK;

@@ -2,6 +2,7 @@
 
 #include "daemon/store_copy.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,8 +14,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "daemon/secrets.h"
 #include "daemon/settings.h"
 #include "daemon/settings_store.h"
+#include "io/file.h"
 #include "io/tls.h"
 #include "registry/registry.h"
 
@@ -30,7 +33,7 @@ static const char *const usage =
     "same command again; until then the target does not serve.\n"
     "\n"
     "Not copied: who serves and who is elected (leases). The ledger (usage, audit), the files of\n"
-    "releases, the token and the cookie keys stay in the data directory.\n"
+    "releases and the token stay in the data directory; the keys of the cookie go along.\n"
     "\n"
     "  --from PLACE    is not changed\n"
     "  --to PLACE      has the same keys afterwards, and no others\n"
@@ -58,6 +61,7 @@ struct tool {
     struct store_copy copy;
     struct map kinds;
     struct arena arena;
+    struct span cookie_keys; /* of the source, where it has them as a key; the arena's */
     bool is_json;
 };
 
@@ -121,9 +125,12 @@ static char *place_text(const struct place *place)
 
 /* --- what there is --- */
 
-static void on_key(void *owner, struct span key, size_t size, bool is_left_out)
+static void on_key(void *owner, struct span key, struct span value, bool is_left_out)
 {
     struct tool *tool = owner;
+    size_t size = key.size + value.size;
+    if (span_is(key, COOKIE_KEYS_KEY))
+        tool->cookie_keys = arena_span_dup(&tool->arena, value);
     struct span name = span_cut(&key, '/');
     if (span_starts_with(name, SPAN("~")))
         name = SPAN("leases");
@@ -142,8 +149,7 @@ static void print_kind(const struct kind *kind)
     printf("  %8" PRIu64 " %10" PRIu64 "  %.*s", kind->n_keys, kind->size,
            SPAN_ARG(kind->node.key));
     if (kind->n_left_out)
-        printf(" (%" PRIu64 " that only matter while somebody serves are left out)",
-               kind->n_left_out);
+        printf(" (%" PRIu64 " left out)", kind->n_left_out);
     printf("\n");
 }
 
@@ -199,11 +205,33 @@ static void print_json(const struct tool *tool, const struct store_copied *copie
     printf("%.*s\n", SPAN_ARG(buf_span(&text)));
 }
 
+/* --- secrets --- */
+
+/* A cluster has the keys of its cookies in its store, one server in a file. Cookies stay good. */
+static int place_cookie_keys(const struct tool *tool, struct problem *problem)
+{
+    const char *path = tool->to.store.path;
+    struct stat status;
+    if (tool->to.store.etcd || tool->copy.is_dry_run || !tool->cookie_keys.size)
+        return 0;
+    CLEANUP(fd_closep) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = dir < 0 ? -errno : file_write(dir, "cookie.keys", tool->cookie_keys, 0600);
+    if (!r && geteuid() == 0 && fstat(dir, &status) == 0 &&
+        fchownat(dir, "cookie.keys", status.st_uid, status.st_gid, 0) < 0)
+        r = -errno;
+    if (r)
+        problem_set(problem, path, "has all keys, but cookie.keys cannot be written: %s",
+                    strerror(-r));
+    return r;
+}
+
 /* --- all of it --- */
 
 static int copy(struct tool *tool)
 {
-    static const struct span left_out[] = { SPAN(REGISTRY_PREFIX "elected") };
+    /* The others are a cluster's alone. */
+    static const struct span left_out[] = { SPAN(REGISTRY_ELECTED_KEY), SPAN(COOKIE_KEYS_KEY),
+                                            SPAN(MEMBER_SECRET_KEY) };
     struct problem problem = { 0 };
     struct place *const places[] = { &tool->from, &tool->to };
     for (unsigned i = 0; i < 2; i++) {
@@ -216,7 +244,7 @@ static int copy(struct tool *tool)
     tool->copy.to = &tool->to.store;
     tool->copy.in_use = SPAN(REGISTRY_PREFIX "owner/");
     tool->copy.left_out = left_out;
-    tool->copy.n_left_out = sizeof(left_out) / sizeof(left_out[0]);
+    tool->copy.n_left_out = tool->to.store.etcd ? 1 : sizeof(left_out) / sizeof(left_out[0]);
     tool->copy.on_key = on_key;
     tool->copy.owner = tool;
 
@@ -224,6 +252,8 @@ static int copy(struct tool *tool)
     struct store_copied copied = { 0 };
     int r = store_copy(loop, &tool->copy, &copied, &problem);
     loop_free(loop);
+    if (!r)
+        r = place_cookie_keys(tool, &problem);
     if (r)
         print_problem(NULL, &problem);
     else if (tool->is_json)

@@ -175,7 +175,7 @@ static int count_from(struct copying *copying, const struct store_entry *entry, 
     size_t size = entry->key.size + entry->value.size;
     bool is_out = is_left_out(copying, entry->key);
     if (copy->on_key)
-        copy->on_key(copy->owner, entry->key, size, is_out);
+        copy->on_key(copy->owner, entry->key, entry->value, is_out);
     if (is_out)
         return 0;
     if (!*largest || size > (*largest)->key.size + (*largest)->value.size)

@@ -385,7 +385,7 @@ struct store_copy {
     bool is_replacing;  /* what is in the target may go */
     bool is_dry_run;
     /* Each key of the source, before anything is written. */
-    void (*on_key)(void *owner, struct span key, size_t size, bool is_left_out);
+    void (*on_key)(void *owner, struct span key, struct span value, bool is_left_out);
     void (*on_step)(void *owner, size_t n_done); /* keys that are written; may be NULL */
     void *owner;
 };

@@ -93,9 +93,13 @@ def test_there_and_back_again(binary, make_daemon, service, etcd):
     assert "is in use" in copy(binary, "--from", clustered, "--to", embedded, status=1)
     daemon.stop()
 
+    cookie_keys = etcd.control("get", "--print-value-only", f"{PREFIX}gateway/cookie.keys")
+    (daemon.data / "cookie.keys").unlink()
+
     refused = copy(binary, "--from", clustered, "--to", embedded, status=1)
     assert "is not empty" in refused and "--replace" in refused
     copy(binary, "--from", clustered, "--to", embedded, "--replace")
+    assert (daemon.data / "cookie.keys").read_text().strip() == cookie_keys.strip()
     daemon.config = embedded
     daemon.start()
     assert without_etags(facts(daemon)) == without_etags(before)
