@@ -238,6 +238,7 @@ LINES = [
     ("one", "p99", "change to last watcher, 1,000 of one service, p99", 50, "ms"),
     ("one", "p50", "its p50", None, "ms"),
     ("parked", "p99", "change to last watcher, 10,000 over 1,000 services, p99", 50, "ms"),
+    ("parked", "cpu", "one change, CPU", None, "ms"),
     ("parked", "memory", "a parked query, memory", None, "B"),
     ("expiry", "first", "1,000 expire: first due to last watcher told", 1000, "ms"),
     ("expiry", "last", "the same from the last due", None, "ms"),
