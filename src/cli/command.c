@@ -102,16 +102,22 @@ static int read_option(struct command *command, int argc, char **argv, int *at)
     return 0;
 }
 
+/* All that is left. */
+static bool take_program(struct command *command, int argc, char **argv)
+{
+    if (command->verb->takes_program && argc > 0)
+        command->program = argv;
+    return command->program;
+}
+
 int command_parse(struct command *command, int argc, char **argv)
 {
     bool is_ended = false;
     for (int i = 0; i < argc; i++) {
         if (!is_ended && strcmp(argv[i], "--") == 0) {
             is_ended = true;
-            if (command->verb->takes_program && i + 1 < argc) {
-                command->program = argv + i + 1;
+            if (take_program(command, argc - i - 1, argv + i + 1))
                 break;
-            }
         } else if (!is_ended && strncmp(argv[i], "--", 2) == 0) {
             int r = read_option(command, argc, argv, &i);
             if (r)

@@ -81,7 +81,7 @@ int command_say(const struct command *command, int r, const char *format, ...)
 
 /* Registers with a PUT of `body` at `path`, and keeps it so for as long as the command's program
  * runs. Takes the body. Returns the program's exit status. */
-int command_run(struct command *command, char *path, struct buf *body);
+int command_run(struct command *command, const char *path, struct buf *body);
 
 /* Prints why the last call failed; returns CLI_FAILED. */
 int command_fail(const struct command *command, int error);

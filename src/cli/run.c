@@ -31,7 +31,7 @@
 struct run {
     struct command *command;
     const char *service, *id;
-    char *path, *body;
+    const char *path, *body;
     nsec pause; /* between heartbeats: two that are lost in a row are not yet an absence */
     nsec grace; /* from the drain to the signal */
     pid_t child;
@@ -154,7 +154,7 @@ static bool read_time(const char *option, const char *text, nsec *ret_time)
     return false;
 }
 
-int command_run(struct command *command, char *path, struct buf *body)
+int command_run(struct command *command, const char *path, struct buf *body)
 {
     CLEANUP(mem_freep) char *text = buf_take_text(body);
     struct run run = { .command = command,

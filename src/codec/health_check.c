@@ -193,10 +193,11 @@ static int judge_request(const struct health_check *check, struct problem *probl
 {
     if (!is_method(check->method))
         return refuse("method", check->method, "a method such as GET or HEAD", problem);
-    if (!are_headers(check->headers))
+    if (!are_headers(check->headers)) {
         return refuse("header", SPAN("not what can be sent"),
                       "fields of 4096 bytes in all, and none about host, body and connection,",
                       problem);
+    }
     if (check->body.size > HEALTH_BODY_MAX)
         return refuse("body", SPAN("too long"), "one of up to 4096 bytes", problem);
     if (check->server_name.size <= HEALTH_NAME_MAX && is_visible(check->server_name))

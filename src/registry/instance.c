@@ -11,7 +11,7 @@
 #define TTL_MIN (1 * NSEC_PER_SEC)
 #define TTL_MAX (3600 * NSEC_PER_SEC)
 #define DEREGISTER_AFTER_MIN (1 * NSEC_PER_SEC)
-#define DEREGISTER_AFTER_MAX (7 * 86400 * NSEC_PER_SEC)
+#define DEREGISTER_AFTER_MAX (7ull * 86400 * NSEC_PER_SEC)
 
 static int instance_check_names(const struct instance_spec *spec, struct problem *problem)
 {
