@@ -206,6 +206,24 @@ TEST(a_heartbeat_elsewhere_brings_back_what_had_expired)
     end();
 }
 
+TEST(what_expired_at_one_that_is_gone_is_removed_by_the_elected_one)
+{
+    start();
+    register_at(B, SECONDS(10));
+    fake_clock_advance(&fake.clock, SECONDS(10));
+    CHECK_INT(registry_expire(fake.registries[B], fake.clock.now, &fake.txn), 1);
+    commit();
+    fake_clock_advance(&fake.clock, SECONDS(30));
+    go(B);
+    CHECK_INT(registry_next_deadline(fake.registries[A]), fake.clock.now + SECONDS(60));
+    fake_clock_advance(&fake.clock, SECONDS(60));
+    CHECK_INT(expire_at(C), 0);
+    CHECK_INT(registry_expire(fake.registries[A], fake.clock.now, &fake.txn), 1);
+    commit();
+    CHECK_INT(service_find(fake.registries[C], SPAN("orders"))->instances.n_nodes, 0);
+    end();
+}
+
 TEST(registering_again_elsewhere_is_a_change_of_owner)
 {
     start();
