@@ -15,6 +15,8 @@
 #include "io/file.h"
 #include "store/engine.h"
 
+#define PATIENCE (5 * NSEC_PER_SEC) /* with an etcd that does not say another */
+#define PATIENCE_FACTOR 6
 #define BATCH_SIZE ((size_t)1024 * 1024) /* of keys and values; an etcd takes half as much again */
 
 static bool is_left_out(const struct copying *copying, struct span key)
@@ -32,27 +34,35 @@ static bool is_left_out(const struct copying *copying, struct span key)
 
 /* --- writing --- */
 
-struct copy_write {
-    struct store_write write;
-    int answer; /* -1 until it is there */
-};
-
 static void write_on_done(struct store_write *write, int answer, int64_t revision)
 {
     (void)revision;
-    container_of(write, struct copy_write, write)->answer = answer;
+    container_of(write, struct copying, write)->answer = answer;
+}
+
+/* What was sent and not answered is not waited for without end; it stays the store's until that is
+ * closed. */
+static nsec patience(const struct copying *copying)
+{
+    const struct store_etcd_settings *from = copying->copy->from->etcd;
+    const struct store_etcd_settings *to = copying->copy->to->etcd;
+    nsec one = to ? to->patience : from ? from->patience : 0;
+    return PATIENCE_FACTOR * (one ? one : PATIENCE);
 }
 
 int copy_commit(struct copying *copying, struct store *store, struct txn *txn)
 {
-    struct copy_write write = { .write.on_done = write_on_done, .answer = -1 };
-    store_submit(store, &write.write, txn);
-    while (write.answer < 0) {
+    struct clock *clock = loop_clock(copying->loop);
+    nsec deadline = clock_now(clock) + patience(copying);
+    copying->write = (struct store_write){ .on_done = write_on_done };
+    copying->answer = -1;
+    store_submit(store, &copying->write, txn);
+    while (copying->answer < 0 && clock_now(clock) < deadline) {
         int r = loop_turn(copying->loop, NSEC_PER_SEC);
         if (r)
             return err_trace(r);
     }
-    return write.answer;
+    return copying->answer < 0 ? STORE_UNCERTAIN : copying->answer;
 }
 
 /* What the target says to a transaction that it does not take. */
@@ -67,7 +77,7 @@ int copy_refused(struct copying *copying, int answer)
                     BATCH_SIZE);
     } else {
         problem_set(copying->problem, path, "took not all of it: %s; run the same again to go on",
-                    trouble[0] ? trouble : "it takes no writes");
+                    trouble[0] ? trouble : "it does not answer");
     }
     return answer;
 }

@@ -23,6 +23,8 @@ struct copying {
     struct store_watch watch;
     bool has_changed;                  /* the source */
     const struct store_entry *largest; /* of the source; stays while it does not change */
+    struct store_write write;          /* the one under way */
+    int answer;                        /* to it, -1 until it is there */
     size_t n_written;
     struct store_copied result;
 };

@@ -424,6 +424,39 @@ TEST(one_that_is_killed_is_not_served_and_goes_on)
     places_fini(&places);
 }
 
+static struct etcd_cluster *victim;
+
+static void kill_etcd(void *self, size_t n_done)
+{
+    (void)self;
+    (void)n_done;
+    if (victim)
+        etcd_signal(steal(victim), 0, SIGKILL);
+}
+
+TEST(one_that_loses_its_etcd_ends_and_goes_on)
+{
+    struct etcd_cluster own = { 0 };
+    struct places places;
+    places_init(&places, "lost");
+    etcd_start(&own, 1);
+    places.etcd.endpoints = own.endpoints;
+    places.etcd.patience = 200 * NSEC_PER_MSEC;
+    fill(&places.here);
+    victim = &own;
+    struct store_copy copy = { .on_step = kill_etcd };
+    CHECK(copy_as(&places, &places.here, &places.there, copy) > 0);
+    CHECK(strstr(places.problem.text, "took not all of it"));
+    etcd_start_member(&own, 0);
+    places.etcd.patience = 0;
+    copy_well(&places, &places.here, &places.there);
+    CHECK(places.copied.is_continued);
+    fixture_open(&places.there);
+    check_filled(&places.there);
+    places_fini(&places);
+    etcd_stop(&own);
+}
+
 /* Between the two renames the head file is that of one store and the database another's. */
 TEST(one_that_is_killed_while_it_is_moved_is_not_served_and_goes_on)
 {
