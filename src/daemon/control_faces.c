@@ -42,10 +42,12 @@ static void fence(void *owner, struct txn *txn)
     cluster_fence(&control->cluster, txn);
 }
 
-static void on_judge(void *owner)
+/* One that has just come back counts when that was seen, for then all get their time anew. */
+static bool on_judge(void *owner)
 {
     struct control *control = owner;
     stall_look(&control->stall);
+    return !cluster_is_away(&control->cluster) && !control->cluster.was_away;
 }
 
 void control_open_faces(struct control *control)

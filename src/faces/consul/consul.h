@@ -42,8 +42,9 @@ struct consul_settings {
     bool is_open;           /* loopback needs no token */
     /* Has what only the elected process may do refused when it is another by now. */
     void (*fence)(void *owner, struct txn *txn);
-    /* Before anybody is judged by the time that has passed; it may call consul_forgive(). */
-    void (*on_judge)(void *owner);
+    /* Before anybody is judged by the time that has passed; it may call consul_forgive(). False: not
+     * now, signs of life cannot be written. */
+    bool (*on_judge)(void *owner);
     const bool *is_settled;             /* whether every worker serves by what was applied */
     const char *const *health_networks; /* where checks may lead besides, see io/network.h */
     /* Whom checks over TLS believe. */

@@ -612,7 +612,10 @@ static void on_due_written(struct store_command *command, int answer, bool is_st
 static void on_due(struct timer *timer)
 {
     struct consul *consul = container_of(timer, struct consul, check_timer);
-    consul->settings.on_judge(consul->settings.owner);
+    if (!consul->settings.on_judge(consul->settings.owner)) {
+        timer_start(timer, consul->loop, loop_now(consul->loop) + GRACE);
+        return;
+    }
     consul->is_checking = true;
     consul->check_command.build = build_due;
     consul->check_command.on_done = on_due_written;

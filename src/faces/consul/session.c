@@ -391,7 +391,10 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
 static void on_expire_due(struct timer *timer)
 {
     struct consul *consul = container_of(timer, struct consul, expire);
-    consul->settings.on_judge(consul->settings.owner);
+    if (!consul->settings.on_judge(consul->settings.owner)) {
+        timer_start(timer, consul->loop, loop_now(consul->loop) + NSEC_PER_SEC);
+        return;
+    }
     consul->is_expiring = true;
     consul->expire_command.build = build_expire;
     consul->expire_command.on_done = on_expired;

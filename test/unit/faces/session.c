@@ -41,9 +41,16 @@ static const struct tls_client *no_tls(void *owner)
     return NULL;
 }
 
-static void never_judges(void *owner)
+static bool judges(void *owner)
 {
     (void)owner;
+    return true;
+}
+
+static void no_fence(void *owner, struct txn *txn)
+{
+    (void)owner;
+    (void)txn;
 }
 
 static void face_start(struct face *face)
@@ -56,7 +63,8 @@ static void face_start(struct face *face)
         .is_settled = &face->is_settled,
         .health_networks = &networks,
         .upstream_tls = no_tls,
-        .on_judge = never_judges,
+        .fence = no_fence,
+        .on_judge = judges,
     };
     face->rooms = (struct consul_rooms){ .store = face->fixture.store,
                                          .registry = registry_new(),

@@ -224,6 +224,7 @@ TEST(what_expired_at_one_that_is_gone_is_removed_by_the_elected_one)
     end();
 }
 
+/* As those do whose only sign of life it is. */
 TEST(registering_again_elsewhere_is_a_change_of_owner)
 {
     start();
