@@ -242,8 +242,8 @@ void processes_on_lease_end(int64_t id, nsec until)
 
 void processes_begin(unsigned n, bool has_etcd)
 {
-    processes =
-        (struct processes){ .n = n, .has_etcd = has_etcd, .largest = chance(50) ? 400000 : 9000 };
+    processes = (struct processes){ .n = n, .has_etcd = has_etcd };
+    processes.is_large = !has_etcd && chance(40);
     for (unsigned i = 0; i < n; i++) {
         struct process *process = &processes.all[i];
         machine_init(&process->machine, i);

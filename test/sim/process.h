@@ -84,7 +84,7 @@ struct processes {
     unsigned n;
     bool has_etcd;
     int64_t acknowledged;
-    unsigned largest; /* of what is written, in bytes */
+    bool is_large; /* what is written: so large that the past is read in pieces */
 };
 
 extern struct processes processes;

@@ -94,7 +94,9 @@ static struct span some_key(struct arena *arena)
 
 static struct span value_of(struct arena *arena, uint64_t number)
 {
-    size_t size = chance(20) ? chance_below(processes.largest) : 0;
+    size_t size = chance(20) ? chance_below(9000) : 0;
+    if (processes.is_large && chance(150))
+        size = chance_below(700000);
     char *text = arena_format(arena, "t%llu ", (unsigned long long)number);
     size_t n_before = strlen(text);
     char *value = arena_alloc(arena, 1, n_before + size + 1);
