@@ -303,10 +303,15 @@ static void member_on_truth(struct span id, bool is_there)
     }
 }
 
-static void note_owner(struct copy *copy, struct span value)
+/* That an instance has expired is written by who knows it as it is. */
+static void note_owner(struct copy *copy, const struct store_event *event)
 {
+    struct span value = event->entry.value;
     Registry__InstanceRecord *record =
         registry__instance_record__unpack(NULL, value.size, (const uint8_t *)value.data);
+    MUST(!record->is_expired ||
+             (event->entry.version > 1 && strcmp(copy->owner, record->owner) == 0),
+         "%s expires as it no longer is", copy->id);
     snprintf(copy->owner, sizeof(copy->owner), "%s", record->owner);
     const char *who = "nobody";
     for (unsigned i = 0; i < processes.n; i++)
@@ -333,7 +338,7 @@ void copies_on_truth(const struct store_event *event)
         if (event->kind == TXN_DELETE)
             copy_on_delete(&copies.all[i]);
         else
-            note_owner(&copies.all[i], event->entry.value);
+            note_owner(&copies.all[i], event);
     }
 }
 
