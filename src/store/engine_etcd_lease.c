@@ -22,6 +22,17 @@ static void lease_lost(struct lease *lease)
     owner->on_lost(owner);
 }
 
+/* Its time is over. Who has not even been told yet that it was granted, is told that it was not. */
+static void lease_end_here(struct lease *lease)
+{
+    if (list_is_empty(&lease->task.link)) {
+        lease_lost(lease);
+        return;
+    }
+    lease->id = 0;
+    lease_answer(lease, STORE_READ_ONLY);
+}
+
 /* --- kept alive --- */
 
 static void lease_ask(struct etcd *etcd, struct lease *lease, nsec now)
@@ -93,7 +104,7 @@ void etcd_lease_on_tick(struct etcd *etcd, nsec now)
         if (!lease->id || lease->call.is_open) /* the end of its answer is still to come */
             continue;
         if (now + ETCD_TICK >= lease->until) { /* the next look would be too late */
-            lease_lost(lease);
+            lease_end_here(lease);
         } else if (etcd->phase == ETCD_LIVE && now >= lease->ask_at) {
             keep_open(etcd);
             lease_ask(etcd, lease, now);
