@@ -125,3 +125,16 @@ def test_over_tls(cluster, tmp_path):
     assert all(row["api"].startswith("https://") for row in members(first))
     first.publish("shop", "4.2.0", {}, {"main.js": b"x"})
     second.eventually(lambda: blob(second, b"x").exists())
+
+
+def test_a_member_that_is_upgraded_goes_on_fetching(cluster):
+    first, second = cluster.add(), cluster.add()
+    wait_for_members(first, 2)
+    first.publish("shop", "4.1.0", {}, {"main.js": b"before"})
+    second.eventually(lambda: blob(second, b"before").exists())
+    heir = second.upgrade()
+    second.ended()
+    first.publish("shop", "4.2.0", {}, {"main.js": b"after"})
+    heir.eventually(lambda: blob(heir, b"after").exists())
+    assert heir.edge_get("/apps/shop/4.2.0/main.js").body == b"after"
+    heir.stop()
