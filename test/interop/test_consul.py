@@ -7,7 +7,8 @@ import pytest
 CASES = [
     "lock", "lock_lost", "lock_try", "semaphore", "session_ttl", "session_renew", "cas", "keys",
     "watch_service", "watch_keyprefix", "watch_key", "watch_checks", "watch_services",
-    "watch_agent_service", "register", "ttl", "maintenance", "filters", "agent_health",
+    "watch_agent_service", "register", "ttl", "maintenance", "filters", "agent_health", "catalog",
+    "node_checks", "session_checks",
 ]
 
 

@@ -26,7 +26,8 @@ var cases = map[string]func(){
 	"watch_agent_service": watchAgentService,
 	"register":            register, "ttl": ttl, "maintenance": maintenance, "filters": filters,
 	"agent_health": agentHealth, "cas": cas, "keys": keys, "session_ttl": sessionTTL,
-	"session_renew": sessionRenew,
+	"session_renew": sessionRenew, "catalog": catalog, "node_checks": nodeChecks,
+	"session_checks": sessionChecks,
 }
 
 var address string
