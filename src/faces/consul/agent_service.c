@@ -423,13 +423,13 @@ static void set_maintenance(struct consul_call *call, char *id, const char *what
 
 void consul_agent_maintenance(struct consul_call *call)
 {
-    if (consul_service_find(call->consul, call->tail))
-        set_maintenance(call,
-                        arena_format(&call->arena, MAINTENANCE_ID "%.*s", SPAN_ARG(call->tail)),
-                        "service");
-    else
+    if (!consul_service_find(call->consul, call->tail)) {
         consul_refuse(call, 404, "Unknown service ID \"%.*s\"",
                       SPAN_ARG(span_first(call->tail, 200)));
+        return;
+    }
+    char *id = arena_format(&call->arena, MAINTENANCE_ID "%.*s", SPAN_ARG(call->tail));
+    set_maintenance(call, id, "service");
 }
 
 void consul_agent_node_maintenance(struct consul_call *call)

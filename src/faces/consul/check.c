@@ -162,10 +162,11 @@ int consul_check_judge(struct consul_call *call, Consul__CheckRecord *record)
     }
     if (health_check_judge(&target.check, &problem))
         return consul_deny(call, 400, "Invalid check: %s %s", problem.path, problem.text);
-    if (!target.is_name && !may_ask(call->consul, peer, &target.address))
+    if (!target.is_name && !may_ask(call->consul, peer, &target.address)) {
         return consul_deny(call, 400,
                            "Invalid check: \"%.200s\" is another host than the one that registers",
                            record->target);
+    }
     struct address host = *peer;
     if (!target.is_name || host.any.sa_family == AF_UNIX)
         return 0;

@@ -143,7 +143,7 @@ static struct span watched_prefix(struct consul_call *call)
         return prefix;
     do
         above = span_first(above, above.size - (above.size > 0));
-    while (above.size && above.data[above.size - 1] != '/');
+    while (above.size && !span_ends_with(above, SPAN("/")));
     return above.size ? above : prefix;
 }
 
