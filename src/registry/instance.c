@@ -209,7 +209,8 @@ static void set_checked(const struct instance *before, const struct instance_spe
     record->is_failing = spec->is_failing;
     if (is_checked)
         record->is_failing = is_known ? before->is_failing : true;
-    record->is_unproven = record->is_failing && (!is_known || before->is_unproven);
+    record->is_unproven =
+        record->is_failing && (!is_known || before->is_unproven || spec->is_withheld);
 }
 
 static int instance_write(const struct registry *registry, const struct instance_spec *spec,

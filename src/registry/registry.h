@@ -129,7 +129,7 @@ struct instance {
     unsigned n_meta;
     bool is_draining;
     bool is_failing;            /* its checks say so, or none has passed yet */
-    bool is_unproven;           /* and none has */
+    bool is_unproven;           /* and none has, or it is withheld: no panic uses it */
     bool is_expired;            /* no heartbeat came within its ttl */
     bool is_heard;              /* one came since that was decided */
     unsigned n_forgiven;        /* how often its time began anew without a heartbeat */
@@ -285,6 +285,7 @@ struct instance_spec {
     unsigned n_meta;
     struct health_check health;
     bool is_failing;  /* by checks of those who register it; counts where `health` is none */
+    bool is_withheld; /* and because somebody wants it so: no panic uses it */
     bool keeps_owner; /* it is no sign of life: who owns it goes on to */
 };
 

@@ -268,3 +268,16 @@ def test_there_is_one_datacenter(consul):
         assert answer.body == b"No path to datacenter"
     consul.get("/v1/agent/services?dc=mars")
     consul.get("/v1/kv/a?stale&consistent", status=400)
+
+
+def test_maintenance_of_many_is_no_panic(consul, service):
+    host, port = service().address.split(":")
+    for name in ("a-1", "a-2", "a-3"):
+        consul.register(ID=name, Name="a", Address=host, Port=int(port), Tags=["version=1.0.0"])
+    assert consul.daemon.edge_get("/api/a/").status == 200
+    for name in ("a-1", "a-2", "a-3"):
+        consul.put(f"/v1/agent/service/maintenance/{name}?enable=true")
+        assert not consul.daemon.get("/v1/services/a/builds")["builds"][0]["panic"]
+    assert consul.daemon.edge_get("/api/a/").status == 503
+    consul.put("/v1/agent/service/maintenance/a-1?enable=false")
+    assert consul.daemon.edge_get("/api/a/").status == 200
