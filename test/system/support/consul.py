@@ -40,7 +40,7 @@ def index_of(answer):
     return int(answer.headers["X-Consul-Index"])
 
 
-def wait_until(function, seconds=15):
+def wait_until(function, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if function():

@@ -210,7 +210,7 @@ class Daemon:
         return answer
 
     @staticmethod
-    def eventually(condition, seconds=20):
+    def eventually(condition, seconds=60):
         """Asks until the answer is truthy, and returns it."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):

@@ -266,7 +266,7 @@ def chunked(*parts):
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
 
 
-def eventually(condition, seconds=10):
+def eventually(condition, seconds=40):
     """Waits until condition() is true; polls, for where there is no event to wait for."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.01)):
