@@ -2,8 +2,11 @@
 
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* `sarsen cluster`: the processes that share one state. Threads: one. */
+/*
+ * The processes that share one state, as a list.
+ */
 
 struct command;
 
+/* `sarsen cluster` */
 int cluster(struct command *command);

@@ -144,7 +144,7 @@ bool pattern_expand(struct pattern *pattern, struct span text, struct span form,
         }
         if (piece.size > max - size)
             return false;
-        if (piece.size)
+        if (piece.data)
             memcpy(ret_text + size, piece.data, piece.size);
         size += piece.size;
     }

@@ -204,8 +204,7 @@ const struct setting settings_table[] = {
     { "gateway.upstream.panic", KIND_COUNT, AT(gateway.panic_percent), "50", 0, 100, "0 to 100",
       "percent of a static upstream's addresses, or of a build's instances: when fewer are well, all "
       "of them get requests, as without checks; 0 is never" },
-    { "gateway.memory", KIND_SIZE, AT(memory), "0", MIB(8), UINT64_MAX,
-      "0, or a size from 8MiB on",
+    { "gateway.memory", KIND_SIZE, AT(memory), "0", MIB(8), UINT64_MAX, "0, or a size from 8MiB on",
       "what the process may use: from 80 % on connections are not kept, from 90 % on new requests "
       "get 503, from 95 % on idle connections are closed. 0 is the smaller of the cgroup's limit "
       "and 80 % of the machine's memory" },

@@ -82,8 +82,8 @@ TEST(each_refusal_says_where_and_what)
               "thrift is accepted");
     CHECK_STR(RULE("service: a, version: 1, override: 1"),
               "3: override is \"1\"; true, false is accepted");
-    CHECK_STR(RULE("service: a, verson: 1"),
-              "3: verson is not known in a rule; accepted are service, from, match, version, "
+    CHECK_STR(RULE("service: a, builds: 1"),
+              "3: builds is not known in a rule; accepted are service, from, match, version, "
               "protocol and override");
     CHECK_STR(RULE("service: '', version: 1"),
               "3: service is \"\"; a name, in which * is any text is accepted");
