@@ -81,7 +81,7 @@ static void end(struct http_checker *checker, const char *why)
 
 static const struct tls_client *tls_of(const struct http_checker *checker)
 {
-    return checker->varied ? checker->varied : checker->tls;
+    return checker->varied ? checker->varied : checker->held;
 }
 
 /* What it says behind the handshake is not looked at. */
@@ -309,6 +309,14 @@ static void ask(struct http_checker *checker)
     }
 }
 
+/* The owner may have another before this check ends. */
+static void hold_tls(struct http_checker *checker)
+{
+    const struct tls_client *before = checker->held;
+    checker->held = checker->tls ? tls_client_ref(checker->tls) : NULL;
+    tls_client_unref(before);
+}
+
 static void vary_tls(struct http_checker *checker)
 {
     const struct health_check *check = &checker->check;
@@ -335,6 +343,7 @@ static void on_due(struct timer *timer)
     }
     if (checker->on_due)
         checker->on_due(checker);
+    hold_tls(checker);
     vary_tls(checker);
     checker->is_fresh = checker->has_warned = false;
     timer_start(&checker->timer, loop, loop_now(loop) + checker->check.timeout);
@@ -358,6 +367,7 @@ void http_checker_stop(struct http_checker *checker)
     timer_stop(&checker->timer);
     stop_asking(checker);
     buf_fini(&checker->body);
+    checker->held = tls_client_unref(checker->held);
     checker->varied = tls_client_unref(checker->varied);
     checker->varied_of = tls_client_unref(checker->varied_of);
 }

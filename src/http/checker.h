@@ -51,8 +51,9 @@ struct http_checker {
     struct http_checkers *checkers;
     struct timer timer; /* the next check, or the end of this one */
     struct http_call call;
-    struct watch watch; /* of a connection that is only opened */
-    struct inlet in;    /* of the same, over TLS */
+    struct watch watch;            /* of a connection that is only opened */
+    struct inlet in;               /* of the same, over TLS */
+    const struct tls_client *held; /* `tls` as this check began, until the next */
     const struct tls_client *varied,
         *varied_of; /* with the check's own name; NULL: none is needed */
     struct buf body;

@@ -309,3 +309,63 @@ TEST(a_connection_over_tls_is_verified_by_the_name_that_is_given)
     tls_tickets_unref(tickets);
     certificate_remove(&certificate);
 }
+
+/* An owner that has a client only until the turn is over in which a check begins, as a reload may
+ * have it. */
+struct lender {
+    struct asked asked;
+    struct task end;
+    struct loop *loop;
+    struct tls_client *lent;
+};
+
+static void take_back(struct task *task)
+{
+    tls_client_unref(container_of(task, struct lender, end)->lent);
+}
+
+static void lend(struct http_checker *checker)
+{
+    struct lender *lender = container_of(checker, struct lender, asked.checker);
+    checker->tls = lender->lent;
+    task_defer(&lender->end, lender->loop);
+}
+
+TEST(a_client_of_tls_stays_as_long_as_its_check)
+{
+    struct bench *bench = bench_new(NULL);
+    struct http_checkers *checkers = http_checkers_new(bench->loop);
+    struct certificate certificate;
+    struct tls_server *server;
+    CHECK(certificate_make(&certificate, "IP:127.0.0.1"));
+    const struct tls_pair pair = { certificate.file, certificate.key };
+    const struct tls_server_settings serving = { .pairs = &pair, .n_pairs = 1 };
+    const struct tls_client_settings asking = { .ca = certificate.file };
+    struct tls_tickets *tickets = tls_tickets_new(loop_clock(bench->loop));
+    CHECK_INT(tls_server_new("here", &serving, tickets, &server, NULL), 0);
+
+    struct lender *lender = mem_new(struct lender);
+    struct asked *asked = &lender->asked;
+    CHECK_INT(tls_client_new(&asking, &lender->lent, NULL), 0);
+    lender->loop = bench->loop;
+    lender->end.on_run = take_back;
+    list_init(&lender->end.link);
+    asked->checker.check = health_check_standard;
+    asked->checker.check.kind = HEALTH_TCP;
+    asked->checker.check.is_tls = true;
+    asked->checker.address = bench->address;
+    asked->checker.on_due = lend;
+    asked->checker.on_checked = note_checked;
+    http_checker_start(checkers, &asked->checker);
+    advance(bench, NSEC_PER_MSEC);
+    serve_tls(bench, server, asked);
+    expect_checked(bench, asked, NULL);
+
+    http_checker_stop(&asked->checker);
+    free(lender);
+    http_checkers_free(checkers);
+    bench_free(bench);
+    tls_server_free(server);
+    tls_tickets_unref(tickets);
+    certificate_remove(&certificate);
+}
