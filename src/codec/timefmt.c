@@ -209,29 +209,58 @@ static size_t unit_find(struct span name)
     return unit;
 }
 
+static size_t count_digits(struct span text)
+{
+    size_t n = 0;
+    while (n < text.size && text.data[n] >= '0' && text.data[n] <= '9')
+        n++;
+    return n;
+}
+
+/* So much of a unit as the digits behind a point say, from the last of them on; what is less than a
+ * nanosecond is left out, as Go does. */
+static nsec part_of(nsec unit, struct span digits)
+{
+    nsec part = 0;
+    for (size_t i = digits.size; i > 0; i--)
+        part = (part + (nsec)(digits.data[i - 1] - '0') * unit) / 10;
+    return part;
+}
+
+/* "1.5h" at the head of `rest`, of the units from the index on, which is moved behind it. */
+static bool take_count(struct span *rest, size_t *ret_unit, nsec *ret_part)
+{
+    struct span digits = span_first(*rest, count_digits(*rest)), fraction = SPAN_NULL;
+    *rest = span_from(*rest, digits.size);
+    if (span_starts_with(*rest, SPAN("."))) {
+        *rest = span_from(*rest, 1);
+        fraction = span_first(*rest, count_digits(*rest));
+        *rest = span_from(*rest, fraction.size);
+    }
+    size_t size = 0;
+    while (size < rest->size && rest->data[size] > '9')
+        size++;
+    size_t unit = unit_find(span_first(*rest, size));
+    *rest = span_from(*rest, size);
+    uint64_t count = 0;
+    if (unit < *ret_unit || unit == N_UNITS || digits.size + fraction.size == 0 ||
+        (digits.size && !span_to_uint(digits, UINT64_MAX, &count)))
+        return false;
+    *ret_unit = unit + 1;
+    return !__builtin_mul_overflow(count, units[unit].size, ret_part) &&
+           !__builtin_add_overflow(*ret_part, part_of(units[unit].size, fraction), ret_part);
+}
+
 int duration_parse(struct span text, nsec *ret_duration)
 {
-    nsec duration = 0;
-    size_t next_unit = 0; /* each unit at most once, the larger first */
+    nsec duration = 0, part = 0;
+    size_t unit = 0; /* each at most once, the larger first */
     if (!text.size)
         return TIME_BAD;
     while (text.size) {
-        size_t n_digits = 0, size;
-        while (n_digits < text.size && text.data[n_digits] >= '0' && text.data[n_digits] <= '9')
-            n_digits++;
-        for (size = n_digits; size < text.size && text.data[size] > '9';)
-            size++;
-
-        uint64_t count, part;
-        size_t unit = unit_find(span_from(span_first(text, size), n_digits));
-        if (unit < next_unit || unit == N_UNITS)
+        if (!take_count(&text, &unit, &part) || __builtin_add_overflow(duration, part, &duration) ||
+            duration == NSEC_NEVER)
             return TIME_BAD;
-        if (!span_to_uint(span_first(text, n_digits), UINT64_MAX, &count) ||
-            __builtin_mul_overflow(count, units[unit].size, &part) ||
-            __builtin_add_overflow(duration, part, &duration) || duration == NSEC_NEVER)
-            return TIME_BAD;
-        next_unit = unit + 1;
-        text = span_from(text, size);
     }
     *ret_duration = duration;
     return TIME_OK;
