@@ -7,7 +7,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define STEPS_MAX 20000u /* of one match */
+#define STEPS_MAX 20000u /* of one match, wherever in the text it is tried */
 #define MEMORY_MAX 64u   /* KiB of one match */
 
 struct pattern {
@@ -15,6 +15,8 @@ struct pattern {
     pcre2_match_data *match;
     pcre2_match_context *limits;
     uint32_t n_groups; /* beside the whole */
+    unsigned n_steps;  /* of the last match */
+    bool gave_up;
 };
 
 /* The library's memory is the arena's: what it frees is freed with the arena. It grows what a match
@@ -39,6 +41,15 @@ static int refuse(int error, size_t offset, struct problem *problem)
     return PATTERN_BAD;
 }
 
+/* The library's own limit begins anew wherever in the text a match is tried. So the steps are counted
+ * here, where it passes from one item of the expression to the next. */
+static int on_step(pcre2_callout_block *block, void *owner)
+{
+    struct pattern *pattern = owner;
+    (void)block;
+    return ++pattern->n_steps > STEPS_MAX ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
 int pattern_parse(struct arena *arena, struct span text, enum pattern_reach reach,
                   struct pattern **ret_pattern, struct problem *problem)
 {
@@ -46,7 +57,8 @@ int pattern_parse(struct arena *arena, struct span text, enum pattern_reach reac
         problem_set(problem, "", "has %zu bytes; at most %u are accepted", text.size, PATTERN_MAX);
         return PATTERN_BAD;
     }
-    uint32_t options = PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+    uint32_t options =
+        PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_AUTO_CALLOUT;
     if (reach == PATTERN_WHOLE)
         options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
     pcre2_general_context *memory = pcre2_general_context_create(take_memory, leave_memory, arena);
@@ -64,6 +76,7 @@ int pattern_parse(struct arena *arena, struct span text, enum pattern_reach reac
     pattern->limits = pcre2_match_context_create(memory);
     pcre2_set_match_limit(pattern->limits, STEPS_MAX);
     pcre2_set_heap_limit(pattern->limits, MEMORY_MAX);
+    pcre2_set_callout(pattern->limits, on_step, pattern);
     pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &pattern->n_groups);
     *ret_pattern = pattern;
     return 0;
@@ -71,8 +84,16 @@ int pattern_parse(struct arena *arena, struct span text, enum pattern_reach reac
 
 bool pattern_matches(struct pattern *pattern, struct span text)
 {
-    return pcre2_match(pattern->code, text.data ? (PCRE2_SPTR)text.data : (PCRE2_SPTR) "",
-                       text.size, 0, 0, pattern->match, pattern->limits) >= 0;
+    pattern->n_steps = 0;
+    int n = pcre2_match(pattern->code, text.data ? (PCRE2_SPTR)text.data : (PCRE2_SPTR) "",
+                        text.size, 0, 0, pattern->match, pattern->limits);
+    pattern->gave_up = n < 0 && n != PCRE2_ERROR_NOMATCH;
+    return n >= 0;
+}
+
+bool pattern_gave_up(const struct pattern *pattern)
+{
+    return pattern->gave_up;
 }
 
 /* --- forms --- */

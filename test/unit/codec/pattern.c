@@ -69,6 +69,45 @@ TEST(a_match_has_limits)
     arena_fini(&arena);
 }
 
+static void gives_up(const char *text, struct span hostile, bool is_expected)
+{
+    struct pattern *pattern = parse(text, PATTERN_ANYWHERE);
+    bool matches = pattern_matches(pattern, hostile);
+    if (matches || pattern_gave_up(pattern) != is_expected)
+        check_fail(__FILE__, __LINE__, text, "was to end otherwise");
+}
+
+/* The limit is the match's, and does not begin anew wherever in the text it is tried. */
+TEST(the_limit_is_of_all_places_together)
+{
+    char memory[4096];
+    memset(memory, 'a', sizeof(memory));
+    struct span hostile = { memory, sizeof(memory) };
+    /* Each place takes less than a tenth of the steps that there are. */
+    gives_up("(?:a|a|a){6}[bc]", hostile, true);
+    gives_up("(?:a|a|a){8}[bc]", hostile, true);
+    gives_up("(*NO_START_OPT)(*ANYCRLF)(?:|a){9}[bc]", hostile, true);
+    gives_up("(?x) (?:a|a|a){8} [bc] # \\Q", hostile, true);
+    gives_up("(*NO_START_OPT)(?:(?:|){4}){3}[bc]", hostile, true);
+    gives_up("(?=((a|aa){8}))\\1[bc]", hostile, true);
+    gives_up("[ab][bc]", hostile, false);
+    gives_up(".*b", hostile, false);
+    arena_fini(&arena);
+}
+
+/* To look at each place is not the end: the first that fits is found behind many that do not. */
+TEST(what_is_far_behind_is_found)
+{
+    char memory[4096];
+    memset(memory, 'a', sizeof(memory));
+    memcpy(memory + 4000, "web-v12.3", 9);
+    struct pattern *pattern = parse("[a-z]-v(\\d+)\\.(\\d+)", PATTERN_ANYWHERE);
+    CHECK(pattern_matches(pattern, (struct span){ memory, sizeof(memory) }));
+    CHECK(!pattern_gave_up(pattern));
+    CHECK(!pattern_matches(pattern, SPAN("none")) && !pattern_gave_up(pattern));
+    arena_fini(&arena);
+}
+
 static const char *expanded(const char *pattern, const char *text, const char *form)
 {
     static char memory[16];
