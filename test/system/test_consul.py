@@ -2,6 +2,7 @@
 """The Consul API: what its clients send, and what they rely on in the answers."""
 import socket
 import time
+import urllib.parse
 import zlib
 
 import pytest
@@ -143,6 +144,21 @@ def test_selecting_by_tags_and_filters(consul):
         consul.get(f"/v1/health/service/a?filter={bad}", status=400)
 
 
+def test_a_filter_whose_expression_goes_on_for_long_is_refused(consul):
+    """It is neither gone on with, nor is what it does not know answered as if it did."""
+    consul.register(Name="a", Port=1, Check={"TTL": "600s"})
+    consul.put("/v1/agent/check/update/service:a", {"Status": "passing", "Output": "a" * 4000})
+    slow, fast = '"(?:a|a|a){8}[bc]"', '"^a+[ab]$"'
+    for path, field in (("agent/checks", "Output"), ("health/checks/a", "Output"),
+                        ("health/service/a", "Checks.Output")):
+        for condition in (f"{field} matches {slow}", f"not {field} matches {slow}"):
+            query = urllib.parse.urlencode({"filter": condition})
+            answer = consul.get(f"/v1/{path}?{query}", status=400)
+            assert b"take too long" in answer.body
+        query = urllib.parse.urlencode({"filter": f"{field} matches {fast}"})
+        assert len(consul.get(f"/v1/{path}?{query}").json) == 1
+
+
 def test_a_service_that_is_not_there_is_an_empty_list(consul):
     for path in ("health/service/none", "health/checks/none", "catalog/service/none",
                  "health/connect/none"):
@@ -193,8 +209,12 @@ def test_the_first_write_of_all_wakes_who_waits(consul):
 
 
 def test_an_index_is_never_0_and_nonsense_is_no_index(consul):
-    for query in ("index=0", "index=-1", "index=abc", "wait=nonsense", "wait=10s"):
+    for query in ("index=0", "index=-1", "index=abc", "wait=10s", "wait=1.5s", "wait=0", "wait=-1s",
+                  "wait="):
         assert index_of(consul.get(f"/v1/catalog/services?{query}")) >= 1
+    for wait in ("nonsense", "10", "1.5"):
+        answer = consul.get(f"/v1/catalog/services?wait={wait}", status=400)
+        assert answer.body.startswith(b"Invalid wait time")
 
 
 # --- who may ---

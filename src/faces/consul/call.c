@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "codec/timefmt.h"
 #include "codec/uri.h"
+#include "faces/consul/filter.h"
 
 #define WAIT_DEFAULT (300 * NSEC_PER_SEC)
 #define WAIT_MAX (600 * NSEC_PER_SEC)
@@ -168,6 +169,12 @@ void consul_reply(struct consul_call *call, unsigned status, const char *type, s
 
 void consul_reply_json(struct consul_call *call, const struct buf *json)
 {
+    if (consul_filter_gave_up(call->filter)) {
+        consul_refuse(call, 400,
+                      "filter: its regular expressions take too long for what is asked; simpler "
+                      "ones are accepted");
+        return;
+    }
     consul_reply(call, 200, "application/json", buf_span(json));
 }
 
@@ -211,14 +218,29 @@ int64_t consul_known_index(struct consul_call *call)
     return (int64_t)index;
 }
 
-static nsec wait_of(struct consul_call *call)
+bool consul_read_wait(struct consul_call *call)
 {
-    struct span text;
+    struct span text = SPAN_NULL;
+    call->wait_for = WAIT_DEFAULT;
+    consul_param(call, "wait", &text);
+    bool is_negative = span_starts_with(text, SPAN("-"));
+    struct span size = span_from(text, is_negative);
     nsec wait = 0;
-    if (!consul_param(call, "wait", &text) || duration_parse(text, &wait) || wait == 0)
-        wait = WAIT_DEFAULT;
-    if (wait > WAIT_MAX)
-        wait = WAIT_MAX;
+    if (text.size && !span_is(size, "0") && duration_parse(size, &wait)) {
+        consul_refuse(
+            call, 400,
+            "Invalid wait time: \"%.*s\" is no duration; such as 30s or 1m30s is accepted",
+            SPAN_ARG(span_first(text, 80)));
+        return false;
+    }
+    if (wait && !is_negative)
+        call->wait_for = earlier(wait, WAIT_MAX);
+    return true;
+}
+
+static nsec wait_of(const struct consul_call *call)
+{
+    nsec wait = call->wait_for;
     return wait + random_next(&call->consul->random) % (wait / WAIT_JITTER + 1);
 }
 

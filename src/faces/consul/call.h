@@ -25,6 +25,7 @@
 #define CONSUL_BODY_MAX ((size_t)1024 * 1024)
 
 struct consul_call;
+struct consul_filter;
 
 struct consul_route {
     const char *method, *path; /* that ends with "/" takes the rest of the path as call->tail */
@@ -117,9 +118,11 @@ struct consul_call {
     struct topic_wait wait;
     struct span question; /* of one who is woken */
     struct timer timer;
+    nsec wait_for; /* as asked, or Consul's default */
     bool is_wait_over;
-    int64_t index;    /* of the answer; 0: it has none */
-    const char *hash; /* of the answer; NULL: it has none */
+    const struct consul_filter *filter; /* NULL: none */
+    int64_t index;                      /* of the answer; 0: it has none */
+    const char *hash;                   /* of the answer; NULL: it has none */
 
     bool is_busy; /* the store has the command; the call must stay */
     struct store_command command;
@@ -146,6 +149,7 @@ json_t *consul_body(struct consul_call *call);
 /* --- answers; each ends the call --- */
 
 void consul_reply(struct consul_call *call, unsigned status, const char *type, struct span text);
+/* Refused instead where call->filter gave up. */
 void consul_reply_json(struct consul_call *call, const struct buf *json);
 void consul_reply_bool(struct consul_call *call, bool value);
 /* With what consul_deny() noted. */
@@ -169,6 +173,9 @@ bool consul_is_due(struct consul_call *call, int64_t revision, enum topic_kind k
  * Borrows the hash until the answer. */
 bool consul_is_other(struct consul_call *call, const char *hash, enum topic_kind kind,
                      struct span name);
+
+/* Reads for how long the caller waits. False: the call is refused, and gone. */
+bool consul_read_wait(struct consul_call *call);
 
 /* The index that the caller has seen; 0 when it does not want to wait. */
 int64_t consul_known_index(struct consul_call *call);

@@ -201,7 +201,7 @@ static bool start_call(struct consul_call *call)
         return false;
     call->route = route;
     call->tail = span_from(path, strlen(call->route->path));
-    return check_caller(call) && check_query(call);
+    return check_caller(call) && check_query(call) && consul_read_wait(call);
 }
 
 static void on_request(struct http_handler *handler, struct http_exchange *exchange)

@@ -10,7 +10,8 @@
 #define DEPTH_MAX 32u
 #define LEAVES_MAX 64u
 #define PATTERNS_MAX 4u
-#define STEPS_MAX 8u /* of a selector */
+#define STEPS_MAX 8u                  /* of a selector */
+#define TIME_MAX (50 * NSEC_PER_MSEC) /* of all matches for one call */
 
 enum filter_kind {
     FILTER_AND,
@@ -22,6 +23,13 @@ enum filter_kind {
     FILTER_MATCHES,
 };
 
+/* What all expressions of a filter have taken. */
+struct effort {
+    struct clock *clock;
+    nsec time;
+    bool is_over;
+};
+
 struct consul_filter {
     enum filter_kind kind;
     struct consul_filter *left, *right;
@@ -30,12 +38,14 @@ struct consul_filter {
     unsigned n_steps;
     struct span value;
     struct pattern *pattern;
+    struct effort *effort;
 };
 
 /* --- words --- */
 
 struct parser {
     struct arena *arena;
+    struct effort *effort;
     struct span rest, token;
     bool is_quoted; /* the token was */
     unsigned depth, n_leaves, n_patterns;
@@ -104,6 +114,7 @@ static struct consul_filter *node(struct parser *parser, enum filter_kind kind,
     filter->kind = kind;
     filter->left = left;
     filter->right = right;
+    filter->effort = parser->effort;
     return filter;
 }
 
@@ -314,10 +325,12 @@ static struct consul_filter *parse_or(struct parser *parser)
     return left;
 }
 
-int consul_filter_parse(struct arena *arena, struct span text, struct consul_filter **ret_filter,
-                        struct problem *problem)
+int consul_filter_parse(struct arena *arena, struct span text, struct clock *clock,
+                        struct consul_filter **ret_filter, struct problem *problem)
 {
     struct parser parser = { .arena = arena, .rest = text, .problem = problem };
+    parser.effort = arena_new(arena, struct effort);
+    parser.effort->clock = clock;
     problem->text[0] = '\0';
     advance(&parser);
     struct consul_filter *filter = parse_or(&parser);
@@ -334,9 +347,13 @@ bool consul_filter_read(struct consul_call *call, struct consul_filter **ret_fil
     struct span text;
     struct problem problem;
     *ret_filter = NULL;
-    if (!consul_param(call, "filter", &text) || !text.size ||
-        !consul_filter_parse(&call->arena, text, ret_filter, &problem))
+    if (!consul_param(call, "filter", &text) || !text.size)
         return true;
+    if (!consul_filter_parse(&call->arena, text, loop_clock(call->consul->loop), ret_filter,
+                             &problem)) {
+        call->filter = *ret_filter;
+        return true;
+    }
     consul_refuse(call, 400, "Failed to create boolean expression evaluator: %s", problem.text);
     return false;
 }
@@ -384,13 +401,25 @@ static bool has(const json_t *value, struct span wanted)
     return text.size && wanted.size && memmem(text.data, text.size, wanted.data, wanted.size);
 }
 
+static bool matches(const struct consul_filter *leaf, struct span text)
+{
+    struct effort *effort = leaf->effort;
+    if (effort->is_over)
+        return false;
+    nsec began = clock_now(effort->clock);
+    bool matches = pattern_matches(leaf->pattern, text);
+    effort->time += clock_now(effort->clock) - began;
+    effort->is_over = pattern_gave_up(leaf->pattern) || effort->time > TIME_MAX;
+    return matches;
+}
+
 static bool fits(const struct consul_filter *leaf, const json_t *value)
 {
     char memory[24];
     switch (leaf->kind) {
     case FILTER_IS_EMPTY: return is_empty(value);
     case FILTER_HAS: return has(value, leaf->value);
-    case FILTER_MATCHES: return pattern_matches(leaf->pattern, text_of(value, memory));
+    case FILTER_MATCHES: return matches(leaf, text_of(value, memory));
     case FILTER_EQUALS:
     case FILTER_AND:
     case FILTER_OR:
@@ -429,10 +458,17 @@ static bool filter_has(const struct consul_filter *filter, const json_t *value)
     return leaf_has(filter, value, 0);
 }
 
+bool consul_filter_gave_up(const struct consul_filter *filter)
+{
+    return filter && filter->effort->is_over;
+}
+
 bool consul_filter_has(const struct consul_filter *filter, struct span json)
 {
     if (!filter)
         return true;
+    if (filter->effort->is_over)
+        return false;
     json_t *value = json_loadb(json.data, json.size, 0, NULL);
     bool has = value && filter_has(filter, value);
     json_decref(value);

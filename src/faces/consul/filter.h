@@ -11,13 +11,15 @@
  *
  * Operators: ==, !=, in, not in, contains, not contains, is empty, is not empty, matches, not
  * matches; and, or, not, parentheses. A selector is a path, "Meta.zone" or Meta["zone"]; of a list
- * of objects any may fit. Expressions are codec/pattern.h's, whose work is bounded.
+ * of objects any may fit. Expressions are codec/pattern.h's. Their work is bounded: when one match comes
+ * to its limit, or all of a call have taken 50 ms, the call is refused, as it cannot be answered right.
  *
  * Owns:     nothing; a filter lives in its arena, and borrows the text.
  * Threads:  a filter is used by one at a time. Cost: the element is parsed.
  */
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "codec/json.h"
@@ -30,12 +32,17 @@ enum filter_answer {
     FILTER_BAD, /* the problem says where */
 };
 
-int consul_filter_parse(struct arena *arena, struct span text, struct consul_filter **ret_filter,
-                        struct problem *problem) MUST_CHECK;
+/* `clock` says how long expressions have taken. */
+int consul_filter_parse(struct arena *arena, struct span text, struct clock *clock,
+                        struct consul_filter **ret_filter, struct problem *problem) MUST_CHECK;
 
 /* Of a call's "filter", NULL without one, which has everything. False: the call is refused, and
  * gone. */
 bool consul_filter_read(struct consul_call *call, struct consul_filter **ret_filter);
+
+/* Whether its expressions were too much work; then it has nothing more, and consul_reply_json()
+ * refuses the call. `filter` may be NULL. */
+bool consul_filter_gave_up(const struct consul_filter *filter);
 
 /* Whether it has an object, as JSON. */
 bool consul_filter_has(const struct consul_filter *filter, struct span json);

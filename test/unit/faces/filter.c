@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "check.h"
+#include "fake/clock.h"
 
 #define ENTRY                                                                                      \
     "{\"Node\":{\"Node\":\"n1\",\"Meta\":{\"os\":\"linux\"}},"                                     \
@@ -21,7 +22,9 @@ static int has(const char *text)
 {
     CLEANUP(arena_fini) struct arena arena = { 0 };
     struct consul_filter *filter = NULL;
-    if (consul_filter_parse(&arena, span_of(text), &filter, &problem))
+    struct fake_clock clock;
+    fake_clock_init(&clock);
+    if (consul_filter_parse(&arena, span_of(text), &clock.clock, &filter, &problem))
         return -1;
     return consul_filter_has(filter, SPAN(ENTRY));
 }
@@ -106,7 +109,7 @@ TEST(what_a_filter_does_not_have_is_taken_back)
     CLEANUP(buf_fini) struct buf text = { 0 };
     struct json_out out = { .buf = &text };
     struct consul_filter *filter = NULL;
-    CHECK_INT(consul_filter_parse(&arena, SPAN("Port != 2"), &filter, &problem), 0);
+    CHECK_INT(consul_filter_parse(&arena, SPAN("Port != 2"), NULL, &filter, &problem), 0);
     json_open(&out, '{');
     for (unsigned port = 1; port <= 3; port++) {
         struct filter_mark mark =
@@ -120,4 +123,55 @@ TEST(what_a_filter_does_not_have_is_taken_back)
     json_close(&out, '}');
     buf_put(&text, SPAN("\0"));
     CHECK_STR(text.data, "{\"{\":{\"Port\":1},\"x\":{\"Port\":3}}");
+}
+
+/* --- how much work it may be --- */
+
+/* Ten milliseconds pass between two looks at it. */
+static nsec slow_now(struct clock *clock)
+{
+    return container_of(clock, struct fake_clock, clock)->now += 10 * NSEC_PER_MSEC;
+}
+
+static struct consul_filter *slow_filter(struct arena *arena, struct fake_clock *clock,
+                                         const char *text)
+{
+    struct consul_filter *filter = NULL;
+    fake_clock_init(clock);
+    clock->clock.now = slow_now;
+    CHECK_INT(consul_filter_parse(arena, span_of(text), &clock->clock, &filter, &problem), 0);
+    CHECK(!consul_filter_gave_up(filter));
+    return filter;
+}
+
+TEST(all_matches_together_have_a_time)
+{
+    CLEANUP(arena_fini) struct arena arena = { 0 };
+    struct fake_clock clock;
+    struct consul_filter *filter =
+        slow_filter(&arena, &clock, "Service.Port == 1 or Service.ID matches \"^web\"");
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK(consul_filter_has(filter, SPAN(ENTRY)));
+        CHECK(!consul_filter_gave_up(filter));
+    }
+    consul_filter_has(filter, SPAN(ENTRY));
+    CHECK(consul_filter_gave_up(filter));
+    CHECK(!consul_filter_has(filter, SPAN(ENTRY)));
+    CHECK(!consul_filter_gave_up(NULL));
+}
+
+TEST(a_match_that_is_given_up_is_no_answer)
+{
+    CLEANUP(arena_fini) struct arena arena = { 0 };
+    CLEANUP(buf_fini) struct buf text = { 0 };
+    struct fake_clock clock;
+    buf_puts(&text, "{\"Output\":\"");
+    for (unsigned i = 0; i < 4096; i++)
+        buf_puts(&text, "a");
+    buf_puts(&text, "\"}");
+    struct consul_filter *filter =
+        slow_filter(&arena, &clock, "not Output matches \"(?:a|a|a){8}[bc]\"");
+    consul_filter_has(filter, buf_span(&text));
+    CHECK(consul_filter_gave_up(filter));
+    CHECK(!consul_filter_has(filter, SPAN("{}")));
 }
