@@ -688,6 +688,12 @@ void consul_check_told(struct consul *consul, struct consul_check *check, enum c
 
 /* --- aliases --- */
 
+/* This node is there without a record, and then nothing is wrong with it. */
+static bool is_our_node(const struct consul *consul, const Consul__CheckRecord *record)
+{
+    return !record->target[0] && consul_node_is_ours(consul, span_of(record->alias_node));
+}
+
 static const struct consul_service *find_aliased(const struct consul *consul,
                                                  const Consul__CheckRecord *record)
 {
@@ -710,9 +716,12 @@ static void follow(struct consul *consul, struct consul_check *check)
     if (!consul_minds(consul, check->service))
         return;
     const struct consul_service *aliased = find_aliased(consul, check->record);
-    enum check_status status = aliased ? consul_service_status(aliased) : CHECK_CRITICAL;
+    bool is_there = aliased || is_our_node(consul, check->record);
+    enum check_status status = is_there ? CHECK_PASSING : CHECK_CRITICAL;
+    if (aliased)
+        status = consul_service_status(aliased);
     consul_check_told(consul, check, status,
-                      aliased ? texts[status] : "What it is an alias of is not registered");
+                      is_there ? texts[status] : "What it is an alias of is not registered");
 }
 
 void consul_aliases_follow(struct consul *consul)
