@@ -42,12 +42,14 @@ static void fence(void *owner, struct txn *txn)
     cluster_fence(&control->cluster, txn);
 }
 
-/* One that has just come back counts when that was seen, for then all get their time anew. */
+/* One that has just come back counts when that was seen, for then all get their time anew. What comes
+ * of it cannot be written on a full disk. */
 static bool on_judge(void *owner)
 {
     struct control *control = owner;
     stall_look(&control->stall);
-    return !cluster_is_away(&control->cluster) && !control->cluster.was_away;
+    return !cluster_is_away(&control->cluster) && !control->cluster.was_away &&
+           !store_is_read_only(control->rooms.store);
 }
 
 void control_open_faces(struct control *control)

@@ -2,6 +2,7 @@
 """Checks of the Consul face: those that are told, and those that are made here."""
 import contextlib
 import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -10,6 +11,7 @@ import time
 import pytest
 from support.authority import Authority
 from support.consul import FACE, Consul, index_of, wait_until
+from support.daemon import request
 from support.service import Service
 
 
@@ -109,6 +111,27 @@ def test_checks_come_and_go_by_themselves(consul):
     consul.put("/v1/agent/check/register", {**check, "ServiceID": "b"}, status=404)
 
 
+def test_nothing_is_judged_while_it_cannot_be_written(consul):
+    daemon = consul.daemon
+    daemon.stop()
+    daemon.start(restore_signals=False)  # Python ignores SIGXFSZ; so does the daemon then
+    daemon.expect_log("store|disk|ledger")
+    consul = Consul(daemon)
+    consul.register(Name="a", Port=1, Check={"TTL": "2s", "Status": "passing"})
+    consul.put("/v1/agent/check/pass/service:a?note=fine")
+    limit = resource.RLIM_INFINITY
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (4096, limit))
+    wait_until(lambda: request(consul.address, "PUT", "/v1/kv/a", "1").status == 500)
+    end = time.monotonic() + 5  # its time is over meanwhile, and nothing comes of it
+    while time.monotonic() < end:
+        assert output(consul).count("TTL expired") <= 1
+        time.sleep(0.1)
+    assert status(consul) == "passing"
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    wait_until(lambda: status(consul) == "critical")
+    assert output(consul) == "TTL expired (last output before timeout follows): fine"
+
+
 # --- what they ask for ---
 
 
@@ -205,6 +228,16 @@ def test_an_alias_is_as_the_service_it_stands_for(consul):
         consul.get(f"/v1/health/service/a?index={index}&wait=20s")
     wait_until(lambda: status(consul) == "critical")
     assert "not registered" in output(consul)
+
+
+def test_an_alias_of_this_node_is_well_without_a_word_of_it(consul):
+    own = consul.get("/v1/agent/self").json["Config"]["NodeName"]
+    consul.register(Name="a", Port=1, Check={"AliasNode": own.upper()})
+    wait_until(lambda: status(consul) == "passing")
+    consul.put("/v1/agent/maintenance?enable=true")
+    wait_until(lambda: status(consul) == "critical")
+    consul.put("/v1/agent/maintenance?enable=false")
+    wait_until(lambda: status(consul) == "passing")
 
 
 # --- names ---

@@ -14,6 +14,7 @@
 
 #define GRACE NSEC_PER_SEC /* for a transaction that writes what has become due */
 #define DUE_OPS 8u         /* of one service, in the transaction of many */
+#define EXPIRED "TTL expired"
 
 static const char *const prefixes[CONSUL_KINDS] = {
     [CONSUL_HERE] = "service/",
@@ -563,6 +564,18 @@ void consul_check_say(struct consul_check *check, const char *text)
     check->output = mem_strdup(text);
 }
 
+/* The text is kept though the store may refuse the status, and then the check is due again. */
+static void say_expired(struct consul_check *check)
+{
+    const char *last = check->output ? check->output : "";
+    if (span_starts_with(span_of(last), SPAN(EXPIRED)))
+        return;
+    CLEANUP(mem_freep)
+    char *text = last[0] ? mem_format(EXPIRED " (last output before timeout follows): %s", last)
+                         : mem_strdup(EXPIRED);
+    consul_check_say(check, text);
+}
+
 /* A heartbeat that did not come, or a patience that is over: of this service, all at once. */
 static void service_due(struct consul *consul, struct consul_service *service, nsec now,
                         struct txn *txn)
@@ -578,12 +591,7 @@ static void service_due(struct consul *consul, struct consul_service *service, n
             is_over = true;
             continue;
         }
-        char *last = check->output;
-        char *text = last && last[0]
-                         ? mem_format("TTL expired (last output before timeout follows): %s", last)
-                         : mem_strdup("TTL expired");
-        consul_check_say(check, text);
-        free(text);
+        say_expired(check);
         check->record->status = CHECK_CRITICAL;
     }
     if (is_over) {
