@@ -93,7 +93,7 @@ void consul_call_end(struct consul_call *call)
 static void share(struct consul_call *call, unsigned status, const char *type, struct span text)
 {
     struct consul_shared *shared = &call->consul->shared;
-    if (!shared->is_kept || call->question.size == 0)
+    if (!shared->is_kept || !call->is_woken)
         return;
     buf_clear(&shared->question);
     buf_clear(&shared->text);
@@ -130,6 +130,7 @@ void consul_wake(struct consul_call *call)
 {
     const struct consul_shared *shared = &call->consul->shared;
     call->question = question_of(call);
+    call->is_woken = true;
     bool is_same = shared->route == call->route &&
                    span_equals(buf_span(&shared->question), call->question) &&
                    shared->index > consul_known_index(call);
@@ -138,7 +139,7 @@ void consul_wake(struct consul_call *call)
         return;
     }
     call->index = shared->index;
-    call->question = SPAN_NULL;
+    call->is_woken = false; /* it is kept already */
     consul_reply(call, shared->status, shared->type, buf_span(&shared->text));
 }
 

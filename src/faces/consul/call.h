@@ -116,7 +116,8 @@ struct consul_call {
     struct buf body;
 
     struct topic_wait wait;
-    struct span question; /* of one who is woken */
+    struct span question; /* of one who is woken; it may be empty */
+    bool is_woken;
     struct timer timer;
     nsec wait_for; /* as asked, or Consul's default */
     bool is_wait_over;
