@@ -14,6 +14,7 @@
 #include "faces/consul/consul.h"
 
 #define INSTANCE_PREFIX REGISTRY_PREFIX "instance/"
+#define SERVICE_PREFIX REGISTRY_PREFIX "service/"
 #define OWNER_PREFIX REGISTRY_PREFIX "owner/"
 
 int control_bind_faces(struct control *control, struct problem *problem)
@@ -87,8 +88,11 @@ int control_serve_faces(struct control *control)
 }
 
 /* What the registry has taken. */
-static void tell_registry(struct consul *consul, struct span key)
+static void tell_registry(struct consul *consul, const struct store_event *event)
 {
+    struct span key = event->entry.key;
+    if (span_starts_with(key, SPAN(SERVICE_PREFIX)) && event->kind == TXN_DELETE)
+        consul_service_gone(consul, span_from(key, strlen(SERVICE_PREFIX)));
     if (span_starts_with(key, SPAN(INSTANCE_PREFIX)))
         consul_instance_changed(consul, span_from(key, strlen(INSTANCE_PREFIX)));
     if (span_starts_with(key, SPAN(OWNER_PREFIX)))
@@ -101,7 +105,7 @@ int control_tell_faces(struct control *control, const struct store_event *event)
         return 0;
     if (span_starts_with(event->entry.key, SPAN(CONSUL_PREFIX)))
         return err_trace(consul_apply(control->consul, event));
-    tell_registry(control->consul, event->entry.key);
+    tell_registry(control->consul, event);
     return 0;
 }
 

@@ -304,13 +304,25 @@ void consul_changed(struct consul *consul)
     buf_fini(&consul->shared.text);
 }
 
+static void note_service(struct consul *consul, struct span name)
+{
+    topics_changed(&consul->topics, TOPIC_SERVICE, name);
+    topics_changed(&consul->topics, TOPIC_CATALOG, SPAN_NULL);
+    consul->catalog_revision = store_revision(consul->store);
+    if (!service_find(consul->registry, name)) /* and its index is that of what went */
+        consul->gone_revision = store_revision(consul->store);
+}
+
+void consul_service_gone(struct consul *consul, struct span name)
+{
+    note_service(consul, name);
+}
+
 void consul_instance_changed(struct consul *consul, struct span instance)
 {
     struct span service = span_first(instance, span_find(instance, '/'));
     consul_owner_changed(consul, instance);
-    topics_changed(&consul->topics, TOPIC_SERVICE, service);
-    topics_changed(&consul->topics, TOPIC_CATALOG, SPAN_NULL);
-    consul->catalog_revision = store_revision(consul->store);
+    note_service(consul, service);
 }
 
 void consul_settled(struct consul *consul)

@@ -77,6 +77,9 @@ void consul_set_rules(struct consul *consul, const struct consul_rules *rules);
 /* An instance, "service/id", was added, changed or taken away in the registry, by whomever. */
 void consul_instance_changed(struct consul *consul, struct span instance);
 
+/* A service of the registry was taken away, by whomever. */
+void consul_service_gone(struct consul *consul, struct span name);
+
 /* Who owns what is judged by others than before: see registry_owns(). */
 void consul_owners_changed(struct consul *consul);
 
