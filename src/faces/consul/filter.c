@@ -76,6 +76,9 @@ static void take_quoted(struct parser *parser, char quote)
     parser->is_quoted = true;
     parser->token = end > 0 && end < inner.size ? span_first(inner, end) : SPAN("");
     parser->rest = span_from(inner, end + 1);
+    if (end == inner.size)
+        problem_set(parser->problem, "filter", "the quote at \"%c%.*s\" does not end", quote,
+                    SPAN_ARG(span_first(inner, 40)));
 }
 
 /* The next word, quoted text, bracket or operator; empty at the end. */
@@ -336,7 +339,7 @@ int consul_filter_parse(struct arena *arena, struct span text, struct clock *clo
     struct consul_filter *filter = parse_or(&parser);
     if (filter && parser.token.data)
         filter = refuse(&parser, "the end, \"and\" or \"or\"");
-    if (!filter)
+    if (!filter || problem->text[0])
         return FILTER_BAD;
     *ret_filter = filter;
     return FILTER_OK;
