@@ -140,7 +140,9 @@ def test_selecting_by_tags_and_filters(consul):
     assert ids("filter=(Service.Port==1+or+Service.Port==3)") == ["a-0", "a-2"]
     assert ids("filter=Service.Tags+contains+v1") == ["a-0"]
     assert ids("filter=Service.Meta.none+is+empty") == ["a-0", "a-1", "a-2"]
-    for bad in ("Service.Port", "(Service.Port==1", "a==", "not", "(" * 100):
+    assert ids("&".join(16 * ["tag=eu"] + ["tag=v1"])) == ["a-0"]
+    for bad in ("Service.Port", "(Service.Port==1", "a==", "not", "(" * 100,
+                'Service.Port=="1', "Service.Port==1+`", 'Service.Port==1+"'):
         consul.get(f"/v1/health/service/a?filter={bad}", status=400)
 
 
@@ -157,6 +159,16 @@ def test_a_filter_whose_expression_goes_on_for_long_is_refused(consul):
             assert b"take too long" in answer.body
         query = urllib.parse.urlencode({"filter": f"{field} matches {fast}"})
         assert len(consul.get(f"/v1/{path}?{query}").json) == 1
+
+
+def test_an_index_stays_when_a_service_is_taken_away_by_others(consul):
+    daemon = consul.daemon
+    daemon.call("PUT", "/v1/services/a", {}, status=201)
+    index = index_of(consul.get("/v1/health/service/a"))
+    waiting = meanwhile(lambda: consul.get(f"/v1/health/service/a?index={index}&wait=20s"))
+    daemon.call("DELETE", "/v1/services/a", status=204)
+    assert index_of(waiting()) > index
+    assert index_of(consul.get("/v1/health/service/a")) > index
 
 
 def test_a_service_that_is_not_there_is_an_empty_list(consul):

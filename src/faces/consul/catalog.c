@@ -9,8 +9,6 @@
 #include "faces/consul/filter.h"
 #include "faces/consul/render.h"
 
-#define TAGS_MAX 16u
-
 /* The registry's name, which topics have; empty when nothing can have this name. */
 static struct span registry_name(struct consul_call *call, struct span name)
 {
@@ -69,8 +67,8 @@ struct selection {
     struct consul_call *call;
     struct json_out out;
     struct consul_filter *filter; /* NULL: none */
-    struct span tags[TAGS_MAX];
-    unsigned n_tags;
+    struct span *tags;
+    size_t n_tags;
     bool only_passing;
     void (*render)(struct json_out *out, const struct consul *consul,
                    const struct consul_entry *entry); /* NULL: each of its checks */
@@ -79,7 +77,7 @@ struct selection {
 static void on_entry(void *owner, const struct consul_entry *entry)
 {
     struct selection *selection = owner;
-    for (unsigned i = 0; i < selection->n_tags; i++) {
+    for (size_t i = 0; i < selection->n_tags; i++) {
         if (!consul_entry_has_tag(entry, selection->tags[i]))
             return;
     }
@@ -103,7 +101,11 @@ static void on_entry(void *owner, const struct consul_entry *entry)
 static void read_tags(struct selection *selection)
 {
     struct span rest = selection->call->query;
-    while (rest.data && selection->n_tags < TAGS_MAX) {
+    size_t n = 1;
+    for (size_t i = 0; i < rest.size; i++)
+        n += rest.data[i] == '&';
+    selection->tags = arena_new_array(&selection->call->arena, struct span, n);
+    while (rest.data) {
         struct span value = span_cut(&rest, '&');
         if (!span_is(span_cut(&value, '='), "tag") || !value.size)
             continue;

@@ -89,6 +89,8 @@ TEST(what_is_no_filter)
         { "Node == a Node", "the end" },
         { "Service.ID matches \"(\"", "regular expression" },
         { "Meta[\"a == b", "" },
+        { "Service.Service == \"web", "does not end" },
+        { "Service.Port == 1 `", "does not end" },
         { "", "a selector" },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
