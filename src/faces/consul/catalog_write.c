@@ -189,6 +189,13 @@ static int check_holders(struct consul_call *call, const struct told *told)
             call->consul, span_of(told->node.name), span_of(told->checks[i].record->id));
         if (before && !span_is(told->checks[i].service, before->service->id))
             return consul_deny_check(call, before);
+        for (size_t k = 0; k < i; k++) {
+            const struct told_check *other = &told->checks[k];
+            if (strcmp(other->record->id, told->checks[i].record->id) == 0 &&
+                !span_equals(other->service, told->checks[i].service))
+                return consul_deny(call, 400, "check \"%.80s\" is there for two services",
+                                   other->record->id);
+        }
     }
     return 0;
 }
