@@ -240,6 +240,9 @@ static int put_service(struct consul_call *call, const struct told *told,
         record.checks = before->record->checks;
         record.n_checks = before->record->n_checks;
     }
+    if (is_ours && !record.address[0])
+        record.address =
+            arena_strdup(&txn->arena, node->address[0] ? node->address : CONSUL_NODE_ADDRESS);
     if (!before && !is_ours && n_services_on(consul, span_of(record.node)) >= NODE_SERVICES_MAX)
         return consul_deny(call, 400, "the node has %u services already", NODE_SERVICES_MAX);
     int r = consul_check_name(call, &record);

@@ -8,8 +8,6 @@
 #include "base/hash.h"
 #include "io/socket.h"
 
-#define NODE_ADDRESS "127.0.0.1"
-
 static void put_empty(struct json_out *out, const char *name, char bracket)
 {
     json_key(out, span_of(name));
@@ -110,7 +108,7 @@ static void put_node(struct json_out *out, const struct consul *consul,
     if (is_ours)
         node_id(consul, id);
     if (is_ours && !address[0])
-        address = NODE_ADDRESS;
+        address = CONSUL_NODE_ADDRESS;
     put_text(out, "ID", span_of(node && node->record->node_id[0] ? node->record->node_id : id));
     put_text(out, "Node", span_of(node ? node->record->name : consul->settings.node));
     put_address(out, consul, node, span_of(address));

@@ -43,8 +43,9 @@ enum consul_kind {
 };
 
 #define CONSUL_KINDS 3u
-#define CONSUL_CHECKS_MAX 32u /* of one service, or one node */
-#define CONSUL_NODE_MAX 255u  /* bytes of a name */
+#define CONSUL_CHECKS_MAX 32u           /* of one service, or one node */
+#define CONSUL_NODE_MAX 255u            /* bytes of a name */
+#define CONSUL_NODE_ADDRESS "127.0.0.1" /* of this one, where nobody told another */
 
 enum check_status {
     CHECK_CRITICAL,
