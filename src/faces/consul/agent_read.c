@@ -75,32 +75,36 @@ void consul_agent_service(struct consul_call *call)
 
 /* --- how a service is --- */
 
-static bool is_in_maintenance(const struct consul_service *service)
+/* Its node's checks are its own, too. */
+static const char *word_of(const struct consul *consul, const struct consul_service *service)
 {
-    list_each (link, &service->checks) {
-        if (container_of(link, struct consul_check, link)->record->kind == CHECK_MAINTENANCE)
-            return true;
-    }
-    return false;
+    const struct consul_service *node = consul_node_of(consul, service);
+    bool is_in_maintenance = consul_is_in_maintenance(service->record) ||
+                             (node && consul_is_in_maintenance(node->record));
+    return is_in_maintenance ? "maintenance"
+                             : check_status_word(consul_status_there(consul, service));
 }
 
-static const char *word_of(const struct consul_service *service)
+static void put_checks_of(struct json_out *out, const struct consul *consul,
+                          const struct consul_service *service)
 {
-    return is_in_maintenance(service) ? "maintenance"
-                                      : check_status_word(consul_service_status(service));
+    list_each (link, &service->checks)
+        consul_render_check(out, consul, container_of(link, struct consul_check, link));
 }
 
 static void put_health(struct json_out *out, const struct consul *consul,
                        const struct consul_service *service)
 {
+    const struct consul_service *node = consul_node_of(consul, service);
     json_open(out, '{');
-    put_text(out, "AggregatedStatus", span_of(word_of(service)));
+    put_text(out, "AggregatedStatus", span_of(word_of(consul, service)));
     json_key(out, SPAN("Service"));
     consul_render_agent_service(out, consul, service);
     json_key(out, SPAN("Checks"));
     json_open(out, '[');
-    list_each (link, &service->checks)
-        consul_render_check(out, consul, container_of(link, struct consul_check, link));
+    put_checks_of(out, consul, service);
+    if (node)
+        put_checks_of(out, consul, node);
     json_close(out, ']');
     json_close(out, '}');
 }
@@ -129,7 +133,7 @@ void consul_agent_health_id(struct consul_call *call)
     const struct consul_service *service = consul_service_find(call->consul, call->tail);
     if (service)
         put_health(&out, call->consul, service);
-    reply_health(call, service ? word_of(service) : "critical", buf_span(&text));
+    reply_health(call, service ? word_of(call->consul, service) : "critical", buf_span(&text));
 }
 
 static bool is_worse(const char *word, const char *than)
@@ -156,8 +160,9 @@ void consul_agent_health_name(struct consul_call *call)
         if (!span_equals_nocase(call->tail, span_of(service->record->name)))
             continue;
         put_health(&out, call->consul, service);
-        if (!worst || is_worse(word_of(service), worst))
-            worst = word_of(service);
+        const char *word = word_of(call->consul, service);
+        if (!worst || is_worse(word, worst))
+            worst = word;
     }
     json_close(&out, ']');
     reply_health(call, worst ? worst : "critical", buf_span(&text));

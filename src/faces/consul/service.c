@@ -411,7 +411,7 @@ char *consul_instance_id(struct arena *arena, struct span id)
     return text;
 }
 
-static bool is_in_maintenance(const Consul__ServiceRecord *record)
+bool consul_is_in_maintenance(const Consul__ServiceRecord *record)
 {
     for (size_t i = 0; i < record->n_checks; i++) {
         if (record->checks[i]->kind == CHECK_MAINTENANCE)
@@ -430,7 +430,8 @@ void consul_read_instance(const struct consul *consul, const Consul__ServiceReco
     consul_instance_read(arena, &record, consul->rules, ret_spec);
     ret_spec->is_failing =
         worst_of(&record) == CHECK_CRITICAL || (node && worst_of(node) == CHECK_CRITICAL);
-    ret_spec->is_withheld = is_in_maintenance(&record) || (node && is_in_maintenance(node));
+    ret_spec->is_withheld =
+        consul_is_in_maintenance(&record) || (node && consul_is_in_maintenance(node));
 }
 
 /* The registry's instance of a registration, into the same transaction. Answers of the registry. */

@@ -99,6 +99,8 @@ enum check_status consul_service_status(const struct consul_service *service);
 enum check_status consul_status_there(const struct consul *consul,
                                       const struct consul_service *service);
 
+bool consul_is_in_maintenance(const Consul__ServiceRecord *record);
+
 /* By an instance of the registry; NULL for those that registered elsewhere. */
 struct consul_service *consul_service_of(const struct consul *consul,
                                          const struct instance *instance);
