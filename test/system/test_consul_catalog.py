@@ -127,6 +127,9 @@ REFUSED = [
     (node(Check={"Name": "a", "Node": "b"}), 400, "does not match"),
     (node(Check={"Name": "a", "ServiceID": "none"}), 500, "Missing service registration"),
     (node(NodeMeta={"consul-x": "1"}), 400, "NodeMeta"),
+    (node(Service=REDIS, Checks=[{"CheckID": "a", "ServiceID": "redis-1"}, {"CheckID": "a"}]),
+     400, "for two services"),
+    (node(Check={"Name": "a", "Output": 1}), 400, "Output is no text"),
     ([], 400, "no JSON object"),
 ]
 
@@ -170,8 +173,17 @@ def test_this_node_in_maintenance(consul):
     assert (check["Status"], check["Notes"]) == ("critical", "new disk")
     assert check["Type"] == "maintenance"
     assert consul.health("a", "?passing") == []
+    for path in ("id/a", "name/a"):
+        assert consul.get(f"/v1/agent/health/service/{path}?format=text",
+                          status=503).body == b"maintenance"
+    whole = consul.get("/v1/agent/health/service/id/a", status=503).json
+    assert [each["CheckID"] for each in whole["Checks"]] == ["_node_maintenance"]
     consul.put("/v1/agent/maintenance?enable=false")
     assert len(consul.health("a", "?passing")) == 1
+    assert consul.get("/v1/agent/health/service/id/a?format=text").body == b"passing"
+    disk = {"ID": "disk", "Name": "disk", "TTL": "60s", "Status": "warning"}
+    consul.put("/v1/agent/check/register", disk)
+    consul.get("/v1/agent/health/service/id/a", status=429)
     consul.put("/v1/agent/maintenance?enable=false")
     consul.put("/v1/agent/maintenance", status=400)
 
@@ -195,3 +207,16 @@ def test_a_service_on_this_node_is_one_of_the_agent(consul):
     assert consul.get("/v1/catalog/nodes").json[0]["Meta"] == {"x": "1"}
     consul.put("/v1/catalog/deregister", {"Node": own, "ServiceID": "a"})
     assert consul.get("/v1/agent/services").json == {}
+    consul.put("/v1/catalog/register", {"Node": own, "Address": "127.0.0.9",
+                                        "Service": {"Service": "a", "Port": 7}})
+    instance, = consul.daemon.get("/v1/services/a/instances")["instances"]
+    assert instance["address"] == "127.0.0.9:7"
+
+
+def test_what_a_check_says_is_cut_where_it_is_long(consul):
+    register(consul, Check={"Name": "a", "Output": "ä" + 3000 * "é"})
+    row, = consul.get("/v1/health/node/db-host").json
+    assert row["Output"] == "ä" + 2047 * "é"
+    register(consul, Check={"Name": "a", "Output": "x" + 3000 * "é"})
+    row, = consul.get("/v1/health/node/db-host").json
+    assert row["Output"] == "x" + 2047 * "é"

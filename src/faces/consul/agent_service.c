@@ -14,7 +14,6 @@
 #include "io/socket.h"
 
 #define MAINTENANCE_ID "_service_maintenance:"
-#define OUTPUT_MAX 4096u
 
 static void reply_empty(struct consul_call *call)
 {
@@ -257,7 +256,7 @@ static void tell(struct consul_call *call, enum check_status status, struct span
 {
     struct told *told = arena_new(&call->arena, struct told);
     told->status = status;
-    told->output = arena_format(&call->arena, "%.*s", SPAN_ARG(span_first(output, OUTPUT_MAX)));
+    told->output = consul_cut_output(&call->arena, output);
     call->registration = told;
     consul_write_routed(call, build_told, reply_empty);
 }

@@ -139,7 +139,7 @@ static int read_check(struct consul_call *call, json_t *body, struct told *told)
     if (!r)
         r = consul_read_text(call, body, "Notes", &check->notes);
     if (!r)
-        r = consul_read_text(call, body, "Output", &check->output);
+        r = consul_read_output(call, body, &check->output);
     if (!r)
         r = consul_read_text(call, body, "ServiceID", &service);
     if (!r)

@@ -19,6 +19,7 @@
 #define CHECKS_MAX 16u
 #define TAGGED_MAX 16u
 #define TEXT_MAX 1024u
+#define OUTPUT_MAX 4096u /* what is behind is left out */
 #define WEIGHT_MAX 65535
 #define INTERVAL_MIN NSEC_PER_SEC
 #define TIMEOUT_DEFAULT (10 * NSEC_PER_SEC)
@@ -67,6 +68,25 @@ int consul_read_text(struct consul_call *call, json_t *body, const char *name, c
         return consul_deny(call, 400, "%s is no text of at most %u bytes", name, TEXT_MAX);
     *ret_text = arena_strdup(&call->arena, json_string_value(value));
     return 0;
+}
+
+int consul_read_output(struct consul_call *call, json_t *body, char **ret_text)
+{
+    json_t *value = consul_member(body, "Output");
+    if (!value)
+        return 0;
+    if (!json_is_string(value))
+        return consul_deny(call, 400, "Output is no text");
+    *ret_text = consul_cut_output(&call->arena, span_of(json_string_value(value)));
+    return 0;
+}
+
+char *consul_cut_output(struct arena *arena, struct span text)
+{
+    size_t size = text.size < OUTPUT_MAX ? text.size : OUTPUT_MAX;
+    while (size < text.size && size > 0 && ((unsigned char)text.data[size] & 0xC0) == 0x80)
+        size--; /* not within a letter */
+    return arena_format(arena, "%.*s", SPAN_ARG(span_first(text, size)));
 }
 
 static int read_number(struct consul_call *call, json_t *body, const char *name, unsigned max,

@@ -196,6 +196,9 @@ int consul_read_service(struct consul_call *call, json_t *body, const char *name
 int consul_read_meta(struct consul_call *call, json_t *body, const char *name,
                      Consul__ServiceRecord *record);
 int consul_read_text(struct consul_call *call, json_t *body, const char *name, char **ret_text);
+/* Of what a check says beside its status. */
+int consul_read_output(struct consul_call *call, json_t *body, char **ret_text);
+char *consul_cut_output(struct arena *arena, struct span text);
 int consul_read_status(struct consul_call *call, json_t *body, Consul__CheckRecord *check);
 /* The registry's name and id of it. `node`: NULL of this one. 0, or a status. */
 int consul_name_record(struct consul_call *call, Consul__ServiceRecord *record, const char *node,
