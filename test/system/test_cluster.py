@@ -316,6 +316,16 @@ def test_a_process_gives_way_to_its_next_version(cluster, service, beating):
 
 # --- the Consul face ---
 
+def test_false_is_said_of_what_really_was_there(cluster):
+    """Who writes here and compares there is told of no other writer, as long as there is none."""
+    a, b = [Consul(cluster.add(FACE)) for _ in range(2)]
+    for number in range(30):
+        assert a.put("/v1/kv/a", str(number)).json is True
+        index = a.get("/v1/kv/a").json[0]["ModifyIndex"]
+        assert b.put(f"/v1/kv/a?cas={index}", "b").json is True
+        assert a.put(f"/v1/kv/a?cas={index}", "a").json is False
+
+
 def test_checks_and_sessions_of_consul_outlive_the_process_they_began_at(cluster, service):
     a, b, c = [Consul(cluster.add(FACE)) for _ in range(3)]
     status = [200]

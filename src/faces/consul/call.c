@@ -299,10 +299,38 @@ static int on_build(struct store_command *command, struct txn *txn)
     return r;
 }
 
+static void on_done(struct store_command *command, int answer, bool is_store_answer,
+                    int64_t revision);
+
 static void await_workers(struct consul_call *call)
 {
     list_remove(&call->link);
     list_add_last(&call->consul->settling, &call->link);
+}
+
+static void on_barrier(struct store_write *write, int answer, int64_t revision)
+{
+    struct consul_call *call = container_of(write, struct consul_call, barrier);
+    (void)revision;
+    if (!call->exchange || answer)
+        on_done(&call->command, answer, true, 0);
+    else
+        store_run(call->consul->store, &call->command);
+}
+
+/* In a cluster we may not have seen yet what was written elsewhere: the client may be told there that
+ * it is written, and "false" here means to it that somebody else was first. */
+static void deny_surely(struct consul_call *call)
+{
+    bool is_alone = store_writer_id(call->consul->store)[0] == '\0';
+    CLEANUP(txn_fini) struct txn none = { 0 };
+    if (is_alone || call->is_sure) {
+        consul_reply_bool(call, false);
+        return;
+    }
+    call->is_sure = call->is_busy = true;
+    call->barrier.on_done = on_barrier;
+    store_submit(call->consul->store, &call->barrier, &none);
 }
 
 static void on_done(struct store_command *command, int answer, bool is_store_answer,
@@ -318,7 +346,7 @@ static void on_done(struct store_command *command, int answer, bool is_store_ans
     else if (is_store_answer && answer == STORE_TOO_LARGE)
         consul_refuse(call, 413, "the change is too large");
     else if (answer == CONSUL_FALSE && !is_store_answer)
-        consul_reply_bool(call, false);
+        deny_surely(call);
     else if (answer >= 400 && !is_store_answer)
         consul_reply_denied(call, answer);
     else if (answer)
@@ -335,6 +363,7 @@ void consul_write(struct consul_call *call, int (*build)(struct consul_call *cal
     call->build = build;
     call->done = done;
     call->is_busy = true;
+    call->is_sure = false;
     call->command.build = on_build;
     call->command.on_done = on_done;
     store_run(call->consul->store, &call->command);

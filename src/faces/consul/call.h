@@ -127,6 +127,8 @@ struct consul_call {
 
     bool is_busy; /* the store has the command; the call must stay */
     struct store_command command;
+    struct store_write barrier;
+    bool is_sure; /* that it sees what others wrote before it */
     int (*build)(struct consul_call *call, struct txn *txn);
     void (*done)(struct consul_call *call);
     bool waits_for_workers; /* the write is answered when they serve by it */
