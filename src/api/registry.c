@@ -147,7 +147,14 @@ static json_t *deregister_json(const struct instance *instance)
     return after == NSEC_NEVER ? json_string("never") : api_json_duration(after);
 }
 
-static json_t *instance_json(const struct instance *instance)
+/* Heartbeats are known where they arrive. */
+static json_t *heartbeat_json(const struct registry *registry, const struct instance *instance)
+{
+    return registry_owns(registry, instance) ? api_json_time(instance->last_heartbeat)
+                                             : json_null();
+}
+
+static json_t *instance_json(const struct registry *registry, const struct instance *instance)
 {
     json_t *meta = json_object();
     for (unsigned i = 0; i < instance->n_meta; i++)
@@ -159,9 +166,8 @@ static json_t *instance_json(const struct instance *instance)
         instance->protocol, "state", instance_state(instance), "ttl",
         api_json_duration(instance->ttl), "deregister_after", deregister_json(instance), "meta",
         meta, "registered", api_json_time(instance->registered), "last_heartbeat",
-        api_json_time(instance->last_heartbeat), "health", api_json_health(&instance->health),
-        "reason", instance_trouble(instance), "owner",
-        instance->owner ? instance->owner->id : NULL);
+        heartbeat_json(registry, instance), "health", api_json_health(&instance->health), "reason",
+        instance_trouble(instance), "owner", instance->owner ? instance->owner->id : NULL);
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)
@@ -243,7 +249,7 @@ void route_instance_get(struct api_call *call)
 {
     const struct instance *instance = call_instance(call);
     if (instance)
-        api_reply(call, 200, instance_json(instance));
+        api_reply(call, 200, instance_json(call->rooms->registry, instance));
     else
         refuse_unknown(call, "instance", call->params[1]);
 }
@@ -254,7 +260,8 @@ static void reply_instances(struct api_call *call, const struct service *service
 {
     json_t *instances = json_array();
     map_each (node, &service->instances)
-        json_array_append_new(instances, instance_json(container_of(node, struct instance, node)));
+        json_array_append_new(instances, instance_json(call->rooms->registry,
+                                                       container_of(node, struct instance, node)));
     api_reply(call, 200,
               json_pack("{s:I, s:o}", "revision", (json_int_t)store_revision(call->rooms->store),
                         "instances", api_sorted(instances, "id")));

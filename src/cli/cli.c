@@ -81,9 +81,18 @@ static void print_health(const sarsen_value *value)
     print_failing(sarsen_value_get(value, "failing_instances"));
 }
 
+/* A 503 tells what is wrong, in the same shape. */
 static int health(struct command *command)
 {
-    return command_call(command, "GET", "/v1/health", NULL, print_health);
+    sarsen_value *value = NULL;
+    int r = sarsen_call(command->client, "GET", "/v1/health", NULL, &value);
+    bool is_told = sarsen_value_get(value, "revision") != NULL;
+    if (is_told)
+        command_show(command, value, print_health);
+    sarsen_value_free(value);
+    if (r && !is_told)
+        return command_fail(command, r);
+    return r ? CLI_FAILED : CLI_OK;
 }
 
 static void print_raw(const sarsen_value *value)

@@ -145,6 +145,8 @@ static void print_registered(const sarsen_value *value)
            SPAN_ARG(buf_span(&contracts)));
     if (strcmp(build, "0.0.0") == 0)
         puts("it is unversioned; --build 1.2.3 names the build it is a copy of");
+    if (strcmp(sarsen_value_text(sarsen_value_get(value, "state")), "draining") == 0)
+        puts("it goes on draining and takes no requests; after `sarsen deregister` it starts anew");
 }
 
 /* "a.B,c.D" as a list. */

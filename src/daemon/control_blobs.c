@@ -6,10 +6,12 @@
  */
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "daemon/control_state.h"
 
 static bool is_blob_kept(void *owner, struct span sha256)
@@ -27,11 +29,24 @@ static void keep_files(const struct release *release, struct map *kept, struct a
     }
 }
 
+/* The releases that name these files are known to an etcd, which is not asked now. */
+static bool is_of_an_etcd(const struct control *control)
+{
+    CLEANUP(mem_freep) char *path = mem_format("%s/%s", control->settings->data, STORE_ETCD_FILE);
+    if (store_writer_id(control->rooms.store)[0] || access(path, F_OK) < 0)
+        return false;
+    log_warn("daemon",
+             "this directory was used with store.etcd and is not now: what is in the etcd "
+             "is not known here, and files that its releases name are left",
+             "data", control->settings->data);
+    return true;
+}
+
 void control_sweep_blobs(struct control *control)
 {
     struct map kept;
     struct arena arena = { 0 };
-    if (control->has_unread)
+    if (control->has_unread || is_of_an_etcd(control))
         return;
     map_init(&kept);
     map_each (node, version_apps(control->rooms.version)) {

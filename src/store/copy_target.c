@@ -161,6 +161,7 @@ static int move_built(struct copying *copying)
     if (r)
         return r;
     remove_built(copying->to_fd);
+    unlinkat(copying->to_fd, STORE_ETCD_FILE, 0); /* its keys are here now */
     return sync_directory(copying->to_fd);
 }
 

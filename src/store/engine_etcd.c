@@ -9,7 +9,6 @@
 #include "io/file.h"
 #include "store/lease.h"
 
-#define ETCD_ID_FILE "store.etcd"
 #define ETCD_ID_SIZE 32u
 #define ETCD_PATIENCE (5 * NSEC_PER_SEC)
 #define ETCD_OPEN_WITHIN (10 * NSEC_PER_SEC)
@@ -51,9 +50,9 @@ static int etcd_make_id(struct etcd *etcd, struct problem *problem)
     uint8_t random[ETCD_ID_SIZE / 2];
     hash_random(random, sizeof(random));
     hash_hex(random, sizeof(random), etcd->id);
-    int r = file_write(etcd->store->dir_fd, ETCD_ID_FILE, span_of(etcd->id), 0640);
+    int r = file_write(etcd->store->dir_fd, STORE_ETCD_FILE, span_of(etcd->id), 0640);
     if (r)
-        problem_set(problem, ETCD_ID_FILE, "cannot be written: %s", strerror(-r));
+        problem_set(problem, STORE_ETCD_FILE, "cannot be written: %s", strerror(-r));
     return err_fold(r);
 }
 
@@ -72,12 +71,12 @@ static bool is_id(struct span text)
 static int etcd_read_id(struct etcd *etcd, struct problem *problem)
 {
     CLEANUP(buf_fini) struct buf text = { .limit = 64 };
-    int r = file_read(etcd->store->dir_fd, ETCD_ID_FILE, &text);
+    int r = file_read(etcd->store->dir_fd, STORE_ETCD_FILE, &text);
     if (r == FILE_ABSENT)
         return etcd_make_id(etcd, problem);
     struct span id = span_trim(buf_span(&text));
     if (r || !is_id(id)) {
-        problem_set(problem, ETCD_ID_FILE, "is damaged; remove it, and a new one is made");
+        problem_set(problem, STORE_ETCD_FILE, "is damaged; remove it, and a new one is made");
         return STORE_CORRUPT;
     }
     memcpy(etcd->id, id.data, ETCD_ID_SIZE);

@@ -162,6 +162,9 @@ const char *store_trouble(const struct store *store);
  * with the embedded engine, which nobody shares. */
 const char *store_writer_id(const struct store *store);
 
+/* Where a data directory that was ever used with an etcd keeps that. */
+#define STORE_ETCD_FILE "store.etcd"
+
 /* How many operations a transaction may have. */
 unsigned store_txn_ops_max(const struct store *store);
 

@@ -170,6 +170,20 @@ def test_a_file_is_kept_only_where_a_release_names_it(make_daemon):
     assert daemon.edge_get("/apps/shop/1.0.0/main.js").status == 200
 
 
+def test_files_of_an_etcd_s_releases_are_left_without_it(make_daemon):
+    daemon = make_daemon()
+    daemon.expect_log("used with store.etcd and is not now")
+    stray = daemon.data / "blobs" / "ab" / ("c" * 62)
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_text("of a release that the etcd knows")
+    (daemon.data / "store.etcd").write_text("f" * 32)
+    daemon.restart()
+    assert stray.exists()
+    (daemon.data / "store.etcd").unlink()
+    daemon.restart()
+    assert not stray.exists()
+
+
 # --- ?dry_run ---
 
 def test_dry_run_changes_nothing(make_daemon, service):

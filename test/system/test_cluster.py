@@ -245,10 +245,11 @@ def test_an_etcd_that_is_away_takes_nothing_along(cluster, service, beating):
         for daemon in (a, b):
             daemon.eventually(lambda daemon=daemon: daemon.call(
                 "GET", "/v1/health").status == 503, LONG)
-            trouble = daemon.get("/v1/cluster")["trouble"]
+            trouble = daemon.get("/v1/cluster")["trouble"].split()[0]  # whom; what changes
             refused = daemon.call("PUT", "/v1/services/new", {}, status=503)
             assert trouble in refused.json["detail"], (trouble, refused)
             assert trouble in daemon.call("GET", "/v1/health").json["trouble"]
+            assert f"cannot be used now: {trouble}" in daemon.cli("health", status=1)
             daemon.eventually(lambda daemon=daemon: logged([daemon], "its lease is over"), LONG)
             assert reached(daemon, "/api/orders/")[0] == 200
             assert set(instances(daemon, "orders")) == {"o1", "o2"}

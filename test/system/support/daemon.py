@@ -239,7 +239,7 @@ class Daemon:
             [self.binary, *arguments, "--address", f"http://{self.api}", "--data", self.data],
             capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
-        return done.stdout if status == 0 else done.stderr
+        return done.stdout if status == 0 else done.stdout + done.stderr
 
     # --- what most tests need ---
 
