@@ -96,10 +96,11 @@ void time_format(unix_msec time, char ret_text[TIME_TEXT_MAX])
     }
 }
 
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 void time_format_http(unix_msec time, char ret_text[TIME_TEXT_MAX])
 {
     static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970-01-01 was a Thursday */
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct instant at = instant_of(time);
     int64_t weekday = (at.days % 7 + 7) % 7;
     snprintf(ret_text, TIME_TEXT_MAX, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * weekday,
@@ -182,6 +183,40 @@ int time_parse(struct span text, unix_msec *ret_time)
 
     int64_t minutes = days_of_date(date) * 1440 + hour * INT64_C(60) + minute - offset;
     *ret_time = (minutes * 60 + second) * 1000 + msec;
+    return TIME_OK;
+}
+
+static int month_of(struct span name)
+{
+    for (int month = 1; month <= 12; month++) {
+        if (span_equals(name, (struct span){ months + 3 * (ptrdiff_t)(month - 1), 3 }))
+            return month;
+    }
+    return 0;
+}
+
+int time_parse_http(struct span text, unix_msec *ret_time)
+{
+    struct date date;
+    int hour, minute, second;
+    if (text.size != strlen("Fri, 20 Nov 2026 08:00:00 GMT") ||
+        !span_is(span_first(span_from(text, 3), 2), ", "))
+        return TIME_BAD;
+    text = span_from(text, 5);
+    if (!cut_number(&text, 2, ' ', &date.day))
+        return TIME_BAD;
+    date.month = month_of(span_first(text, 3));
+    text = span_from(text, 3);
+    if (!span_starts_with(text, SPAN(" ")))
+        return TIME_BAD;
+    text = span_from(text, 1);
+    if (!cut_number(&text, 4, ' ', &date.year) || !date_is_valid(date) ||
+        !cut_number(&text, 2, ':', &hour) || !cut_number(&text, 2, ':', &minute) ||
+        !cut_number(&text, 2, ' ', &second) || hour > 23 || minute > 59 || second > 60 ||
+        !span_is(text, "GMT"))
+        return TIME_BAD;
+    int64_t minutes = days_of_date(date) * 1440 + hour * INT64_C(60) + minute;
+    *ret_time = (minutes * 60 + second) * 1000;
     return TIME_OK;
 }
 

@@ -29,6 +29,9 @@ int time_parse(struct span text, unix_msec *ret_time) MUST_CHECK;
 /* "Fri, 20 Nov 2026 08:00:00 GMT". */
 void time_format_http(unix_msec time, char ret_text[TIME_TEXT_MAX]);
 
+/* That form alone; the weekday is not looked at. Answers: TIME_BAD. */
+int time_parse_http(struct span text, unix_msec *ret_time) MUST_CHECK;
+
 /* Units ns, us, ms, s, m, h, d; several may follow each other, from the largest down, each with a
  * fraction: "1m30.5s", ".5s". Answers: TIME_BAD. */
 int duration_parse(struct span text, nsec *ret_duration) MUST_CHECK;

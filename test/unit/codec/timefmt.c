@@ -93,10 +93,30 @@ TEST(calendar)
         time_format_http(time, text);
         CHECK_STR(text, want);
         unix_msec parsed;
+        CHECK_INT(time_parse_http(span_of(text), &parsed), TIME_OK);
+        CHECK_INT(parsed, seconds * INT64_C(1000));
         time_format(time, text);
         CHECK_INT(time_parse(span_of(text), &parsed), TIME_OK);
         CHECK_INT(parsed, time);
     }
+}
+
+TEST(dates_of_http_refused)
+{
+    static const char good[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    unix_msec time;
+    for (size_t size = 0; size < strlen(good); size++)
+        CHECK_INT(time_parse_http((struct span){ good, size }, &time), TIME_BAD);
+    for (size_t i = 3; i < strlen(good); i++) {
+        char text[sizeof(good)];
+        memcpy(text, good, sizeof(good));
+        text[i] = '~';
+        CHECK_INT(time_parse_http(span_of(text), &time), TIME_BAD);
+    }
+    CHECK_INT(time_parse_http(SPAN("Sun, 31 Feb 1994 08:49:37 GMT"), &time), TIME_BAD);
+    CHECK_INT(time_parse_http(SPAN("Sun, 06 Nov 1994 24:49:37 GMT"), &time), TIME_BAD);
+    CHECK_INT(time_parse_http(SPAN("Sunday, 06-Nov-94 08:49:37 GMT"), &time), TIME_BAD);
+    CHECK_INT(time_parse_http(SPAN("Sun Nov  6 08:49:37 1994"), &time), TIME_BAD);
 }
 
 TEST(extremes)
