@@ -49,10 +49,11 @@ static bool register_it(struct run *run)
     return r == 0 || r == SARSEN_ECONNECT;
 }
 
+/* What ends is not registered any more, neither again nor for the first time. */
 static bool beat(struct run *run)
 {
     if (!run->is_registered)
-        return register_it(run) && run->is_registered;
+        return run->is_ending || (register_it(run) && run->is_registered);
     int r = sarsen_heartbeat(run->command->client, run->service, run->id);
     if (r != SARSEN_EREFUSED || sarsen_status(run->command->client) != 404)
         return r == 0;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`sarsen register … -- COMMAND`: registered for as long as it runs."""
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -125,6 +126,33 @@ def test_what_cannot_be_is_said_before_anything_is_started(run):
     none = run(program="")
     none.process.kill()
     assert none.ended()[0] == -signal.SIGKILL
+
+
+def test_what_ends_is_not_registered_for_the_first_time(binary):
+    """The registry comes while the service, that was told to end, takes its time."""
+    with socket.socket() as registry:
+        registry.bind(("127.0.0.1", 0))  # where nobody listens yet
+        process = subprocess.Popen(
+            [binary, "register", "it", "i1", "127.0.0.1:9", "--ttl", "300ms", "--token", "x",
+             "--address", f"http://127.0.0.1:{registry.getsockname()[1]}", "--", sys.executable,
+             "-c", "import signal, sys\n"
+             "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+             "print('up', flush=True)\nsys.stdin.read()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout.readline() == "up\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.readline() == "told\n"
+            registry.listen()
+            registry.settimeout(2)  # many heartbeats
+            with pytest.raises(TimeoutError):
+                registry.accept()
+            registry.close()
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_a_program_that_is_not_there_is_said(make_daemon):
