@@ -2,6 +2,7 @@
 
 #include "api/access.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "api/call.h"
@@ -79,21 +80,46 @@ static bool is_form(const struct http_head *head)
 static bool refuse(struct access_refusal *refusal, unsigned status, const char *field,
                    const char *text)
 {
-    *refusal = (struct access_refusal){ status, field, text };
+    *refusal = (struct access_refusal){ .status = status, .field = field, .text = text };
     return false;
 }
 
-static bool refuse_token(struct access *access, const struct http_exchange *exchange, nsec now,
-                         struct access_refusal *refusal)
+static bool refuse_member(const struct access *access, const struct http_exchange *exchange,
+                          unix_msec wall, struct access_refusal *refusal)
 {
-    if (!http_head_value(exchange->head, HTTP_AUTHORIZATION).size) {
+    const struct http_head *head = exchange->head;
+    struct span secret = { (const char *)access->member_secret, access->member_secret_size };
+    struct span value = http_head_value(head, HTTP_AUTHORIZATION);
+    unix_msec age;
+    if (!member_proof_age(secret, value, head->method, head->path_and_query, wall, &age)) {
+        return refuse(refusal, 401, "",
+                      "this proof of a member is not by the secret of this cluster, or for another "
+                      "call");
+    }
+    if (member_proof_holds(secret, value, head->method, head->path_and_query, wall))
+        return refuse(refusal, 401, "", "members of the cluster may not make this call");
+    refuse(refusal, 401, "", refusal->made);
+    snprintf(refusal->made, sizeof(refusal->made),
+             "this proof of a member does not hold: its clock is %" PRId64
+             " s %s ours, and 300 s are accepted",
+             (age < 0 ? -age : age) / 1000, age < 0 ? "ahead of" : "behind");
+    return false;
+}
+
+static bool refuse_token(struct access *access, const struct http_exchange *exchange,
+                         struct access_moment moment, struct access_refusal *refusal)
+{
+    struct span value = http_head_value(exchange->head, HTTP_AUTHORIZATION);
+    if (span_starts_with(value, SPAN(MEMBER_SCHEME)))
+        return refuse_member(access, exchange, moment.wall, refusal);
+    if (!value.size) {
         return refuse(refusal, 401, "",
                       "a token is needed: Authorization: Bearer …, from the file \"token\" in the "
                       "data directory, or one that `sarsen token create` made");
     }
-    if (attempts_is_over(&access->attempts, exchange->peer, now))
+    if (attempts_is_over(&access->attempts, exchange->peer, moment.now))
         return refuse(refusal, 429, "", "too many wrong tokens came from this address");
-    attempts_add(&access->attempts, exchange->peer, now);
+    attempts_add(&access->attempts, exchange->peer, moment.now);
     return refuse(refusal, 401, "",
                   "this token is not accepted; the one that is stands in the file \"token\" in "
                   "the data directory");
@@ -141,5 +167,5 @@ bool access_check(struct access *access, const struct http_exchange *exchange,
     }
     if (!check_open(access, exchange, route, ret_refusal, &is_open))
         return false;
-    return is_open || refuse_token(access, exchange, moment.now, ret_refusal);
+    return is_open || refuse_token(access, exchange, moment, ret_refusal);
 }

@@ -13,7 +13,8 @@
  *
  * Against a page that a browser was lured to: Host must be a name of ours, Origin the same, and
  * what a form can send changes nothing without a token. An address that brings wrong tokens is
- * asked to wait; on loopback, where all processes share one, those with a right one need not.
+ * asked to wait; on loopback, where all processes share one, those with a right one need not. Members'
+ * proofs are not counted: nobody guesses one, and the clock of a member may be wrong.
  */
 
 #include "api/api.h"
@@ -45,6 +46,7 @@ struct access {
 struct access_refusal {
     unsigned status;
     const char *field, *text; /* field: "" or what it is about */
+    char made[160];           /* what `text` is, where it has figures */
 };
 
 struct access_moment {

@@ -9,7 +9,6 @@
 #include "base/buf.h"
 #include "base/hash.h"
 
-#define SCHEME "Sarsen-Member "
 #define VALID_MSEC ((unix_msec)5 * 60 * 1000) /* before and after: their clocks differ */
 
 static void sign(struct span secret, struct span method, struct span path, unix_msec at,
@@ -27,23 +26,29 @@ void api_member_proof(struct span secret, struct span method, struct span path, 
 {
     char hex[2 * SHA256_SIZE + 1];
     sign(secret, method, path, wall, hex);
-    snprintf(ret_value, API_MEMBER_PROOF_MAX, SCHEME "%" PRId64 ".%s", wall, hex);
+    snprintf(ret_value, API_MEMBER_PROOF_MAX, MEMBER_SCHEME "%" PRId64 ".%s", wall, hex);
+}
+
+bool member_proof_age(struct span secret, struct span value, struct span method, struct span path,
+                      unix_msec wall, unix_msec *ret_age)
+{
+    char hex[2 * SHA256_SIZE + 1];
+    uint64_t at;
+    if (secret.size != API_MEMBER_SECRET_SIZE || !span_starts_with(value, SPAN(MEMBER_SCHEME)))
+        return false;
+    struct span proof = span_from(value, strlen(MEMBER_SCHEME));
+    struct span time = span_cut(&proof, '.');
+    if (!span_to_uint(time, INT64_MAX / 2, &at))
+        return false;
+    sign(secret, method, path, (unix_msec)at, hex);
+    *ret_age = wall - (unix_msec)at;
+    return hash_equals(proof, span_of(hex));
 }
 
 bool member_proof_holds(struct span secret, struct span value, struct span method, struct span path,
                         unix_msec wall)
 {
-    char hex[2 * SHA256_SIZE + 1];
-    uint64_t at;
-    if (secret.size != API_MEMBER_SECRET_SIZE || !span_starts_with(value, SPAN(SCHEME)))
-        return false;
-    struct span proof = span_from(value, strlen(SCHEME));
-    struct span time = span_cut(&proof, '.');
-    if (!span_to_uint(time, INT64_MAX / 2, &at))
-        return false;
-    unix_msec age = wall - (unix_msec)at;
-    if (age > VALID_MSEC || age < -VALID_MSEC)
-        return false;
-    sign(secret, method, path, (unix_msec)at, hex);
-    return hash_equals(proof, span_of(hex));
+    unix_msec age;
+    return member_proof_age(secret, value, method, path, wall, &age) && age <= VALID_MSEC &&
+           age >= -VALID_MSEC;
 }

@@ -17,6 +17,13 @@
 #include "base/clock.h"
 #include "base/span.h"
 
-/* Whether the value of Authorization proves it. Without a secret, empty, nothing does. */
+#define MEMBER_SCHEME "Sarsen-Member "
+
+/* Whether the value of Authorization was made by a member for this call, and how long ago by our clock:
+ * negative when its clock is ahead. Without a secret, empty, nothing was. */
+bool member_proof_age(struct span secret, struct span value, struct span method, struct span path,
+                      unix_msec wall, unix_msec *ret_age);
+
+/* And a few minutes ago at most. */
 bool member_proof_holds(struct span secret, struct span value, struct span method, struct span path,
                         unix_msec wall);

@@ -29,6 +29,18 @@ TEST(a_proof_holds_for_its_path_and_a_few_minutes)
     CHECK(!member_proof_holds(secret, span_of(value), SPAN("HEAD"), path, NOW));
 }
 
+TEST(a_proof_that_is_too_old_or_from_the_future_tells_by_how_much)
+{
+    char value[API_MEMBER_PROOF_MAX];
+    unix_msec age = 0;
+    api_member_proof(secret, SPAN("GET"), path, NOW, value);
+    CHECK(member_proof_age(secret, span_of(value), SPAN("GET"), path, NOW + 7 * MINUTE, &age));
+    CHECK_INT(age, 7 * MINUTE);
+    CHECK(member_proof_age(secret, span_of(value), SPAN("GET"), path, NOW - 7 * MINUTE, &age));
+    CHECK_INT(age, -7 * MINUTE);
+    CHECK(!member_proof_age(secret, span_of(value), SPAN("HEAD"), path, NOW, &age));
+}
+
 TEST(a_proof_by_another_secret_or_none_does_not_hold)
 {
     char value[API_MEMBER_PROOF_MAX];
