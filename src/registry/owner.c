@@ -69,6 +69,19 @@ struct owner *registry_self(const struct registry *registry)
     return owner && owner->mod_revision ? owner : NULL;
 }
 
+bool registry_reaches(const struct registry *registry, const struct owner *owner)
+{
+    const struct owner *self = registry_self(registry);
+    if (!owner->api || !owner->host)
+        return false;
+    struct span host = span_of(owner->api);
+    host = span_from(host, span_starts_with(host, SPAN("https://")) ? strlen("https://")
+                                                                    : strlen("http://"));
+    bool is_loopback =
+        span_starts_with(host, SPAN("127.")) || span_starts_with(host, SPAN("[::1]:"));
+    return !is_loopback || (self && self->host && strcmp(self->host, owner->host) == 0);
+}
+
 struct span registry_elected(const struct registry *registry)
 {
     return span_of(registry->elected);

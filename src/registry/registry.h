@@ -232,6 +232,9 @@ const char *registry_self_id(const struct registry *registry);
 const struct map *registry_owners(const struct registry *registry);
 struct owner *registry_self(const struct registry *registry); /* NULL: not there yet */
 
+/* Whether the address of its API means it here too: one of loopback does on its own host alone. */
+bool registry_reaches(const struct registry *registry, const struct owner *owner);
+
 /* The id at REGISTRY_ELECTED_KEY; empty for none. */
 struct span registry_elected(const struct registry *registry);
 

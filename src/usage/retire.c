@@ -230,13 +230,16 @@ static char *elsewhere_text(const struct verdict_maker *maker, const struct usag
     char at[TIME_TEXT_MAX], ends[TIME_TEXT_MAX];
     time_format(row->last, at);
     time_format(use_ends(maker, last), ends);
-    CLEANUP(mem_freep)
-    char *ask =
-        owner && owner->api
-            ? mem_format("`sarsen usage %s --address %s` tells by whom", row->contract, owner->api)
-            : mem_strdup(
-                  "that member is gone, and the ledger that tells by whom is in its "
-                  "data directory");
+    CLEANUP(mem_freep) char *ask = NULL;
+    if (!owner || !owner->api) {
+        ask = mem_strdup(
+            "that member is gone, and the ledger that tells by whom is in its "
+            "data directory");
+    } else if (registry_reaches(maker->context->registry, owner)) {
+        ask = mem_format("`sarsen usage %s --address %s` tells by whom", row->contract, owner->api);
+    } else {
+        ask = mem_format("`sarsen usage %s` at host %s tells by whom", row->contract, row->host);
+    }
     return mem_format(
         "%s was used at the member %s on %s, last at %s: %s; unused, this stops "
         "blocking at %s",

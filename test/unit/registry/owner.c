@@ -150,6 +150,35 @@ TEST(who_is_there_is_known_everywhere)
     end();
 }
 
+TEST(an_address_of_loopback_is_reached_on_its_own_host)
+{
+    static const struct {
+        const char *host, *api;
+        bool is_reached;
+    } rows[] = {
+        { "here", "http://127.0.0.1:7000", true },   { "here", "https://[::1]:7000", true },
+        { "there", "http://127.0.0.1:7000", false }, { "there", "https://127.9.0.1:7000", false },
+        { "there", "https://[::1]:7000", false },    { "there", "https://10.0.0.2:7000", true },
+        { "there", "https://there:7000", true },     { "there", "https://[fd00::1]:7000", true },
+    };
+    const struct store_lease lease = { .id = 1 };
+    start();
+    owner_put(fake.registries[A], SPAN("here"), SPAN("http://127.0.0.1:7000"), fake.clock.wall,
+              &lease, &fake.txn);
+    commit();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        owner_put(fake.registries[B], span_of(rows[i].host), span_of(rows[i].api), fake.clock.wall,
+                  &lease, &fake.txn);
+        commit();
+        CHECK_INT(registry_reaches(fake.registries[A], registry_self(fake.registries[B])),
+                  rows[i].is_reached);
+    }
+    /* Who is not a member has no host. */
+    go(A);
+    CHECK(!registry_reaches(fake.registries[A], registry_self(fake.registries[C])));
+    end();
+}
+
 TEST(a_deadline_runs_at_the_owner_alone)
 {
     start();

@@ -431,6 +431,16 @@ TEST(use_at_another_member_blocks_and_names_it)
                         "2027-01-03T08:05:00Z");
     retire_verdict_free(&verdict);
 
+    /* At an address that only its own host has it is asked there. */
+    owner_put(registry, SPAN("web-2"), SPAN("https://[::1]:7000"), fake_time.wall, &lease, &txn);
+    CHECK_INT(fake_commit(&store, &txn), 0);
+    registry_set_self(registry, SPAN("aaa"));
+    verdict = judge_one(BLOCKER_ELSEWHERE,
+                        "orders@2 was used at the member bbb on web-2, last at "
+                        "2026-11-19T08:00:00Z: `sarsen usage orders@2` at host web-2 tells by "
+                        "whom; unused, this stops blocking at 2027-01-03T08:05:00Z");
+    retire_verdict_free(&verdict);
+
     /* A key may be five minutes behind, so it counts for so much longer. */
     fake_clock_advance(&fake_time, 44 * DAY + 300 * NSEC_PER_SEC - NSEC_PER_MSEC);
     verdict = judge();
