@@ -356,7 +356,7 @@ int control_open_api(struct control *control)
 {
     struct api_settings settings = {
         .token = control->token,
-        .hosts = control->settings->api_hosts,
+        .hosts = control_api_hosts(control, control->settings),
         .registration_is_open = !control->settings->auth_required,
         .started = control->started,
     };
@@ -570,7 +570,7 @@ int control_reload(struct control *control, const struct settings *settings,
     control_reload_faces(control);
     forget_hours(control);
     pressure_set_limit(&control->pressure, settings->memory);
-    api_set_access(control->api, settings->api_hosts, !settings->auth_required);
+    api_set_access(control->api, control_api_hosts(control, settings), !settings->auth_required);
     log_setup(settings->log_level, settings->log_is_json);
     return 0;
 }
@@ -669,6 +669,7 @@ struct control *control_free(struct control *control)
     task_cancel(&control->tell);
     task_cancel(&control->closing);
     api_free(control->api);
+    free(control->api_hosts);
     control_close_faces(control);
     control_forget_kept(control);
     tls_server_free(control->api_tls);

@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -107,14 +106,13 @@ void control_open_cluster(struct control *control)
 /* Where others reach the management API: by the host's name where it listens everywhere. */
 void control_start_cluster(struct control *control)
 {
-    char text[ADDRESS_TEXT_MAX], name[256] = "";
+    char text[ADDRESS_TEXT_MAX], name[256];
     const char *scheme = control->api_tls ? "https" : "http";
     control_api_text(control, text, sizeof(text));
-    bool is_everywhere = strncmp(text, "0.0.0.0:", 8) == 0 || strncmp(text, "[::]:", 5) == 0;
-    bool has_name = is_everywhere && gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0';
     CLEANUP(mem_freep)
-    char *url = has_name ? mem_format("%s://%s%s", scheme, name, strrchr(text, ':'))
-                         : mem_format("%s://%s", scheme, text);
+    char *url = control_has_own_name(control, name)
+                    ? mem_format("%s://%s%s", scheme, name, strrchr(text, ':'))
+                    : mem_format("%s://%s", scheme, text);
     cluster_start(&control->cluster, url);
 }
 

@@ -4,6 +4,10 @@
  * The sockets of a start: those that were given to the process, and those that it opens.
  */
 
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
 #include "daemon/control_state.h"
 #include "daemon/predecessor.h"
 #include "daemon/takeover.h"
@@ -56,6 +60,26 @@ static int try_address(struct control *control, const struct gateway_listener *l
     return r ? refuse_address(r, span_of(listener->text),
                               listener->is_internal ? "gateway.internal" : "gateway.edge", problem)
              : 0;
+}
+
+bool control_has_own_name(const struct control *control, char name[256])
+{
+    char text[ADDRESS_TEXT_MAX];
+    control_api_text(control, text, sizeof(text));
+    if (strncmp(text, "0.0.0.0:", 8) != 0 && strncmp(text, "[::]:", 5) != 0)
+        return false;
+    name[255] = '\0';
+    return gethostname(name, 255) == 0 && name[0];
+}
+
+const char *control_api_hosts(struct control *control, const struct settings *settings)
+{
+    char name[256];
+    free(control->api_hosts);
+    control->api_hosts = control_has_own_name(control, name)
+                             ? mem_format("%s,%s", name, settings->api_hosts)
+                             : mem_strdup(settings->api_hosts);
+    return control->api_hosts;
 }
 
 /* Before anything is written: a start that a taken port ends leaves no directory behind. The

@@ -32,6 +32,7 @@ struct control {
     struct api *api;
     struct consul *consul;      /* NULL: it is not served */
     char node[64];              /* what this host is called there */
+    char *api_hosts;            /* api.hosts, and our own name where others reach us by it */
     struct tls_server *api_tls; /* NULL: in plain text */
     struct cookie_keys keys;
     struct control_sharing sharing;
@@ -123,6 +124,11 @@ struct given *control_given(const struct control *control);
 int control_listen_at(struct control *control, struct span text, unsigned use,
                       struct problem *problem, int *ret_fd) MUST_CHECK;
 int control_open_listeners(struct control *control, struct problem *problem) MUST_CHECK;
+
+/* Whether the API listens at all addresses: others then know us by our host's name. */
+bool control_has_own_name(const struct control *control, char name[256]);
+/* What Host may say in calls of the API, anew. */
+const char *control_api_hosts(struct control *control, const struct settings *settings);
 
 /* control_faces.c */
 int control_bind_faces(struct control *control, struct problem *problem) MUST_CHECK;
