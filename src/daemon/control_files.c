@@ -67,6 +67,19 @@ static void want_files(struct control *control, const struct release *release)
         files_want(control->files, container_of(node, struct release_file, node));
 }
 
+static void name_files(void *owner, struct files_names *names)
+{
+    const struct control *control = owner;
+    map_each (node, version_apps(control->rooms.version)) {
+        const struct app *app = container_of(node, struct app, node);
+        map_each (below, &app->releases) {
+            const struct release *release = container_of(below, struct release, node);
+            map_each (file, &release->files)
+                files_name(names, container_of(file, struct release_file, node));
+        }
+    }
+}
+
 /* version/file/shop/4.2.0/main.js, which the room has applied */
 static void want_file(struct control *control, struct span key)
 {
@@ -94,6 +107,7 @@ void control_start_files(struct control *control)
         return;
     control->files = files_new(control->loop, control->rooms.store, control->rooms.registry,
                                &control->rooms.n_files_to_come);
+    files_set_names(control->files, name_files, control);
     make_secret(control);
     take_secret(control);
     map_each (node, version_apps(control->rooms.version)) {
@@ -112,7 +126,10 @@ void control_tell_files(struct control *control, const struct store_event *event
     struct span key = event->entry.key;
     if (!control->files)
         return;
-    if (span_starts_with(key, SPAN(FILE_PREFIX)) && event->kind == TXN_PUT)
+    bool is_file = span_starts_with(key, SPAN(FILE_PREFIX));
+    if (is_file && (event->kind != TXN_PUT || event->entry.version > 1))
+        files_unname(control->files);
+    if (is_file && event->kind == TXN_PUT)
         want_file(control, key);
     else if (span_starts_with(key, SPAN(OWNER_PREFIX)))
         members_changed(control);

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/arena.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "codec/timefmt.h"
 #include "http/client.h"
 #include "io/resolver.h"
 #include "io/tls.h"
@@ -32,9 +34,17 @@ struct files {
     struct map fetches; /* struct fetch by SHA-256 */
     struct heap waiting;
     struct timer timer; /* of the first that waits */
-    struct task pump;
+    files_names_fn fill_names;
+    void *names_owner;
+    bool is_unnamed; /* something may be */
     unsigned n_running;
+    char why[96];      /* for the log, where it takes more than a fixed text */
     size_t *n_missing; /* the owner's */
+};
+
+struct files_names {
+    struct map map; /* of nothing but keys */
+    struct arena arena;
 };
 
 struct fetch {
@@ -46,6 +56,7 @@ struct fetch {
     unsigned n_tries;
     bool is_running, is_keeping;
     bool is_tls;
+    unsigned round; /* of the members, from 0 */
     struct resolver_request resolving;
     struct http_call call;
     struct blob_writer *writer;
@@ -82,28 +93,52 @@ static void fetch_end(struct fetch *fetch)
     plan(files);
 }
 
+static bool is_other(const struct files *files, const struct owner *owner)
+{
+    return owner->mod_revision && owner != registry_self(files->registry);
+}
+
+static bool can_be_asked(const struct files *files, const struct owner *owner)
+{
+    return is_other(files, owner) && registry_reaches(files->registry, owner);
+}
+
 static unsigned count_members(const struct files *files)
 {
     unsigned n = 0;
-    map_each (node, registry_owners(files->registry)) {
-        const struct owner *owner = container_of(node, struct owner, node);
-        n += owner->mod_revision && owner != registry_self(files->registry);
-    }
+    map_each (node, registry_owners(files->registry))
+        n += can_be_asked(files, container_of(node, struct owner, node));
     return n;
 }
 
-/* The next member is asked at once; when all were, there is a pause. */
+/* Before we are a member ourselves it is not known. */
+static bool has_unreachable(const struct files *files)
+{
+    if (!registry_self(files->registry))
+        return false;
+    map_each (node, registry_owners(files->registry)) {
+        const struct owner *owner = container_of(node, struct owner, node);
+        if (is_other(files, owner) && !can_be_asked(files, owner))
+            return true;
+    }
+    return false;
+}
+
+/* The next member is asked at once; when all were, there is a pause. Who is alone has to wait for
+ * members, who end it, see files_members_changed(). */
 static void fetch_again(struct fetch *fetch, const char *why)
 {
     struct files *files = fetch->files;
     unsigned n_members = count_members(files), round = n_members ? fetch->n_tries / n_members : 0;
-    nsec pause = 0;
+    nsec pause = n_members ? 0 : PAUSE_MAX;
     fetch_stop(fetch);
-    if (!n_members || fetch->n_tries % n_members == 0) {
+    if (n_members && fetch->n_tries % n_members == 0) {
         pause = round < 8 ? PAUSE_MIN << round : PAUSE_MAX;
         pause = pause < PAUSE_MAX ? pause : PAUSE_MAX;
     }
-    if (n_members && pause && round == WARN_AFTER)
+    bool is_time =
+        n_members ? pause && round == WARN_AFTER : fetch->n_tries == 1 && has_unreachable(files);
+    if (is_time)
         log_warn("daemon", "no member gives a file that a release names", "sha256", fetch->sha256,
                  "why", why);
     heap_set(&files->waiting, &fetch->turn, loop_now(files->loop) + pause);
@@ -111,6 +146,20 @@ static void fetch_again(struct fetch *fetch, const char *why)
 }
 
 /* --- the call --- */
+
+/* Their answers say what time it is there. */
+static const char *refusal_text(struct files *files, const struct http_head *head)
+{
+    unix_msec theirs, ours = loop_wall(files->loop);
+    if (head->status == 404)
+        return "they do not have it";
+    if (head->status != 401 || time_parse_http(http_head_value(head, HTTP_DATE), &theirs))
+        return "they refuse";
+    snprintf(files->why, sizeof(files->why), "they refuse; our clock is %" PRId64 " s %s theirs",
+             (ours < theirs ? theirs - ours : ours - theirs) / 1000,
+             ours < theirs ? "behind" : "ahead of");
+    return files->why;
+}
 
 static void on_kept(void *owner, int answer, const struct blob *blob)
 {
@@ -129,7 +178,7 @@ static void on_response(struct http_call *call, const struct http_head *head)
 {
     struct fetch *fetch = container_of(call, struct fetch, call);
     if (head->status != 200)
-        fetch_again(fetch, head->status == 404 ? "they do not have it" : "they refuse");
+        fetch_again(fetch, refusal_text(fetch->files, head));
     else if (blob_create(fetch->files->store, &fetch->writer))
         fetch_again(fetch, "the disk takes no more");
 }
@@ -211,20 +260,21 @@ static void on_resolved(struct resolver_request *request, const struct resolver_
     if (result->answer)
         fetch_again(fetch, resolver_answer_text(result->answer));
     else
-        call_member(fetch, &result->addresses[0]);
+        call_member(fetch, &result->addresses[fetch->round % result->n_addresses]);
 }
 
 /* Members in their order, each try the next one; each file begins at another. */
-static const struct owner *choose_member(const struct fetch *fetch)
+static const struct owner *choose_member(struct fetch *fetch)
 {
     const struct registry *registry = fetch->files->registry;
     unsigned n_members = count_members(fetch->files);
     if (!n_members)
         return NULL;
+    fetch->round = fetch->n_tries / n_members;
     unsigned left = (fetch->n_tries + (unsigned char)fetch->sha256[0]) % n_members;
     map_each (node, registry_owners(registry)) {
         const struct owner *owner = container_of(node, struct owner, node);
-        if (owner->mod_revision && owner != registry_self(registry) && left-- == 0)
+        if (can_be_asked(fetch->files, owner) && left-- == 0)
             return owner;
     }
     return NULL;
@@ -237,8 +287,8 @@ static void fetch_start(struct fetch *fetch)
     fetch->n_tries++;
     fetch->is_running = true;
     files->n_running++;
-    if (!owner || !owner->api) {
-        fetch_again(fetch, "there is no other member");
+    if (!owner) {
+        fetch_again(fetch, "the API of the others listens on loopback alone");
         return;
     }
     struct span url = span_of(owner->api);
@@ -248,10 +298,41 @@ static void fetch_start(struct fetch *fetch)
     resolver_ask(files->resolver, &fetch->resolving, url, loop_now(files->loop) + ANSWER_WITHIN);
 }
 
+void files_name(struct files_names *names, const struct release_file *file)
+{
+    struct span sha256 = span_of(file->sha256);
+    if (!map_find(&names->map, sha256))
+        map_add(&names->map, arena_new(&names->arena, struct map_node), sha256);
+}
+
+/* All at once, as each look goes over all releases. What is on its way to the disk ends by itself,
+ * or is looked at again. */
+static void drop_unnamed(struct files *files)
+{
+    struct files_names names = { 0 };
+    if (!files->is_unnamed)
+        return;
+    files->is_unnamed = false;
+    map_init(&names.map);
+    files->fill_names(files->names_owner, &names);
+    map_each (node, &files->fetches) {
+        struct fetch *fetch = container_of(node, struct fetch, node);
+        if (map_find(&names.map, span_of(fetch->sha256)))
+            continue;
+        if (fetch->is_keeping)
+            files->is_unnamed = true;
+        else
+            fetch_end(fetch);
+    }
+    map_fini(&names.map);
+    arena_fini(&names.arena);
+}
+
 static void on_due(struct timer *timer)
 {
     struct files *files = container_of(timer, struct files, timer);
     nsec now = loop_now(files->loop);
+    drop_unnamed(files);
     while (files->n_running < FILES_AT_ONCE && files->waiting.n_nodes &&
            files->waiting.nodes[0]->at <= now) {
         struct fetch *fetch = container_of(files->waiting.nodes[0], struct fetch, turn);
@@ -284,6 +365,11 @@ void files_want(struct files *files, const struct release_file *file)
     map_add(&files->fetches, &fetch->node, span_of(fetch->sha256));
     heap_set(&files->waiting, &fetch->turn, loop_now(files->loop));
     plan(files);
+}
+
+void files_unname(struct files *files)
+{
+    files->is_unnamed = files->fetches.n_nodes > 0;
 }
 
 void files_members_changed(struct files *files)
@@ -322,6 +408,12 @@ struct files *files_new(struct loop *loop, struct store *store, const struct reg
     files->timer.on_due = on_due;
     map_init(&files->fetches);
     return files;
+}
+
+void files_set_names(struct files *files, files_names_fn fill_names, void *owner)
+{
+    files->fill_names = fill_names;
+    files->names_owner = owner;
 }
 
 struct files *files_free(struct files *files)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of releases in a cluster: what was uploaded to one member, all serve."""
+import base64
 import hashlib
+import hmac
+import json
 import signal
 import threading
+import time
 
 import pytest
 from support.authority import Authority
-from support.cluster import Cluster, Etcd, members
+from support.cluster import PREFIX, Cluster, Etcd, members
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,52 @@ def test_blobs_are_given_to_members_and_tokens_only(cluster):
                 headers={"Authorization": "Sarsen-Member 1.00"})
     for wrong in ("0" * 64, "..", "A" * 64, "x", "token"):
         daemon.call("GET", f"/v1/blobs/{wrong}", status=404)
+
+
+def proof(secret, path, at):
+    text = hmac.new(secret, f"GET\n{path}\n{at}".encode(), hashlib.sha256).hexdigest()
+    return {"Authorization": f"Sarsen-Member {at}.{text}"}
+
+
+def test_a_member_whose_clock_is_wrong_is_told_and_does_not_count_as_guessing(cluster):
+    daemon = cluster.add()
+    daemon.publish("shop", "4.2.0", {}, {"main.js": b"x"})
+    path = f"/v1/blobs/{hashlib.sha256(b'x').hexdigest()}"
+    key = json.loads(cluster.etcd.control("get", PREFIX + "secret/member", "-w", "json"))
+    secret = base64.b64decode(key["kvs"][0]["value"])
+    for late, words in ((600, "behind ours"), (-600, "ahead of ours")):
+        for _ in range(12):
+            at = int((time.time() - late) * 1000)
+            refused = daemon.call("GET", path, token=False, headers=proof(secret, path, at))
+            assert refused.status == 401, refused
+        assert words in refused.json["detail"] and "300 s are accepted" in refused.json["detail"]
+    for _ in range(12):
+        daemon.call("GET", path, token=False, status=401,
+                    headers={"Authorization": "Sarsen-Member 1.00"})
+    now = int(time.time() * 1000)
+    daemon.call("GET", path, token=False, status=200, headers=proof(secret, path, now))
+    elsewhere = "/v1/contracts"
+    answer = daemon.call("GET", elsewhere, token=False, headers=proof(secret, elsewhere, now))
+    assert answer.status == 401 and "may not make this call" in answer.json["detail"]
+    assert daemon.call("GET", path, token=False,
+                       headers={"Authorization": "Bearer wrong"}).status == 401
+
+
+def test_a_file_that_was_put_again_is_not_waited_for_any_more(cluster):
+    first, second = cluster.add(), cluster.add()
+    wait_for_members(first, 2)
+    file = "/v1/apps/shop/releases/4.2.0/files/main.js"
+    first.call("PUT", file, b"before", status=201)
+    second.eventually(lambda: blob(second, b"before").exists())
+    second.stop()
+    blob(first, b"before").write_bytes(b"damaged")
+    blob(second, b"before").unlink()
+    second.expect_log("no member gives a file")
+    second.start()
+    second.eventually(lambda: second.get("/v1/health")["files_to_come"] == 1)
+    first.call("PUT", file, b"after")
+    second.eventually(lambda: second.get("/v1/health")["files_to_come"] == 0)
+    assert blob(second, b"after").read_bytes() == b"after"
 
 
 def test_over_tls(cluster, tmp_path):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three hosts with Sarsen and one with etcd, and a switch that can fail."""
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
 import threading
 
 import pytest
+from support.authority import Authority
 from support.cluster import heartbeat, instances, members, own_id, reached
 from support.network import Network, can_make_hosts
 
@@ -81,6 +83,73 @@ def daemons(network, make_daemon, tmp_path):
         daemon.api, daemon.internal = f"unix:{daemon.data}/api.sock", daemon.unix
         made.append(daemon)
     return made
+
+
+def named(host, name, hosts):
+    """What runs a program on a host that has a name, and a hosts file."""
+    return [*host.enter, "unshare", "--uts", "--mount", "sh", "-c",
+            f'hostname {name} && mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+
+
+@pytest.fixture
+def two_named(network, make_daemon, tmp_path):
+    """Makes one on each of two hosts, "first" and "second", as `api` says. Where they look, "first"
+    has an address of loopback, too."""
+    endpoint = run_etcd(network.host(), tmp_path / "etcd")
+    places = [network.host(), network.host()]
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"127.0.0.9 first\n{places[0].address} first\n{places[1].address} second\n")
+
+    def make(api):
+        made = []
+        for place, name in zip(places, ("first", "second"), strict=True):
+            daemon = make_daemon(f'store: {{ etcd: {{ endpoints: ["{endpoint}"] }} }}\n',
+                                 start=False)
+            text = daemon.config.read_text()
+            daemon.config.write_text(text.replace('api: { listen: "127.0.0.1:0" }', f"api: {api}"))
+            daemon.prefix = named(place, name, hosts)
+            daemon.expect_log("level=warn room=cluster")
+            daemon.start()
+            daemon.api = f"unix:{daemon.data}/api.sock"
+            made.append(daemon)
+        for daemon in made:
+            daemon.eventually(lambda daemon=daemon: len(members(daemon)) == 2, LONG)
+        return made
+
+    return make
+
+
+def test_the_address_that_is_told_can_be_used(two_named, binary, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    pair, key = authority.sign("api", "DNS:first,DNS:second")
+    first, second = two_named(
+        f"{{ listen: '0.0.0.0:7000', tls: {{ certificate: {pair}, key: {key} }} }}")
+    told = {row["host"]: row["api"] for row in members(first)}
+    assert told == {"first": "https://first:7000", "second": "https://second:7000"}
+
+    def services(client, url, token):
+        return subprocess.run(
+            [*client.prefix, binary, "services", "--address", url, "--ca", authority.file,
+             "--token", token], capture_output=True, text=True, timeout=60, check=False)
+
+    for client in (first, second):
+        done = services(client, told["second"], second.token)
+        assert done.returncode == 0, done.stderr
+
+    # The first of its addresses leads back to the one that asks; files come all the same.
+    first.publish("shop", "4.2.0", {}, {"main.js": b"x"})
+    second.eventually(lambda: second.get("/v1/health")["files_to_come"] == 0
+                      and second.get("/v1/apps")["apps"], LONG)
+    name = hashlib.sha256(b"x").hexdigest()
+    assert (second.data / "blobs" / name[:2] / name[2:]).read_bytes() == b"x"
+
+
+def test_who_listens_on_loopback_is_not_asked_from_another_host(two_named):
+    first, second = two_named("{ listen: '127.0.0.1:7000' }")
+    second.expect_log("no member gives a file")
+    first.publish("shop", "4.2.0", {}, {"main.js": b"x"})
+    second.eventually(lambda: any("on loopback alone" in line for line in second.log), LONG)
+    assert second.get("/v1/health")["files_to_come"] == 1
 
 
 def test_a_host_that_is_cut_off_goes_on_and_catches_up(network, daemons, tmp_path):
