@@ -40,7 +40,7 @@ def test_the_end_of_a_session_gives_back_or_deletes(consul):
 
 
 def test_nobody_gets_a_lock_before_its_delay_is_over(consul):
-    first = session(consul, LockDelay="1s")
+    first = session(consul, LockDelay="5s")
     consul.put(f"/v1/kv/lock?acquire={first}", "1")
     consul.put(f"/v1/session/destroy/{first}")
     second = session(consul)

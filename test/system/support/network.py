@@ -3,7 +3,11 @@
 import ctypes
 import shutil
 import signal
+import socket
 import subprocess
+import threading
+
+CLONE_NEWNET = 0x40000000
 
 
 def die_with_parent():
@@ -25,6 +29,23 @@ class Place:
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
         assert self.holder.stdout.readline() == b"up\n"
         self.enter = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
+
+    def inside(self, function):
+        """What the function returns, called by a thread that went there."""
+        made = []
+
+        def run():
+            with open(f"/proc/{self.holder.pid}/ns/net", "rb") as place:
+                assert ctypes.CDLL(None).setns(place.fileno(), CLONE_NEWNET) == 0
+            made.append(function())
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return made[0]
+
+    def socket(self, kind=socket.SOCK_STREAM):
+        return self.inside(lambda: socket.socket(socket.AF_INET, kind))
 
     def ip(self, *arguments):
         subprocess.run([*self.enter, "ip", *arguments], check=True, capture_output=True)
