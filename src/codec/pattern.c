@@ -11,6 +11,7 @@
 #define MEMORY_MAX 64u   /* KiB of one match */
 
 struct pattern {
+    struct span text;
     pcre2_code *code;
     pcre2_match_data *match;
     pcre2_match_context *limits;
@@ -71,6 +72,7 @@ int pattern_parse(struct arena *arena, struct span text, enum pattern_reach reac
         return refuse(error, offset, problem);
 
     struct pattern *pattern = arena_new(arena, struct pattern);
+    pattern->text = arena_span_dup(arena, text);
     pattern->code = code;
     pattern->match = pcre2_match_data_create_from_pattern(code, memory);
     pattern->limits = pcre2_match_context_create(memory);
@@ -89,6 +91,11 @@ bool pattern_matches(struct pattern *pattern, struct span text)
                         text.size, 0, 0, pattern->match, pattern->limits);
     pattern->gave_up = n < 0 && n != PCRE2_ERROR_NOMATCH;
     return n >= 0;
+}
+
+struct span pattern_text(const struct pattern *pattern)
+{
+    return pattern->text;
 }
 
 bool pattern_gave_up(const struct pattern *pattern)

@@ -43,6 +43,9 @@ enum pattern_answer {
 int pattern_parse(struct arena *arena, struct span text, enum pattern_reach reach,
                   struct pattern **ret_pattern, struct problem *problem) MUST_CHECK;
 
+/* As it was written. */
+struct span pattern_text(const struct pattern *pattern);
+
 bool pattern_matches(struct pattern *pattern, struct span text);
 /* Whether the last match came to a limit, so that it is not known whether the text matches. */
 bool pattern_gave_up(const struct pattern *pattern);

@@ -48,6 +48,8 @@ struct consul_review {
     struct timer timer;
     char **ids;
     size_t n, at, next;
+    struct buf rules;          /* as consul_rules_write() has those of the last pass */
+    bool is_begun;             /* there was a pass */
     bool is_running, is_asked; /* asked: it begins anew */
 };
 

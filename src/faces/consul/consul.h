@@ -71,7 +71,7 @@ int consul_listen(struct consul *consul, int listen_fd) MUST_CHECK;
 int consul_apply(struct consul *consul, const struct store_event *event) MUST_CHECK;
 
 /* What operators say of registrations, or NULL; borrowed until others are set. Those that stand are
- * read again by it, by and by. */
+ * read again by it, by and by, unless it says what the last one said. */
 void consul_set_rules(struct consul *consul, const struct consul_rules *rules);
 
 /* An instance, "service/id", was added, changed or taken away in the registry, by whomever. */

@@ -2,7 +2,7 @@
 
 /*
  * Registrations that stand are read again when rules may be others: when the face opens, and after
- * a reload. What comes out as before is left alone; the rest is written a few at a time, so that
+ * a reload that brought others. What comes out as before is left alone; the rest is written a few at a time, so that
  * nobody waits behind it.
  */
 
@@ -12,9 +12,9 @@
 #include "faces/consul/reading.h"
 #include "faces/consul/service.h"
 
-#define AT_ONCE 8u           /* registrations in one transaction */
-#define LOOKED_AT_ONCE 1024u /* in one turn of the loop */
-#define PAUSE NSEC_PER_SEC   /* where the store takes nothing */
+#define AT_ONCE 8u               /* registrations in one transaction */
+#define TURN (5 * NSEC_PER_MSEC) /* of the loop, after which others have theirs */
+#define PAUSE NSEC_PER_SEC       /* where the store takes nothing */
 
 static bool is_as_read(const struct consul *consul, const struct instance_spec *spec)
 {
@@ -47,8 +47,10 @@ static int build_review(struct store_command *command, struct txn *txn)
     struct consul *consul = container_of(review, struct consul, review);
     struct problem problem;
     unsigned n = 0;
-    size_t end = review->at + LOOKED_AT_ONCE;
-    for (review->next = review->at; review->next < review->n && review->next < end && n < AT_ONCE;
+    struct clock *clock = loop_clock(consul->loop);
+    nsec until = clock_now(clock) + TURN;
+    for (review->next = review->at; review->next < review->n && n < AT_ONCE &&
+                                    (review->next == review->at || clock_now(clock) < until);
          review->next++) {
         struct consul_service *service = find(consul, review->ids[review->next]);
         struct instance_spec spec;
@@ -120,15 +122,24 @@ static void go_on(struct consul_review *review)
 
 void consul_set_rules(struct consul *consul, const struct consul_rules *rules)
 {
+    struct consul_review *review = &consul->review;
+    struct buf text = { 0 };
+    consul_rules_write(rules, &text);
+    bool is_same = review->is_begun && span_equals(buf_span(&review->rules), buf_span(&text));
+    buf_fini(&review->rules);
+    review->rules = text;
     consul->rules = rules;
-    consul->review.is_asked = true;
-    consul->review.timer.on_due = on_turn;
-    if (!consul->review.is_running)
-        timer_start(&consul->review.timer, consul->loop, loop_now(consul->loop));
+    if (is_same)
+        return;
+    review->is_begun = review->is_asked = true;
+    review->timer.on_due = on_turn;
+    if (!review->is_running)
+        timer_start(&review->timer, consul->loop, loop_now(consul->loop));
 }
 
 void consul_review_fini(struct consul *consul)
 {
     timer_stop(&consul->review.timer);
+    buf_fini(&consul->review.rules);
     end(&consul->review);
 }

@@ -120,3 +120,30 @@ struct span consul_rules_protocol(const struct consul_rules *rules, bool overrid
     }
     return SPAN_NULL;
 }
+
+/* None differs from an empty one, and no text can look like the beginning of the next. */
+static void write_text(struct span part, struct buf *text)
+{
+    if (part.data)
+        buf_printf(text, "%zu:", part.size);
+    buf_put(text, part);
+    buf_puts(text, ",");
+}
+
+static struct span text_of(const char *text)
+{
+    return text ? span_of(text) : SPAN_NULL;
+}
+
+void consul_rules_write(const struct consul_rules *rules, struct buf *text)
+{
+    for (size_t i = 0; rules && i < rules->n; i++) {
+        const struct consul_rule *rule = &rules->rules[i];
+        buf_printf(text, "%u%u", (unsigned)rule->from, (unsigned)rule->overrides);
+        write_text(text_of(rule->service), text);
+        write_text(text_of(rule->key), text);
+        write_text(rule->match ? pattern_text(rule->match) : SPAN_NULL, text);
+        write_text(text_of(rule->version), text);
+        write_text(text_of(rule->protocol), text);
+    }
+}

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/span.h"
 #include "codec/pattern.h"
 #include "codec/semver.h"
@@ -62,6 +63,9 @@ struct consul_rules {
     const struct consul_rule *rules;
     size_t n;
 };
+
+/* Appends a text that rules share with no others. */
+void consul_rules_write(const struct consul_rules *rules, struct buf *text);
 
 /* Of the rules that override, or of the others. Writes "3.1.0" to `ret_text` and returns its size, 0
  * for none. */

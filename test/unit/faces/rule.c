@@ -102,3 +102,43 @@ TEST(protocols)
     CHECK(!consul_rules_protocol(NULL, false, &saying).data);
     arena_fini(&arena);
 }
+
+static struct buf written_of(const struct consul_rule *rules, size_t n)
+{
+    const struct consul_rules all = { rules, n };
+    struct buf text = { 0 };
+    consul_rules_write(&all, &text);
+    return text;
+}
+
+TEST(rules_are_told_from_others)
+{
+    const struct consul_rule rules[][2] = {
+        { { .version = "1" } },
+        { { .version = "2" } },
+        { { .protocol = "1" } },
+        { { .version = "1", .overrides = true } },
+        { { .version = "1", .service = "" } },
+        { { .version = "1", .service = "a" } },
+        { { .version = "1", .service = ",1:a" } },
+        { { .version = "1", .match = pattern_of("a") } },
+        { { .version = "1", .match = pattern_of("b") } },
+        { { .version = "1", .match = pattern_of("a"), .from = FROM_TAG } },
+        { { .version = "1", .match = pattern_of("a"), .from = FROM_META, .key = "a" } },
+        { { .version = "1", .match = pattern_of("a"), .from = FROM_META, .key = "b" } },
+        { { .version = "1" }, { .version = "2" } },
+        { { .version = "2" }, { .version = "1" } },
+    };
+    const size_t n = sizeof(rules) / sizeof(rules[0]);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) {
+            CLEANUP(buf_fini) struct buf one = written_of(rules[i], i < n - 2 ? 1 : 2);
+            CLEANUP(buf_fini) struct buf other = written_of(rules[j], j < n - 2 ? 1 : 2);
+            CHECK(span_equals(buf_span(&one), buf_span(&other)) == (i == j));
+        }
+    }
+    CLEANUP(buf_fini) struct buf none = { 0 };
+    consul_rules_write(NULL, &none);
+    CHECK_INT(none.size, 0);
+    arena_fini(&arena);
+}
