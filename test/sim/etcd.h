@@ -36,6 +36,7 @@ struct etcd_lease_model {
 
 struct etcd_keys {
     int64_t revision, compacted;
+    int64_t base;           /* added to both, and to those of keys, where a store shows them */
     struct key_value *keys; /* in order */
     size_t n_keys, keys_capacity;
     struct etcd_event *events; /* all there ever were */
@@ -52,6 +53,9 @@ extern struct etcd_keys etcd_keys;
 
 void etcd_keys_begin(unsigned n_members);
 void etcd_keys_end(void);
+
+/* A store was copied to it whose revisions go on here: they are ahead of etcd's by so many. */
+void etcd_keys_set_base(int64_t base);
 
 /* A request and its answer. */
 struct etcd_answer {

@@ -139,6 +139,15 @@ static void revision_end(size_t n_before)
     members_on_commit();
 }
 
+void etcd_keys_set_base(int64_t base)
+{
+    etcd_keys.base = base;
+    size_t n_before = etcd_keys.n_events;
+    key_put(SPAN("/sarsen/b/revision"),
+            span_of(arena_format(&world.arena, "%lld", (long long)base)), 0);
+    revision_end(n_before);
+}
+
 size_t etcd_events_after(int64_t revision)
 {
     size_t low = 0, high = etcd_keys.n_events;

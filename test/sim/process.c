@@ -162,7 +162,7 @@ static void process_check(struct process *process)
         return;
     if (!processes.has_etcd && truth.newest < revision)
         return; /* the recorder reads the past */
-    MUST(revision <= (processes.has_etcd ? etcd_keys.revision : truth.newest),
+    MUST(revision <= (processes.has_etcd ? etcd_keys.base + etcd_keys.revision : truth.newest),
          "%s is at revision %lld, which is yet to come", process->who, (long long)revision);
     process->seen_revision = revision;
     mirror_follow(&process->mirror, revision, SPAN(""));
@@ -199,9 +199,11 @@ void processes_check_settled(void)
         MUST(!store_is_read_only(process->store), "%s still takes no writes: %s", process->who,
              store_trouble(process->store));
         MUST(list_is_empty(&process->deeds), "%s was not answered", process->who);
-        MUST(!processes.has_etcd || store_revision(process->store) == etcd_keys.revision,
+        MUST(!processes.has_etcd ||
+                 store_revision(process->store) == etcd_keys.base + etcd_keys.revision,
              "%s stays at revision %lld, while etcd is at %lld", process->who,
-             (long long)store_revision(process->store), (long long)etcd_keys.revision);
+             (long long)store_revision(process->store),
+             (long long)(etcd_keys.base + etcd_keys.revision));
         leases_check(process);
         for (unsigned k = 0; k < WATCHES; k++) {
             struct observer *observer = &process->observers[k];

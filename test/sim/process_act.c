@@ -175,7 +175,7 @@ static void observer_on_events(struct store_watch *watch, const struct store_eve
          process->who, (long long)revision, (long long)observer->told_revision);
     if (processes.has_etcd && next != revision) {
         /* Several as one step: only where etcd has thrown away what lies between. */
-        MUST(etcd_keys.compacted >= observer->told_revision,
+        MUST(etcd_keys.base + etcd_keys.compacted >= observer->told_revision,
              "a watch of %s is told of revision %lld, not of %lld", process->who,
              (long long)revision, (long long)next);
         truth.n_merges++;

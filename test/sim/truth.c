@@ -97,11 +97,12 @@ void truth_add_etcd(int64_t revision, const struct etcd_event *events, size_t n_
             .kind = events[i].is_delete ? TXN_DELETE : TXN_PUT,
             .entry = { .key = span_from(kv->key, sizeof(ETCD_PREFIX) - 1),
                        .value = kv->value,
-                       .create_revision = kv->create_revision,
-                       .mod_revision = revision,
+                       .create_revision = kv->create_revision + etcd_keys.base,
+                       .mod_revision = revision + etcd_keys.base,
                        .version = kv->version },
         };
     }
+    revision += etcd_keys.base;
     revision_fill(revision_new(revision), revision, ours, n);
 }
 

@@ -36,6 +36,7 @@ extern struct truth truth;
 void truth_begin(void);
 void truth_end(void);
 
+/* A revision as etcd counts them. */
 void truth_add_etcd(int64_t revision, const struct etcd_event *events, size_t n_events);
 
 /* One that the embedded engine has told; again after a restart, and then it must be the same. */
