@@ -104,20 +104,31 @@ static int batch_flush(struct batch *batch)
     return 0;
 }
 
-/* Makes room for one more. */
-static int batch_take(struct batch *batch, size_t size)
+/* What does not fit is taken over before the rest is written: the loop turns for that, and a change
+ * of an etcd frees the entry. */
+static int batch_add(struct batch *batch, enum txn_op_kind kind, const struct store_entry *entry)
 {
+    size_t size = entry->key.size + (kind == TXN_PUT ? entry->value.size : 0);
+    bool fits = batch->size + size <= BATCH_SIZE &&
+                batch->txn.n_ops < store_txn_ops_max(batch->copying->to);
+    struct txn next = { 0 }, *txn = fits ? &batch->txn : &next;
+    if (kind == TXN_PUT)
+        txn_put(txn, entry->key, entry->value);
+    else
+        txn_delete(txn, entry->key);
     batch->size += size;
-    if (batch->size <= BATCH_SIZE && batch->txn.n_ops < store_txn_ops_max(batch->copying->to))
+    if (fits)
         return 0;
     int r = batch_flush(batch);
+    txn_fini(&batch->txn);
+    batch->txn = next;
     batch->size = size;
     return r;
 }
 
 /* --- going through keys --- */
 
-/* Calls for each key; the loop may turn meanwhile. */
+/* Calls for each key. The loop may turn meanwhile, and then the entry may be gone. */
 static int each_key(struct copying *copying, struct store *store,
                     int (*on_entry)(struct copying *copying, const struct store_entry *entry,
                                     void *owner),
@@ -145,10 +156,7 @@ static int put_entry(struct copying *copying, const struct store_entry *entry, v
     struct batch *batch = owner;
     if (is_left_out(copying, entry->key) || is_same(entry, store_find(copying->to, entry->key)))
         return 0;
-    int r = batch_take(batch, entry->key.size + entry->value.size);
-    if (!r)
-        txn_put(&batch->txn, entry->key, entry->value);
-    return r;
+    return batch_add(batch, TXN_PUT, entry);
 }
 
 /* What the source has not, the target has not. */
@@ -158,10 +166,7 @@ static int delete_entry(struct copying *copying, const struct store_entry *entry
     bool stays = store_find(copying->from, entry->key) && !is_left_out(copying, entry->key);
     if (stays || span_is(entry->key, STORE_HALF_KEY))
         return 0;
-    int r = batch_take(batch, entry->key.size);
-    if (!r)
-        txn_delete(&batch->txn, entry->key);
-    return r;
+    return batch_add(batch, TXN_DELETE, entry);
 }
 
 int copy_write_all(struct copying *copying)
@@ -180,16 +185,19 @@ int copy_write_all(struct copying *copying)
 
 static int count_from(struct copying *copying, const struct store_entry *entry, void *owner)
 {
+    (void)owner;
     const struct store_copy *copy = copying->copy;
-    const struct store_entry **largest = owner;
     size_t size = entry->key.size + entry->value.size;
     bool is_out = is_left_out(copying, entry->key);
     if (copy->on_key)
         copy->on_key(copy->owner, entry->key, entry->value, is_out);
     if (is_out)
         return 0;
-    if (!*largest || size > (*largest)->key.size + (*largest)->value.size)
-        *largest = entry;
+    if (size > copying->largest_size) {
+        copying->largest_size = size;
+        buf_clear(&copying->largest);
+        buf_put(&copying->largest, entry->key);
+    }
     return 0;
 }
 
@@ -392,7 +400,7 @@ static int run(struct copying *copying)
     if (!r)
         r = open_from(copying);
     if (!r)
-        r = each_key(copying, copying->from, count_from, &copying->largest);
+        r = each_key(copying, copying->from, count_from, NULL);
     if (r)
         return r;
     return copying->copy->to->etcd ? copy_to_etcd(copying) : copy_to_directory(copying);
@@ -415,6 +423,7 @@ int store_copy(struct loop *loop, const struct store_copy *copy, struct store_co
     store_close(copying.from);
     fd_closep(&copying.to_fd);
     fd_closep(&copying.from_fd);
+    buf_fini(&copying.largest);
     if (r < 0 && !problem->text[0])
         problem_set(problem, copy->to->path, "cannot be copied to: %s", strerror(-r));
     if (!r)

@@ -21,10 +21,11 @@ struct copying {
     int from_fd, to_fd;      /* the locks */
     struct store *from, *to; /* the second: NULL while there is nothing to look into */
     struct store_watch watch;
-    bool has_changed;                  /* the source */
-    const struct store_entry *largest; /* of the source; stays while it does not change */
-    struct store_write write;          /* the one under way */
-    int answer;                        /* to it, -1 until it is there */
+    bool has_changed;   /* the source */
+    struct buf largest; /* the key of the source that has the most bytes with its value */
+    size_t largest_size;
+    struct store_write write; /* the one under way */
+    int answer;               /* to it, -1 until it is there */
     size_t n_written;
     struct store_copied result;
 };

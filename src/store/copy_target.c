@@ -41,17 +41,19 @@ static int open_etcd(struct copying *copying, int64_t first_revision)
 static int mark_half(struct copying *copying)
 {
     struct txn txn = { 0 };
-    const struct store_entry *largest = copying->largest;
+    struct span key = buf_span(&copying->largest);
+    const struct store_entry *largest = store_find(copying->from, key);
+    bool has_largest = largest;
     txn_put(&txn, SPAN(STORE_HALF_KEY), SPAN("sarsen store copy"));
     if (largest)
-        txn_put(&txn, largest->key, largest->value);
+        txn_put(&txn, key, largest->value);
     int r = copy_commit(copying, copying->to, &txn);
-    if (r != STORE_TOO_LARGE || !largest)
+    if (r != STORE_TOO_LARGE || !has_largest)
         return r > 0 ? copy_refused(copying, r) : err_trace(r);
     problem_set(copying->problem, "store.etcd",
                 "does not take the key \"%.*s\" of %zu bytes; start it with a higher "
                 "--max-request-bytes; nothing was written",
-                SPAN_ARG(span_first(largest->key, 64)), largest->key.size + largest->value.size);
+                SPAN_ARG(span_first(key, 64)), copying->largest_size);
     return r;
 }
 

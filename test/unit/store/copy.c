@@ -335,6 +335,16 @@ TEST(a_store_in_use_is_refused)
     places_fini(&places);
 }
 
+/* Every value that the other one has becomes another. */
+static void change_all(struct fixture *other)
+{
+    fixture_open(other);
+    for (unsigned i = 0; i < MANY; i += 100)
+        put_many(other, i, 100);
+    CHECK_INT(fixture_put(other, "often", "changed"), 0);
+    fixture_close(other);
+}
+
 static struct fixture *disturber;
 
 static void disturb(void *self, size_t n_done)
@@ -367,6 +377,47 @@ TEST(a_source_that_changes_is_noticed)
     fixture_open(&places.third);
     CHECK_STR(fixture_get(&places.third, "often"), "changed");
     fixture_fini(&other);
+    places_fini(&places);
+}
+
+static void change_on_key(void *self, struct span key, struct span value, bool is_left_out)
+{
+    (void)self, (void)key, (void)value, (void)is_left_out;
+    if (disturber)
+        change_all(steal(disturber));
+}
+
+static void change_on_step(void *self, size_t n_done)
+{
+    (void)self, (void)n_done;
+    if (disturber)
+        change_all(steal(disturber));
+}
+
+/* A change frees what was there, also what was just looked at. */
+TEST(a_source_that_changes_all_over_is_read_as_it_is)
+{
+    struct places places;
+    places_init(&places, "all_over");
+    fill(&places.here);
+    copy_well(&places, &places.here, &places.there);
+    const struct store_copy copies[] = { { .on_key = change_on_key },
+                                         { .on_step = change_on_step } };
+    for (unsigned i = 0; i < 2; i++) {
+        struct fixture other, to;
+        struct store_etcd_settings settings;
+        fixture_init_etcd(&other, &cluster, &places.etcd, places.prefix);
+        fixture_init_etcd(&to, &cluster, &settings, i ? "/second/" : "/first/");
+        disturber = &other;
+        CHECK_INT(copy_as(&places, &places.there, &to, copies[i]), STORE_CONFLICT);
+        CHECK(strstr(places.problem.text, "changed while it was copied"));
+        copy_well(&places, &places.there, &to);
+        fixture_open(&to);
+        CHECK_STR(fixture_get(&to, "often"), "changed");
+        CHECK_STR(fixture_get(&to, "many/0599"), "value 599");
+        fixture_fini(&to);
+        fixture_fini(&other);
+    }
     places_fini(&places);
 }
 
