@@ -128,10 +128,7 @@ static void put(const struct usage_shared *shared, const struct own_last *own, s
     usage__last_record__init(&record);
     record.last = own->last;
     record.host = shared->host;
-    size_t size = usage__last_record__get_packed_size(&record);
-    char *bytes = arena_alloc(&txn->arena, size + 1, 1);
-    usage__last_record__pack(&record, (uint8_t *)bytes);
-    txn_put(txn, key, (struct span){ bytes, size });
+    txn_put(txn, key, txn_pack(txn, &record.base));
 }
 
 static void share_own(const struct usage_shared *shared, unix_msec outdated, struct txn *txn)
