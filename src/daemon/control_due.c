@@ -5,10 +5,6 @@
  * the steps of rollouts, which in a cluster the elected process makes.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/log.h"
 #include "base/mem.h"
 #include "daemon/control_state.h"
 

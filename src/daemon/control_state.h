@@ -3,8 +3,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The control loop as its own files see it: control.c, and control_leave.c for what happens when
- * another process takes over.
+ * The control loop as its own files see it.
+ *
+ *   control.c          its start and end, what is applied and published, reloading
+ *   control_store.c    what is opened of the data directory, and of an etcd
+ *   control_listen.c   the sockets of a start
+ *   control_faces.c    other systems' protocols
+ *   control_due.c      what becomes due, and the process as one of a cluster
+ *   control_usage.c    in a cluster: when contracts were used here
+ *   control_files.c    in a cluster: files of releases that others have
+ *   control_blobs.c    what nobody names is removed
+ *   control_leave.c    another process takes over
+ *
+ * control_cluster.h and control_expire.h stand on their own.
  */
 
 #include "api/api.h"
