@@ -75,7 +75,7 @@ static void on_closing(struct task *task)
 {
     struct control *control = container_of(task, struct control, closing);
     control->is_held = true;
-    control->rooms.store = store_close(control->rooms.store);
+    control->rooms.store = control->cluster.store = store_close(control->rooms.store);
     control->api = api_free(control->api);
     control_close_faces(control);
     control->on_held(control->on_held_owner);
