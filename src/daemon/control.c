@@ -522,11 +522,6 @@ static int refuse_change(const char *key, const char *now, struct problem *probl
     return CONTROL_REFUSED;
 }
 
-static bool is_other_file(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) != 0 : a != b;
-}
-
 static int check_change(const struct settings *old, const struct settings *new,
                         struct problem *problem)
 {
@@ -539,11 +534,11 @@ static int check_change(const struct settings *old, const struct settings *new,
     if (!settings_etcd_equals(&old->etcd, &new->etcd))
         return refuse_change("store.etcd", old->etcd.endpoints ? old->etcd.endpoints : "off",
                              problem);
-    if (is_other_file(old->consul_listen, new->consul_listen))
+    if (!settings_text_equals(old->consul_listen, new->consul_listen))
         return refuse_change("faces.consul", old->consul_listen ? old->consul_listen : "off",
                              problem);
-    if (is_other_file(old->api_tls.certificate, new->api_tls.certificate) ||
-        is_other_file(old->api_tls.key, new->api_tls.key))
+    if (!settings_text_equals(old->api_tls.certificate, new->api_tls.certificate) ||
+        !settings_text_equals(old->api_tls.key, new->api_tls.key))
         return refuse_change("api.tls", old->api_tls.certificate ? old->api_tls.certificate : "off",
                              problem);
     if (old->gateway.n_workers != new->gateway.n_workers)

@@ -176,15 +176,18 @@ int settings_read_etcd(const struct settings_etcd *settings, struct arena *arena
     return 0;
 }
 
-static bool is_same(const char *a, const char *b)
+bool settings_text_equals(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 bool settings_etcd_equals(const struct settings_etcd *a, const struct settings_etcd *b)
 {
-    return is_same(a->endpoints, b->endpoints) && is_same(a->prefix, b->prefix) &&
-           is_same(a->tls.ca, b->tls.ca) && is_same(a->tls.server_name, b->tls.server_name) &&
-           is_same(a->tls.certificate, b->tls.certificate) && is_same(a->tls.key, b->tls.key) &&
-           is_same(a->user, b->user) && is_same(a->password_file, b->password_file);
+    return settings_text_equals(a->endpoints, b->endpoints) &&
+           settings_text_equals(a->prefix, b->prefix) &&
+           settings_text_equals(a->tls.ca, b->tls.ca) &&
+           settings_text_equals(a->tls.server_name, b->tls.server_name) &&
+           settings_text_equals(a->tls.certificate, b->tls.certificate) &&
+           settings_text_equals(a->tls.key, b->tls.key) && settings_text_equals(a->user, b->user) &&
+           settings_text_equals(a->password_file, b->password_file);
 }

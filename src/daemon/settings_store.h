@@ -26,5 +26,8 @@ int settings_check_store(const struct settings *settings, struct problem *proble
 int settings_read_etcd(const struct settings_etcd *settings, struct arena *arena,
                        struct store_etcd_settings *ret_etcd, struct problem *problem) MUST_CHECK;
 
+/* NULL is the same as NULL alone. */
+bool settings_text_equals(const char *a, const char *b);
+
 /* Whether both lead to the same keys in the same way. */
 bool settings_etcd_equals(const struct settings_etcd *a, const struct settings_etcd *b);
