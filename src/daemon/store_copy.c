@@ -208,11 +208,12 @@ static void print_json(const struct tool *tool, const struct store_copied *copie
 /* --- secrets --- */
 
 /* A cluster has the keys of its cookies in its store, one server in a file. Cookies stay good. */
-static int place_cookie_keys(const struct tool *tool, struct problem *problem)
+static int place_cookie_keys(void *owner, struct problem *problem)
 {
+    const struct tool *tool = owner;
     const char *path = tool->to.store.path;
     struct stat status;
-    if (tool->to.store.etcd || tool->copy.is_dry_run || !tool->cookie_keys.size)
+    if (tool->to.store.etcd || !tool->cookie_keys.size)
         return 0;
     CLEANUP(fd_closep) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = dir < 0 ? -errno : file_write(dir, "cookie.keys", tool->cookie_keys, 0600);
@@ -220,9 +221,11 @@ static int place_cookie_keys(const struct tool *tool, struct problem *problem)
         fchownat(dir, "cookie.keys", status.st_uid, status.st_gid, 0) < 0)
         r = -errno;
     if (r)
-        problem_set(problem, path, "has all keys, but cookie.keys cannot be written: %s",
+        problem_set(problem, path,
+                    "is not done: its cookie.keys cannot be written: %s; run the same again to "
+                    "go on",
                     strerror(-r));
-    return r;
+    return err_fold(r);
 }
 
 /* --- all of it --- */
@@ -246,14 +249,13 @@ static int copy(struct tool *tool)
     tool->copy.left_out = left_out;
     tool->copy.n_left_out = tool->to.store.etcd ? 1 : sizeof(left_out) / sizeof(left_out[0]);
     tool->copy.on_key = on_key;
+    tool->copy.on_written = place_cookie_keys;
     tool->copy.owner = tool;
 
     struct loop *loop = loop_new(clock_system());
     struct store_copied copied = { 0 };
     int r = store_copy(loop, &tool->copy, &copied, &problem);
     loop_free(loop);
-    if (!r)
-        r = place_cookie_keys(tool, &problem);
     if (r)
         print_problem(NULL, &problem);
     else if (tool->is_json)

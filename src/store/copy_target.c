@@ -23,6 +23,12 @@
 
 DEFINE_CLEANUP(struct ledger_file *, ledger_file_close);
 
+static int tell_written(struct copying *copying)
+{
+    const struct store_copy *copy = copying->copy;
+    return copy->on_written ? copy->on_written(copy->owner, copying->problem) : 0;
+}
+
 /* --- to an etcd --- */
 
 static int open_etcd(struct copying *copying, int64_t first_revision)
@@ -87,6 +93,8 @@ int copy_to_etcd(struct copying *copying)
         r = copy_write_all(copying);
     if (!r)
         r = copy_read_back(copying, copying->copy->to);
+    if (!r)
+        r = tell_written(copying);
     if (!r)
         r = unmark_half(copying);
     return r;
@@ -226,5 +234,7 @@ int copy_to_directory(struct copying *copying)
     r = build(copying);
     if (!r)
         r = make_ledger(copying);
+    if (!r)
+        r = tell_written(copying);
     return r ? r : move_built(copying);
 }

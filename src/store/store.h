@@ -390,6 +390,9 @@ struct store_copy {
     /* Each key of the source, before anything is written. */
     void (*on_key)(void *owner, struct span key, struct span value, bool is_left_out);
     void (*on_step)(void *owner, size_t n_done); /* keys that are written; may be NULL */
+    /* All is written, and the target is still half a copy: what belongs beside it comes now. What
+     * is not 0 ends the copy with that. May be NULL. */
+    int (*on_written)(void *owner, struct problem *problem);
     void *owner;
 };
 

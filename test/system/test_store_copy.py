@@ -29,6 +29,13 @@ def copy(binary, *arguments, status=0):
     return done.stdout if status == 0 else done.stderr
 
 
+def refused_start(binary, config):
+    done = subprocess.run([binary, "server", "-c", config], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 1, done
+    return done.stderr
+
+
 def consul(daemon, method, path, body=None):
     """A call of the Consul face that this process serves."""
     address = re.findall(r"consul=(?:http://)?(\S+)", "".join(daemon.log))[-1]
@@ -98,7 +105,12 @@ def test_there_and_back_again(binary, make_daemon, service, etcd):
 
     refused = copy(binary, "--from", clustered, "--to", embedded, status=1)
     assert "is not empty" in refused and "--replace" in refused
-    copy(binary, "--from", clustered, "--to", embedded, "--replace")
+    (daemon.data / "cookie.keys").mkdir()  # cannot be written, and so it is not done
+    refused = copy(binary, "--from", clustered, "--to", embedded, "--replace", status=1)
+    assert "cookie.keys cannot be written" in refused
+    (daemon.data / "cookie.keys").rmdir()
+    assert "is a copy that was not finished" in refused_start(binary, embedded)
+    copy(binary, "--from", clustered, "--to", embedded)
     assert (daemon.data / "cookie.keys").read_text().strip() == cookie_keys.strip()
     daemon.config = embedded
     daemon.start()
@@ -121,10 +133,7 @@ def test_half_a_copy_is_not_served(binary, make_daemon, etcd):
     daemon = make_daemon(start=False)
     daemon.config.write_text(daemon.config.read_text() + etcd.config)
     etcd.control("put", f"{PREFIX}~copy", "x")
-    done = subprocess.run([binary, "server", "-c", daemon.config], capture_output=True, text=True,
-                          timeout=60, check=False)
-    assert done.returncode == 1
-    assert "is a copy that was not finished" in done.stderr
+    assert "is a copy that was not finished" in refused_start(binary, daemon.config)
 
 
 @pytest.mark.parametrize("arguments, said, status", [
