@@ -20,12 +20,23 @@ static void etcd_start_tick(struct etcd *etcd)
     timer_start(&etcd->tick, etcd->loop, etcd->tick_due);
 }
 
+/* What was read or sent first after the stall, before this, has been dated by a time that went on. */
+static void etcd_stood_still(struct etcd *etcd, nsec span)
+{
+    etcd->stood_still += span;
+    nsec time = etcd_time(etcd);
+    etcd->heard_at = earlier(etcd->heard_at, time);
+    etcd->asked_at = earlier(etcd->asked_at, time);
+    etcd->phase_since = earlier(etcd->phase_since, time);
+    etcd_write_on_stall(etcd);
+}
+
 static void etcd_on_tick(struct timer *timer)
 {
     struct etcd *etcd = container_of(timer, struct etcd, tick);
     nsec now = loop_now(etcd->loop);
     if (now >= etcd->tick_due + ETCD_TICK)
-        etcd->stood_still += now - etcd->tick_due;
+        etcd_stood_still(etcd, now - etcd->tick_due);
     etcd_start_tick(etcd);
     etcd_lease_on_tick(etcd, now);
     if (!etcd_write_on_tick(etcd, now))

@@ -253,6 +253,9 @@ void etcd_set_epoch(struct etcd *etcd, int64_t epoch);
 /* The connection is gone, and their calls with it. */
 void etcd_write_on_reset(struct etcd *etcd);
 
+/* More of the time was stood still: nothing was sent later than now. */
+void etcd_write_on_stall(struct etcd *etcd);
+
 /* Refuses what waits for too long. Returns false when something that was sent does. */
 bool etcd_write_on_tick(struct etcd *etcd, nsec now);
 

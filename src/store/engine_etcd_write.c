@@ -464,6 +464,14 @@ void etcd_write_on_reset(struct etcd *etcd)
         grpc_call_cancel(&container_of(link, struct etcd_write, link)->call);
 }
 
+void etcd_write_on_stall(struct etcd *etcd)
+{
+    list_each (link, &etcd->flying) {
+        struct etcd_write *write = container_of(link, struct etcd_write, link);
+        write->sent_at = earlier(write->sent_at, etcd_time(etcd));
+    }
+}
+
 bool etcd_write_on_tick(struct etcd *etcd, nsec now)
 {
     queue_refuse(etcd, now);

@@ -106,6 +106,49 @@ TEST(a_process_that_was_stopped_does_not_think_that_etcd_was)
     down(&f);
 }
 
+/* The system's, after stalls that take no time. */
+struct stalling {
+    struct clock clock;
+    nsec stalled;
+};
+
+static nsec stalling_now(struct clock *clock)
+{
+    return clock_now(clock_system()) + container_of(clock, struct stalling, clock)->stalled;
+}
+
+static unix_msec stalling_wall(struct clock *clock)
+{
+    (void)clock;
+    return clock_wall(clock_system());
+}
+
+/* What lay in the socket is heard first, when nobody knows of the stall yet. */
+TEST(what_is_heard_after_a_stall_does_not_hide_a_silence)
+{
+    static struct stalling stalling = { .clock = { stalling_now, stalling_wall } };
+    struct fixture a, b;
+    etcd_start(&cluster, 1);
+    fixture_init_etcd(&a, &cluster, &settings, "/test/");
+    loop_free(a.loop);
+    a.loop = loop_new(&stalling.clock);
+    settings.patience = 2 * NSEC_PER_SEC;
+    fixture_open(&a);
+    open_other(&b);
+    put_for_sure(&b, "a", "1");
+    wait_value(&a, "a", "1");
+    for (unsigned i = 0; i < 20; i++)
+        put_for_sure(&b, "a", "2");
+    stalling.stalled = 1000 * NSEC_PER_SEC;
+    wait_value(&a, "a", "2");
+    etcd_signal(&cluster, 0, SIGSTOP);
+    wait_writable(&a, false);
+    CHECK(strstr(store_trouble(a.store), "has fallen silent")); /* and not, later, broken */
+    etcd_signal(&cluster, 0, SIGCONT);
+    fixture_fini(&b);
+    down(&a);
+}
+
 TEST(without_an_etcd_it_does_not_open_and_says_why)
 {
     struct fixture f;
