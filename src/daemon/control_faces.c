@@ -93,8 +93,12 @@ static void tell_registry(struct consul *consul, const struct store_event *event
     struct span key = event->entry.key;
     if (span_starts_with(key, SPAN(SERVICE_PREFIX)) && event->kind == TXN_DELETE)
         consul_service_gone(consul, span_from(key, strlen(SERVICE_PREFIX)));
-    if (span_starts_with(key, SPAN(INSTANCE_PREFIX)))
-        consul_instance_changed(consul, span_from(key, strlen(INSTANCE_PREFIX)));
+    if (span_starts_with(key, SPAN(INSTANCE_PREFIX))) {
+        struct span instance = span_from(key, strlen(INSTANCE_PREFIX));
+        consul_instance_changed(consul, instance);
+        if (event->kind == TXN_DELETE)
+            consul_instance_gone(consul, instance);
+    }
     if (span_starts_with(key, SPAN(OWNER_PREFIX)))
         consul_owners_changed(consul);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Consul catalog: other nodes, services and checks on them, and checks of this node."""
 import pytest
-from support.consul import FACE, Consul, index_of, meanwhile
+from support.consul import FACE, Consul, index_of, meanwhile, wait_until
 
 
 @pytest.fixture
@@ -220,3 +220,17 @@ def test_what_a_check_says_is_cut_where_it_is_long(consul):
     register(consul, Check={"Name": "a", "Output": "x" + 3000 * "é"})
     row, = consul.get("/v1/health/node/db-host").json
     assert row["Output"] == "x" + 2047 * "é"
+
+
+def test_what_sarsen_s_own_api_deregisters_is_gone_here_too(consul, service):
+    host, port = service().address.split(":")
+    consul.register(ID="web-1", Name="web", Address=host, Port=int(port),
+                    Check={"TTL": "60s", "Status": "passing"})
+    index = index_of(consul.get("/v1/catalog/services"))
+    waiting = meanwhile(lambda: consul.get(f"/v1/catalog/services?index={index}&wait=60s"))
+    consul.daemon.call("DELETE", "/v1/services/web/instances/web-1", status=204)
+    waiting()
+    wait_until(lambda: consul.get("/v1/agent/services").json == {})
+    assert consul.health("web") == [] and consul.get("/v1/agent/checks").json == {}
+    consul.put("/v1/agent/check/pass/service:web-1", status=404)
+    assert consul.daemon.get("/v1/services/web/instances")["instances"] == []

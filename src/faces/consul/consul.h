@@ -77,6 +77,10 @@ void consul_set_rules(struct consul *consul, const struct consul_rules *rules);
 /* An instance, "service/id", was added, changed or taken away in the registry, by whomever. */
 void consul_instance_changed(struct consul *consul, struct span instance);
 
+/* And this one was taken away, perhaps by other means than the face's: then what is registered here
+ * of it goes, too. */
+void consul_instance_gone(struct consul *consul, struct span instance);
+
 /* A service of the registry was taken away, by whomever. */
 void consul_service_gone(struct consul *consul, struct span name);
 

@@ -2,6 +2,11 @@
 
 #include "faces/consul/owner.h"
 
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
 static const struct instance *instance_of(const struct consul *consul,
                                           const struct consul_service *service)
 {
@@ -41,13 +46,61 @@ int consul_claim(const struct consul *consul, const struct consul_service *servi
     return r == REGISTRY_NOT_FOUND ? 0 : r; /* it was taken away by other means */
 }
 
+static struct consul_service *service_of(const struct consul *consul, struct span instance)
+{
+    return map_find_as(&consul->service_instances, instance, struct consul_service, instance_node);
+}
+
 void consul_owner_changed(struct consul *consul, struct span instance)
 {
-    struct consul_service *service =
-        map_find_as(&consul->service_instances, instance, struct consul_service, instance_node);
+    struct consul_service *service = service_of(consul, instance);
     if (service)
         consul_service_mind(consul, service);
 }
+
+/* --- instances that were deregistered elsewhere --- */
+
+struct removal {
+    struct store_command command;
+    struct consul *consul;
+    char *instance;
+};
+
+static int build_removal(struct store_command *command, struct txn *txn)
+{
+    struct removal *removal = container_of(command, struct removal, command);
+    struct consul_service *service = service_of(removal->consul, span_of(removal->instance));
+    if (!service || instance_of(removal->consul, service))
+        return 1; /* another process was faster, or it is there again */
+    consul_service_delete(removal->consul, service, txn);
+    return 0;
+}
+
+static void on_removed(struct store_command *command, int answer, bool is_store_answer,
+                       int64_t revision)
+{
+    struct removal *removal = container_of(command, struct removal, command);
+    (void)revision;
+    if (answer && is_store_answer)
+        log_warn("consul", "a service that was deregistered elsewhere is still listed", "service",
+                 removal->instance);
+    free(removal->instance);
+    free(removal);
+}
+
+void consul_instance_gone(struct consul *consul, struct span instance)
+{
+    if (!service_of(consul, instance))
+        return;
+    struct removal *removal = mem_new(struct removal);
+    removal->consul = consul;
+    removal->instance = mem_span_dup(instance);
+    removal->command.build = build_removal;
+    removal->command.on_done = on_removed;
+    store_run(consul->store, &removal->command);
+}
+
+/* --- many at once --- */
 
 void consul_owners_changed(struct consul *consul)
 {
