@@ -4,18 +4,12 @@
 
 #include "base/compiler.h"
 
-static char lower(char byte)
-{
-    bool is_capital = byte >= 'A' && byte <= 'Z';
-    return (char)(is_capital ? byte | 0x20 : byte);
-}
-
 bool span_equals_nocase(struct span a, struct span b)
 {
     if (a.size != b.size)
         return false;
     for (size_t i = 0; i < a.size; i++) {
-        if (lower(a.data[i]) != lower(b.data[i]))
+        if (ascii_lower(a.data[i]) != ascii_lower(b.data[i]))
             return false;
     }
     return true;

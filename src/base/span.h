@@ -43,7 +43,14 @@ static inline bool span_is(struct span span, const char *text)
     return span_equals(span, span_of(text));
 }
 
-/* ASCII only: bytes outside A-Z are compared as they are. */
+/* Bytes outside A-Z stay as they are. */
+static inline char ascii_lower(char byte)
+{
+    bool is_capital = byte >= 'A' && byte <= 'Z';
+    return (char)(is_capital ? byte | 0x20 : byte);
+}
+
+/* By ascii_lower(). */
 bool span_equals_nocase(struct span a, struct span b);
 
 /* Ordered as by memcmp, the shorter first. */

@@ -273,20 +273,13 @@ static struct resolver_name *name_new(struct resolver *resolver, const char *tex
     return name;
 }
 
-static char lower_case(char byte)
-{
-    if (byte < 'A' || byte > 'Z')
-        return byte;
-    return (char)(byte - 'A' + 'a');
-}
-
 /* NULL when there is no room. */
 static struct resolver_name *name_for(struct resolver *resolver, struct span text)
 {
     char lower[RESOLVER_NAME_MAX + 2];
     assert(text.size < sizeof(lower));
     for (size_t i = 0; i < text.size; i++)
-        lower[i] = lower_case(text.data[i]);
+        lower[i] = ascii_lower(text.data[i]);
     lower[text.size] = '\0';
 
     struct resolver_name *name =

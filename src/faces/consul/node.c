@@ -7,16 +7,11 @@
 #include "faces/consul/call.h"
 #include "faces/consul/service.h"
 
-static char small(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
 char *consul_node_key(struct arena *arena, struct span name)
 {
     char *key = arena_alloc(arena, name.size + 1, 1);
     for (size_t i = 0; i < name.size; i++)
-        key[i] = small(name.data[i]);
+        key[i] = ascii_lower(name.data[i]);
     return key;
 }
 
@@ -36,7 +31,7 @@ struct consul_service *consul_node_find(const struct consul *consul, struct span
     if (name.size > CONSUL_NODE_MAX)
         return NULL;
     for (size_t i = 0; i < name.size; i++)
-        key[i] = small(name.data[i]);
+        key[i] = ascii_lower(name.data[i]);
     return consul_find(consul, CONSUL_NODE, (struct span){ key, name.size });
 }
 

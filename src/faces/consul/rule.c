@@ -4,11 +4,6 @@
 
 #include "faces/consul/version.h"
 
-static char small(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-}
-
 /* Where the text and the name differ behind a "*", that takes one byte more, and both begin again:
  * the time is at most their product. */
 static bool fits(struct span name, struct span text)
@@ -18,7 +13,7 @@ static bool fits(struct span name, struct span text)
         if (at < name.size && name.data[at] == '*') {
             star = at++;
             taken = i;
-        } else if (at < name.size && small(name.data[at]) == small(text.data[i])) {
+        } else if (at < name.size && ascii_lower(name.data[at]) == ascii_lower(text.data[i])) {
             at++;
             i++;
         } else if (star < name.size) {

@@ -386,9 +386,7 @@ bool consul_service_name(struct span name, char ret_name[SERVICE_NAME_MAX + 1])
     if (name.size == 0 || name.size > SERVICE_NAME_MAX)
         return false;
     for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c - 'A' + 'a');
+        char c = ascii_lower(name.data[i]);
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
         if (!is_fine)
             c = '-';
