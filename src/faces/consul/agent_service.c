@@ -227,14 +227,14 @@ static int no_check(struct consul_call *call)
                        SPAN_ARG(span_first(call->tail, 200)));
 }
 
-struct told {
+struct told_status {
     enum check_status status;
     char *output;
 };
 
 static int build_told(struct consul_call *call, struct txn *txn)
 {
-    const struct told *told = call->registration;
+    const struct told_status *told = call->registration;
     struct consul_check *check = consul_check_find(call->consul, call->tail);
     struct problem problem;
     if (!check)
@@ -254,7 +254,7 @@ static int build_told(struct consul_call *call, struct txn *txn)
 
 static void tell(struct consul_call *call, enum check_status status, struct span output)
 {
-    struct told *told = arena_new(&call->arena, struct told);
+    struct told_status *told = arena_new(&call->arena, struct told_status);
     told->status = status;
     told->output = consul_cut_output(&call->arena, output);
     call->registration = told;

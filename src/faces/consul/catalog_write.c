@@ -10,7 +10,7 @@
 
 #define NODES_MAX 10000u
 #define NODE_SERVICES_MAX 50u /* so that one transaction takes all of them, also of an etcd */
-#define CHECKS_MAX 16u
+#define REQUEST_CHECKS_MAX 16u
 #define TAGGED_MAX 16u
 #define DEFINITION_MAX 4096u
 
@@ -20,19 +20,19 @@ struct told_check {
     struct span service; /* empty: of the node */
 };
 
-struct told {
+struct told_body {
     Consul__ServiceRecord node;
     bool keeps_node;                /* SkipNodeUpdate */
     Consul__ServiceRecord *service; /* NULL: none */
     struct span service_id;
-    struct told_check checks[CHECKS_MAX];
+    struct told_check checks[REQUEST_CHECKS_MAX];
     size_t n_checks;
     struct span check_id; /* of one that goes */
 };
 
 /* --- reading --- */
 
-static int read_node_name(struct consul_call *call, json_t *body, struct told *told)
+static int read_node_name(struct consul_call *call, json_t *body, struct told_body *told)
 {
     char *datacenter = NULL;
     int r = consul_read_text(call, body, "Datacenter", &datacenter);
@@ -70,7 +70,7 @@ static int read_tagged(struct consul_call *call, json_t *body, Consul__ServiceRe
     return 0;
 }
 
-static int read_node(struct consul_call *call, json_t *body, struct told *told)
+static int read_node(struct consul_call *call, json_t *body, struct told_body *told)
 {
     told->keeps_node = json_is_true(consul_member(body, "SkipNodeUpdate"));
     int r = read_node_name(call, body, told);
@@ -87,7 +87,7 @@ static int read_node(struct consul_call *call, json_t *body, struct told *told)
     return r ? r : read_tagged(call, body, &told->node);
 }
 
-static int read_service(struct consul_call *call, json_t *body, struct told *told)
+static int read_service(struct consul_call *call, json_t *body, struct told_body *told)
 {
     char *id = NULL;
     json_t *service = consul_member(body, "Service");
@@ -125,14 +125,15 @@ static int read_definition(struct consul_call *call, json_t *body, Consul__Check
                                  DEFINITION_MAX);
 }
 
-static int read_check(struct consul_call *call, json_t *body, struct told *told)
+static int read_check(struct consul_call *call, json_t *body, struct told_body *told)
 {
     char *service = NULL, *node = NULL;
     Consul__CheckRecord *check = arena_new(&call->arena, Consul__CheckRecord);
     consul__check_record__init(check);
     check->kind = CHECK_TOLD;
-    if (!json_is_object(body) || told->n_checks == CHECKS_MAX)
-        return consul_deny(call, 400, "Checks is no list of at most %u objects", CHECKS_MAX);
+    if (!json_is_object(body) || told->n_checks == REQUEST_CHECKS_MAX)
+        return consul_deny(call, 400, "Checks is no list of at most %u objects",
+                           REQUEST_CHECKS_MAX);
     int r = consul_read_text(call, body, "CheckID", &check->id);
     if (!r)
         r = consul_read_text(call, body, "Name", &check->name);
@@ -159,7 +160,7 @@ static int read_check(struct consul_call *call, json_t *body, struct told *told)
     return r;
 }
 
-static int read_checks(struct consul_call *call, json_t *body, struct told *told)
+static int read_checks(struct consul_call *call, json_t *body, struct told_body *told)
 {
     json_t *one = consul_member(body, "Check"), *list = consul_member(body, "Checks");
     int r = one ? read_check(call, one, told) : 0;
@@ -172,7 +173,7 @@ static int read_checks(struct consul_call *call, json_t *body, struct told *told
 
 /* --- registering --- */
 
-static void merge_checks(const struct told *told, struct span service, struct arena *arena,
+static void merge_checks(const struct told_body *told, struct span service, struct arena *arena,
                          Consul__ServiceRecord *record)
 {
     for (size_t i = 0; i < told->n_checks; i++) {
@@ -182,7 +183,7 @@ static void merge_checks(const struct told *told, struct span service, struct ar
 }
 
 /* An id is of one holder on a node. */
-static int check_holders(struct consul_call *call, const struct told *told)
+static int check_holders(struct consul_call *call, const struct told_body *told)
 {
     for (size_t i = 0; i < told->n_checks; i++) {
         const struct consul_check *before = consul_node_check(
@@ -219,7 +220,7 @@ static size_t n_services_on(const struct consul *consul, struct span node)
 }
 
 /* `node`: what its node is by then; `given`: NULL where only its checks are told. */
-static int put_service(struct consul_call *call, const struct told *told,
+static int put_service(struct consul_call *call, const struct told_body *told,
                        const Consul__ServiceRecord *node, struct span id, struct txn *txn)
 {
     const struct consul *consul = call->consul;
@@ -252,7 +253,7 @@ static int put_service(struct consul_call *call, const struct told *told,
 
 static int build_register(struct consul_call *call, struct txn *txn)
 {
-    const struct told *told = call->registration;
+    const struct told_body *told = call->registration;
     struct span key = span_of(consul_node_key(&txn->arena, span_of(told->node.name)));
     const struct consul_place place = { CONSUL_NODE, key, NULL };
     const struct consul_service *before = consul_find(call->consul, CONSUL_NODE, key);
@@ -286,9 +287,9 @@ static void reply_true(struct consul_call *call)
     consul_reply_bool(call, true);
 }
 
-static struct told *told_new(struct consul_call *call)
+static struct told_body *told_new(struct consul_call *call)
 {
-    struct told *told = arena_new(&call->arena, struct told);
+    struct told_body *told = arena_new(&call->arena, struct told_body);
     consul__service_record__init(&told->node);
     call->registration = told;
     return told;
@@ -296,7 +297,7 @@ static struct told *told_new(struct consul_call *call)
 
 void consul_catalog_register(struct consul_call *call)
 {
-    struct told *told = told_new(call);
+    struct told_body *told = told_new(call);
     json_t *body = consul_body(call);
     int r = json_is_object(body)
                 ? 0
@@ -354,7 +355,7 @@ static void remove_node(struct consul_call *call, struct span name, struct txn *
 
 static int build_deregister(struct consul_call *call, struct txn *txn)
 {
-    const struct told *told = call->registration;
+    const struct told_body *told = call->registration;
     struct span node = span_of(told->node.name);
     if (told->service_id.size)
         remove_service(call, node, told->service_id, txn);
@@ -367,7 +368,7 @@ static int build_deregister(struct consul_call *call, struct txn *txn)
 
 void consul_catalog_deregister(struct consul_call *call)
 {
-    struct told *told = told_new(call);
+    struct told_body *told = told_new(call);
     char *service = NULL, *check = NULL;
     json_t *body = consul_body(call);
     int r = json_is_object(body)

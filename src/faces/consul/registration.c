@@ -16,7 +16,7 @@
 #define META_MAX 64u
 #define META_KEY_MAX 128u
 #define META_VALUE_MAX 512u
-#define CHECKS_MAX 16u
+#define REGISTRATION_CHECKS_MAX 16u
 #define TAGGED_MAX 16u
 #define TEXT_MAX 1024u
 #define OUTPUT_MAX 4096u /* what is behind is left out */
@@ -293,8 +293,9 @@ static int read_checks(struct consul_call *call, json_t *body, Consul__ServiceRe
     size_t n_one = one ? 1 : 0, n = n_one + json_array_size(list);
     if (list && !json_is_array(list))
         return consul_deny(call, 400, "Checks is no list");
-    if (n > CHECKS_MAX)
-        return consul_deny(call, 400, "there are %zu checks; up to %u are accepted", n, CHECKS_MAX);
+    if (n > REGISTRATION_CHECKS_MAX)
+        return consul_deny(call, 400, "there are %zu checks; up to %u are accepted", n,
+                           REGISTRATION_CHECKS_MAX);
     record->checks = arena_new_array(&call->arena, Consul__CheckRecord *, n + 1);
     for (size_t i = 0; i < n; i++) {
         Consul__CheckRecord *check = NULL;

@@ -24,7 +24,7 @@
 #define DELAY_MAX (60 * NSEC_PER_SEC)
 #define SECONDS_BELOW 1000u /* smaller numbers are seconds, others nanoseconds */
 #define SESSIONS_MAX 10000u
-#define CHECKS_MAX 64u
+#define SESSION_CHECKS_MAX 64u
 #define SWEEP_EVERY 256u /* delays that are kept */
 
 struct session {
@@ -611,7 +611,7 @@ static int read_checks(struct consul_call *call, json_t *body, const char *membe
         return 0;
     size_t n = json_array_size(list);
     *ret_texts = arena_new_array(&call->arena, char *, n + 1);
-    for (size_t i = 0; i < n && n <= CHECKS_MAX; i++) {
+    for (size_t i = 0; i < n && n <= SESSION_CHECKS_MAX; i++) {
         json_t *one = json_array_get(list, i);
         const char *name = json_string_value(json_is_object(one) ? consul_member(one, "ID") : one);
         if (name)
@@ -620,7 +620,7 @@ static int read_checks(struct consul_call *call, json_t *body, const char *membe
     if (json_is_array(list) && *ret_n == n)
         return 0;
     return consul_deny(call, 400, "%s is no list of at most %u checks, each by its ID", member,
-                       CHECKS_MAX);
+                       SESSION_CHECKS_MAX);
 }
 
 /* Without a word of checks it is bound to the node's being there. */
