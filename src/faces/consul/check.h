@@ -24,6 +24,6 @@ int consul_check_judge(struct consul_call *call, Consul__CheckRecord *record);
 void consul_check_start(struct consul *consul, struct consul_check *check);
 void consul_check_stop(struct consul_check *check);
 
-/* service.c: what came of it. */
+/* status.c: what came of it. */
 void consul_check_told(struct consul *consul, struct consul_check *check, enum check_status status,
                        const char *output);

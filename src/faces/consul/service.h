@@ -157,15 +157,27 @@ int consul_service_put(struct consul *consul, const struct consul_place *place,
  * again what they were then, until the new ones have come back from the log. */
 int consul_service_put_told(struct consul *consul, struct consul_service *service, struct txn *txn,
                             struct problem *problem);
+/* What its checks' records say is again what is on the log. */
+void consul_service_recall(struct consul_service *service);
+void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn);
+
+/* --- status.c --- */
+
+void consul_status_init(struct consul *consul);
+
 /* Everything of this turn is applied: aliases are as what they stand for. */
 void consul_aliases_follow(struct consul *consul);
-void consul_service_delete(struct consul *consul, struct consul_service *service, struct txn *txn);
 
 /* What a check says beside its status. */
 void consul_check_say(struct consul_check *check, const char *text);
 
 /* Its time begins anew: until a TTL is over, or the patience with a critical one. */
 void consul_check_renew(struct consul *consul, struct consul_check *check);
+
+/* The timer waits for the first of the deadlines that there are. */
+void consul_check_plan(struct consul *consul);
+
+/* --- names --- */
 
 /* The registry's name for a service. False when there is none. */
 bool consul_service_name(struct span name, char ret_name[SERVICE_NAME_MAX + 1]);
