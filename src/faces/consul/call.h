@@ -119,18 +119,17 @@ struct consul_call {
 
     struct topic_wait wait;
     struct span question; /* of one who is woken; it may be empty */
-    bool is_woken;
     struct timer timer;
     nsec wait_for; /* as asked, or Consul's default */
-    bool is_wait_over;
+    bool is_wait_over, is_woken;
     const struct consul_filter *filter; /* NULL: none */
     int64_t index;                      /* of the answer; 0: it has none */
     const char *hash;                   /* of the answer; NULL: it has none */
 
     bool is_busy; /* the store has the command; the call must stay */
+    bool is_sure; /* that it sees what others wrote before it */
     struct store_command command;
     struct store_write barrier;
-    bool is_sure; /* that it sees what others wrote before it */
     int (*build)(struct consul_call *call, struct txn *txn);
     void (*done)(struct consul_call *call);
     bool waits_for_workers; /* the write is answered when they serve by it */
