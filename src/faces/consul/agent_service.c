@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "faces/consul/check.h"
@@ -187,6 +188,24 @@ static int prepare(struct consul_call *call, json_t *body)
     return r;
 }
 
+/* Clients that choose no id have their service's name for one, and then two hosts have the same. */
+static void tell_of_another(const struct consul_call *call)
+{
+    const struct consul_service *before = consul_service_find(call->consul, call->tail);
+    const Consul__ServiceRecord *record = call->registration;
+    if (!before || consul_service_status(before) == CHECK_CRITICAL ||
+        (strcmp(before->record->address, record->address) == 0 &&
+         before->record->port == record->port))
+        return;
+    CLEANUP(mem_freep)
+    char *was = mem_format("%s:%u", before->record->address, before->record->port);
+    CLEANUP(mem_freep) char *is = mem_format("%s:%u", record->address, record->port);
+    log_warn("consul",
+             "an id that passes its checks is registered from another address, and is now "
+             "that one's",
+             "id", before->id, "was", was, "is", is);
+}
+
 void consul_agent_register(struct consul_call *call)
 {
     json_t *body = consul_body(call);
@@ -196,6 +215,7 @@ void consul_agent_register(struct consul_call *call)
         consul_reply_denied(call, r);
         return;
     }
+    tell_of_another(call);
     consul_write_routed(call, build_register, registered);
 }
 
