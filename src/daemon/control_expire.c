@@ -7,21 +7,56 @@
 
 #define AGAIN NSEC_PER_SEC
 
+struct expired {
+    char *key;
+    bool is_removed;
+};
+
+static void forget_expired(struct expiry *expiry)
+{
+    for (size_t i = 0; i < expiry->n_expired; i++)
+        free(expiry->expired[i].key);
+    free(expiry->expired);
+    expiry->expired = NULL;
+    expiry->n_expired = expiry->expired_capacity = 0;
+}
+
+/* One that is expired already is written because a heartbeat took that back. */
+static bool is_renewal(const struct expiry *expiry, const struct txn_op *op)
+{
+    struct span id = span_from(op->key, sizeof(REGISTRY_PREFIX "instance/") - 1);
+    struct span name = span_cut(&id, '/');
+    const struct service *service = service_find(expiry->cluster->registry, name);
+    const struct instance *instance = service ? instance_find(service, id) : NULL;
+    return op->kind == TXN_PUT && instance && instance->is_expired;
+}
+
 static int build_expire(struct store_command *command, struct txn *txn)
 {
-    const struct expiry *expiry = container_of(command, struct expiry, command);
+    struct expiry *expiry = container_of(command, struct expiry, command);
     const struct cluster *cluster = expiry->cluster;
+    forget_expired(expiry); /* of a try that lost a race */
     registry_expire(cluster->registry, loop_now(cluster->loop), txn);
     cluster_fence(cluster, txn);
     for (size_t i = 0; i < txn->n_ops; i++) {
-        /* registry/instance/orders/orders-1 */
-        CLEANUP(mem_freep) char *key = mem_span_dup(txn->ops[i].key);
-        const char *what = txn->ops[i].kind == TXN_DELETE
-                               ? "instance removed: failing for too long"
-                               : "instance expired: no heartbeat within its ttl";
-        log_info("registry", what, "key", key);
+        const struct txn_op *op = &txn->ops[i];
+        if (is_renewal(expiry, op))
+            continue;
+        mem_grow(expiry->expired, expiry->n_expired, expiry->expired_capacity);
+        expiry->expired[expiry->n_expired++] =
+            (struct expired){ mem_span_dup(op->key), op->kind == TXN_DELETE };
     }
     return 0;
+}
+
+static void tell_expired(const struct expiry *expiry)
+{
+    for (size_t i = 0; i < expiry->n_expired; i++) {
+        const struct expired *expired = &expiry->expired[i];
+        const char *what = expired->is_removed ? "instance removed: failing for too long"
+                                               : "instance expired: no heartbeat within its ttl";
+        log_info("registry", what, "key", expired->key);
+    }
 }
 
 static void look_again(struct expiry *expiry)
@@ -45,6 +80,9 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
     (void)revision;
     struct expiry *expiry = container_of(command, struct expiry, command);
     expiry->is_under_way = false;
+    if (!answer)
+        tell_expired(expiry);
+    forget_expired(expiry);
     if (answer && is_store_answer && !expiry->is_held)
         look_again(
             expiry); /* read-only, most likely: it stays listed until the store writes again */

@@ -19,6 +19,8 @@ struct expiry {
     struct stall *stall;
     struct timer timer;
     struct store_command command;
+    struct expired *expired; /* what the command does, to be told when it is done */
+    size_t n_expired, expired_capacity;
     bool is_under_way;
     bool is_held; /* the store is, or will be, another process's */
 };

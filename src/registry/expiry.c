@@ -124,7 +124,8 @@ size_t registry_expire(struct registry *registry, nsec now, struct txn *txn)
     size_t n = 0;
     struct heap_node *first;
 
-    while (n < max && (first = heap_first(&registry->deadlines)) && first->at <= now) {
+    while (n < max && txn_has_room(txn, 1) && (first = heap_first(&registry->deadlines)) &&
+           first->at <= now) {
         step(registry, container_of(first, struct instance, deadline), txn);
         heap_set(&registry->deadlines, first, now + EXPIRE_GRACE);
         n++;

@@ -235,6 +235,41 @@ TEST(the_oldest_go_first_and_a_transaction_stays_small)
     fake_registry_fini(&fake);
 }
 
+/* An etcd takes no more than so many bytes at once. */
+TEST(what_expires_fits_into_a_transaction_by_its_size)
+{
+    char value[513], keys[64][8];
+    struct instance_meta meta[64];
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (unsigned i = 0; i < 64; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "k%u", i);
+        meta[i] = (struct instance_meta){ keys[i], value };
+    }
+    fake_registry_init(&fake);
+    struct instance_spec spec = fake_instance("orders", "a", "1.0.0");
+    spec.meta = meta;
+    spec.n_meta = 64;
+    for (unsigned i = 0; i < 60; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%u", i);
+        spec.id = span_of(id);
+        CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    }
+    fake_clock_advance(&fake.clock, 10 * NSEC_PER_SEC);
+    size_t n = 0, n_parts = 0, part;
+    while ((part = registry_expire(fake.registry, fake.clock.now, &fake.txn))) {
+        size_t most = part == 1 ? 0 : fake.txn.size / part * (part - 1);
+        CHECK(most <= STORE_TXN_PART_SIZE);
+        CHECK_INT(fake_commit(&fake.store, &fake.txn), 0);
+        n += part;
+        n_parts++;
+    }
+    CHECK_INT(n, 60);
+    CHECK(n_parts > 1);
+    fake_registry_fini(&fake);
+}
+
 TEST(what_is_being_written_has_a_second_of_grace)
 {
     CLEANUP(txn_fini) struct txn lost = { 0 };
