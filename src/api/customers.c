@@ -263,7 +263,7 @@ static json_t *why_served_json(const struct rooms *rooms, const struct version_s
     if (!build || !build_has_panic(build))
         return why;
     json_t *whole = json_sprintf("%s; panic: %u of %u instances are well, and all are used",
-                                 json_string_value(why), build->n_ready, build->n_proven);
+                                 json_string_value(why), build->n_ready, build_n_served(build));
     json_decref(why);
     return whole;
 }

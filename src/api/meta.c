@@ -33,7 +33,7 @@ static json_t *panic_builds(const struct registry *registry)
             json_array_append_new(list,
                                   json_pack("{s:s, s:s, s:i, s:i}", "service", service->name,
                                             "build", build->version, "ready", (int)build->n_ready,
-                                            "instances", (int)build->n_proven));
+                                            "instances", (int)build_n_served(build)));
         }
     }
     return list;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What becomes due by itself on the control loop: instances whose TTL is over (control_expire.c), and
- * the steps of rollouts, which in a cluster the elected process makes.
+ * What becomes due by itself on the control loop: instances whose TTL is over (control_expire.c), the
+ * end of the trust in who is critical, and the steps of rollouts, which in a cluster the elected
+ * process makes.
  */
 
 #include "base/mem.h"
@@ -58,9 +59,27 @@ static void advance(struct control *control)
     store_run(control->rooms.store, &control->advance_command);
 }
 
+static void plan_trust(struct control *control)
+{
+    nsec end = registry_next_trust_end(control->rooms.registry);
+    if (end == NSEC_NEVER)
+        timer_stop(&control->trust);
+    else
+        timer_start(&control->trust, control->loop, end);
+}
+
 static void on_advance_due(struct timer *timer)
 {
     advance(container_of(timer, struct control, advance));
+}
+
+/* What a panic uses changes without a change of a record. */
+static void on_trust_ends(struct timer *timer)
+{
+    struct control *control = container_of(timer, struct control, trust);
+    if (registry_end_trust(control->rooms.registry, loop_now(control->loop)))
+        task_defer(&control->publish, control->loop);
+    plan_trust(control);
 }
 
 /* --- in a cluster --- */
@@ -116,16 +135,19 @@ void control_due_init(struct control *control)
 {
     expiry_init(&control->expiry, &control->cluster, &control->stall);
     control->advance.on_due = on_advance_due;
+    control->trust.on_due = on_trust_ends;
 }
 
 void control_due(struct control *control)
 {
     expiry_plan(&control->expiry);
+    plan_trust(control);
     advance(control);
 }
 
 void control_due_stop(struct control *control)
 {
     expiry_stop(&control->expiry);
+    timer_stop(&control->trust);
     timer_stop(&control->advance);
 }

@@ -57,7 +57,7 @@ struct control {
     struct task publish, tell; /* tell: a face, of its own records */
     struct cluster cluster;
     struct expiry expiry;
-    struct timer advance, pins, collect, forget;
+    struct timer advance, trust, pins, collect, forget;
     struct pressure pressure;
     struct health *health; /* while the timers run */
     struct stall stall;

@@ -177,8 +177,8 @@ static void look_at_build(struct build *build)
         log_warn("health", "too few instances of a build are well; all are used", "service",
                  build->service->name, "build", build->version);
     } else {
-        log_info("health", "enough instances of a build are well, or none", "service",
-                 build->service->name, "build", build->version);
+        log_info("health", "enough instances of a build are well, or none is left that could help",
+                 "service", build->service->name, "build", build->version);
     }
 }
 

@@ -23,6 +23,7 @@
 struct registry {
     struct map services;   /* struct service by name */
     struct heap deadlines; /* of struct instance, as far as we own it */
+    struct heap trusts;    /* of struct instance that is critical */
     struct map owners;     /* struct owner by id */
     char *self, *elected;  /* ids; empty */
     bool is_elected;       /* to do what is nobody else's */
@@ -62,6 +63,11 @@ nsec instance_period(const struct instance *instance);
 
 /* Lets its deadline run where it is ours, anew when `is_fresh`, and takes it away where not. */
 void instance_plan(struct registry *registry, struct instance *instance, bool is_fresh, nsec now);
+
+/* Trusts one that is critical now and was not, for REGISTRY_TRUST; while it is out of its build's
+ * counts. */
+void instance_trust(struct registry *registry, struct instance *instance, bool was_critical,
+                    nsec now);
 
 /* owner.c: the fold of their keys, and of who owns what. */
 int owner_apply(struct registry *registry, struct span id, const struct store_event *event,

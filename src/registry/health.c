@@ -67,6 +67,7 @@ int instance_set_failing(const struct registry *registry, struct span service, s
     Registry__InstanceRecord record = instance_record(instance, &txn->arena);
     record.is_failing = is_failing;
     record.is_unproven &= is_failing;
+    record.is_withheld &= is_failing;
     txn_expect(txn, key, instance->mod_revision);
     txn_put(txn, key, txn_pack(txn, &record.base));
     return 0;
@@ -78,6 +79,8 @@ const char *instance_trouble(const struct instance *instance)
         return "no heartbeat came within its ttl";
     if (!instance->is_failing)
         return NULL;
+    if (instance->is_withheld)
+        return "it is withheld: in maintenance";
     if (instance->check_output)
         return instance->check_output;
     return instance->is_unproven ? "no check has passed yet" : "its checks do not pass";
@@ -90,19 +93,58 @@ void registry_set_panic(struct registry *registry, unsigned percent)
     registry->panic_percent = percent;
 }
 
+/* Where nobody is well those who are dead for long are as good as any. */
+static unsigned n_in_panic(const struct build *build)
+{
+    return build->n_ready ? build->n_trusted : build->n_proven;
+}
+
 bool build_has_panic(const struct build *build)
 {
-    uint64_t percent = build->service->registry->panic_percent;
-    return build->n_proven > 1 && (uint64_t)build->n_ready * 100 < percent * build->n_proven;
+    uint64_t percent = build->service->registry->panic_percent, n = n_in_panic(build);
+    return n > 1 && (uint64_t)build->n_ready * 100 < percent * n;
 }
 
 unsigned build_n_served(const struct build *build)
 {
-    return build_has_panic(build) ? build->n_proven : build->n_ready;
+    return build_has_panic(build) ? n_in_panic(build) : build->n_ready;
 }
 
 bool instance_is_served(const struct instance *instance)
 {
-    return instance_is_ready(instance) ||
-           (instance_is_proven(instance) && build_has_panic(instance->build));
+    if (instance_is_ready(instance))
+        return true;
+    return build_has_panic(instance->build) &&
+           (instance->build->n_ready ? instance_is_trusted(instance)
+                                     : instance_is_proven(instance));
+}
+
+/* --- how long a critical one is trusted --- */
+
+void instance_trust(struct registry *registry, struct instance *instance, bool was_critical,
+                    nsec now)
+{
+    if (!instance_is_critical(instance))
+        heap_remove(&registry->trusts, &instance->trust);
+    else if (!was_critical)
+        heap_set(&registry->trusts, &instance->trust, now + REGISTRY_TRUST);
+}
+
+bool registry_end_trust(struct registry *registry, nsec now)
+{
+    bool has_ended = false;
+    struct heap_node *first;
+    while ((first = heap_first(&registry->trusts)) && first->at <= now) {
+        struct instance *instance = container_of(first, struct instance, trust);
+        instance->build->n_trusted -= instance_is_trusted(instance);
+        heap_remove(&registry->trusts, first);
+        has_ended = true;
+    }
+    return has_ended;
+}
+
+nsec registry_next_trust_end(const struct registry *registry)
+{
+    const struct heap_node *first = heap_first(&registry->trusts);
+    return first ? first->at : NSEC_NEVER;
 }

@@ -169,6 +169,7 @@ Registry__InstanceRecord instance_record(const struct instance *instance, struct
         record.owner = instance->owner->id;
     record.is_expired = instance->is_expired;
     record.is_unproven = instance->is_unproven;
+    record.is_withheld = instance->is_withheld;
     record.deregister_after = instance->deregister_after;
     instance_record_meta(&record, arena, instance->meta, instance->n_meta);
     return record;
@@ -209,8 +210,8 @@ static void set_checked(const struct instance *before, const struct instance_spe
     record->is_failing = spec->is_failing;
     if (is_checked)
         record->is_failing = is_known ? before->is_failing : true;
-    record->is_unproven =
-        record->is_failing && (!is_known || before->is_unproven || spec->is_withheld);
+    record->is_unproven = record->is_failing && (!is_known || before->is_unproven);
+    record->is_withheld = record->is_failing && spec->is_withheld;
 }
 
 static int instance_write(const struct registry *registry, const struct instance_spec *spec,

@@ -46,6 +46,7 @@ static void instance_clear(struct instance *instance)
 static void instance_free(struct registry *registry, struct instance *instance)
 {
     heap_remove(&registry->deadlines, &instance->deadline);
+    heap_remove(&registry->trusts, &instance->trust);
     map_remove(&instance->service->instances, &instance->node);
     instance_clear(instance);
     instance_set_owner(registry, instance, SPAN_NULL);
@@ -77,6 +78,7 @@ struct registry *registry_free(struct registry *registry)
     map_fini(&registry->services);
     owners_free(registry);
     heap_fini(&registry->deadlines);
+    heap_fini(&registry->trusts);
     free(registry);
     return NULL;
 }
@@ -164,6 +166,7 @@ static void instance_move(struct instance *instance, struct build *build)
         build->n_instances++;
         build->n_ready += instance_is_ready(instance);
         build->n_proven += instance_is_proven(instance);
+        build->n_trusted += instance_is_trusted(instance);
     }
     if (before)
         build_release(before);
@@ -175,6 +178,7 @@ static void instance_uncount(const struct instance *instance)
     instance->build->n_instances--;
     instance->build->n_ready -= instance_is_ready(instance);
     instance->build->n_proven -= instance_is_proven(instance);
+    instance->build->n_trusted -= instance_is_trusted(instance);
 }
 
 static bool version_is_valid(struct span version)
@@ -308,6 +312,7 @@ static void instance_fill(struct instance *instance, const Registry__InstanceRec
     instance->is_draining = record->is_draining;
     instance->is_failing = record->is_failing;
     instance->is_unproven = record->is_unproven;
+    instance->is_withheld = record->is_withheld;
     instance->is_expired = record->is_expired;
     instance->health_target = mem_strdup(record->health ? record->health->target : "");
     instance->health = health_of_record(record->health, span_of(instance->health_target));
@@ -342,7 +347,7 @@ static int instance_apply_put(struct registry *registry, const struct store_even
     /* A registration, or another owner, is a sign of life; a drain, or what a check says, is none. */
     bool is_new = instance->registered != record->registered;
     bool is_fresh = is_new || !is_owned_by(instance, record);
-    bool was_expired = instance->is_expired;
+    bool was_expired = instance->is_expired, was_critical = instance_is_critical(instance);
     nsec period = instance_period(instance);
     if (is_new)
         instance->last_heartbeat = wall;
@@ -350,6 +355,7 @@ static int instance_apply_put(struct registry *registry, const struct store_even
     instance_fill(instance, record);
     is_fresh |= was_expired != instance->is_expired || period != instance_period(instance);
     instance_plan(registry, instance, is_fresh, now);
+    instance_trust(registry, instance, was_critical, now);
     instance_move(instance, build_get(service, span_of(record->build)));
     instance->mod_revision = event->entry.mod_revision;
     note_change(service, event);
@@ -405,16 +411,17 @@ void registry_set_loaded(struct registry *registry, int64_t revision)
 
 static bool build_is_sound(const struct build *build)
 {
-    unsigned n_instances = 0, n_ready = 0, n_proven = 0;
+    unsigned n_instances = 0, n_ready = 0, n_proven = 0, n_trusted = 0;
     map_each (node, &build->service->instances) {
         const struct instance *instance = container_of(node, struct instance, node);
         n_instances += instance->build == build;
         n_ready += instance->build == build && instance_is_ready(instance);
         n_proven += instance->build == build && instance_is_proven(instance);
+        n_trusted += instance->build == build && instance_is_trusted(instance);
     }
     return build->n_instances == n_instances && build->n_ready == n_ready &&
-           build->n_proven == n_proven && n_ready <= n_proven && build->n_provides &&
-           (build->mod_revision || n_instances);
+           build->n_proven == n_proven && build->n_trusted == n_trusted && n_ready <= n_trusted &&
+           n_trusted <= n_proven && build->n_provides && (build->mod_revision || n_instances);
 }
 
 /* Adds the instances that have a deadline to *n_deadlines. */
@@ -431,7 +438,8 @@ static bool service_is_sound(const struct registry *registry, const struct servi
         bool is_due = instance_period(instance) != NSEC_NEVER && registry_owns(registry, instance);
         is_sound = is_sound && heap_has(&instance->deadline) == is_due &&
                    (instance->ttl || !instance->is_expired) &&
-                   (instance->is_failing || !instance->is_unproven) &&
+                   (instance->is_failing || !(instance->is_unproven || instance->is_withheld)) &&
+                   (instance_is_critical(instance) || !heap_has(&instance->trust)) &&
                    service->changed_revision >= instance->mod_revision;
         *n_deadlines += is_due;
     }

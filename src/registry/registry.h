@@ -20,7 +20,7 @@
  *
  * One that is expired, or fails its checks, is critical: it is listed, and gets no new requests.
  * But when few of a build's instances are left, those who judge are trusted less than those who are
- * judged: see build_has_panic().
+ * judged, for a minute: see build_has_panic().
  *
  * After a restart every instance gets all of its time again, whatever step it is in, and what its
  * checks said stands until they say something else.
@@ -93,6 +93,7 @@ struct build {
     int64_t mod_revision;          /* 0: no record, only instances of it were seen */
     unsigned n_instances, n_ready; /* its instances, and those that are well and take traffic */
     unsigned n_proven;  /* those that would take traffic if they were well, and have been */
+    unsigned n_trusted; /* of the proven, those that are well, or were until a moment ago */
     bool is_panic_told; /* for whoever tells people */
 };
 
@@ -129,7 +130,8 @@ struct instance {
     unsigned n_meta;
     bool is_draining;
     bool is_failing;            /* its checks say so, or none has passed yet */
-    bool is_unproven;           /* and none has, or it is withheld: no panic uses it */
+    bool is_unproven;           /* and none has: no panic uses it */
+    bool is_withheld;           /* it fails because somebody wants it so: no panic uses it */
     bool is_expired;            /* no heartbeat came within its ttl */
     bool is_heard;              /* one came since that was decided */
     unsigned n_forgiven;        /* how often its time began anew without a heartbeat */
@@ -140,7 +142,8 @@ struct instance {
     unix_msec last_heartbeat; /* wall time, for people */
     int64_t mod_revision;
     struct heap_node
-        deadline; /* of the step that it is in; not in the heap when that is the last */
+        deadline;           /* of the step that it is in; not in the heap when that is the last */
+    struct heap_node trust; /* in the heap for REGISTRY_TRUST after it became critical */
 };
 
 struct registry;
@@ -188,12 +191,32 @@ static inline bool instance_is_ready(const struct instance *instance)
 /* Whether it was ready once, but for a drain. */
 static inline bool instance_is_proven(const struct instance *instance)
 {
-    return !instance->is_draining && !instance->is_unproven && instance->speaks.is_known;
+    return !instance->is_draining && !instance->is_unproven && !instance->is_withheld &&
+           instance->speaks.is_known;
 }
 
-/* Of the instances that were ready once, so few are now that all of them take requests: fewer than
- * the percentage of registry_set_panic(). One instance alone is believed. */
+#define REGISTRY_TRUST (60 * NSEC_PER_SEC)
+
+/* Whether it is proven, and well or critical for less than REGISTRY_TRUST. A restart, which forgets
+ * since when, trusts it for as long again. */
+static inline bool instance_is_trusted(const struct instance *instance)
+{
+    return instance_is_proven(instance) &&
+           (!instance_is_critical(instance) || heap_has(&instance->trust));
+}
+
+/* Of the instances that are trusted, so few are well that all of them take requests: fewer than the
+ * percentage of registry_set_panic(). Who is critical for longer is dead, and neither counts nor is
+ * used, except where nobody is well: then all that are proven take requests. One instance alone is
+ * believed. */
 bool build_has_panic(const struct build *build);
+
+/* Ends the trust in who is critical for too long by now; whether there was one, so that what is
+ * served may be another. */
+bool registry_end_trust(struct registry *registry, nsec now);
+
+/* When registry_end_trust() has work next; NSEC_NEVER: never. */
+nsec registry_next_trust_end(const struct registry *registry);
 
 /* How long it stays listed when it is critical; NSEC_NEVER: for ever. */
 nsec instance_deregister_after(const struct instance *instance);
@@ -330,7 +353,7 @@ int instance_heartbeat(struct registry *registry, struct span service, struct sp
 void instance_note_check(struct instance *instance, const char *why);
 
 /* The instances whose deadline has passed go a step further, at most half as many as the transaction
- * takes operations, oldest first; returns how many. Each gets a second of grace so that a retry
+ * takes operations and no more than it has room for, oldest first; returns how many. Each gets a second of grace so that a retry
  * finds it changed or renewed. */
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
 

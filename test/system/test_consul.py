@@ -312,6 +312,8 @@ def test_maintenance_of_many_is_no_panic(consul, service):
     for name in ("a-1", "a-2", "a-3"):
         consul.put(f"/v1/agent/service/maintenance/{name}?enable=true")
         assert not consul.daemon.get("/v1/services/a/builds")["builds"][0]["panic"]
+    rows = consul.daemon.get("/v1/services/a/instances")["instances"]
+    assert {row["reason"] for row in rows} == {"it is withheld: in maintenance"}
     assert consul.daemon.edge_get("/api/a/").status == 503
     consul.put("/v1/agent/service/maintenance/a-1?enable=false")
     assert consul.daemon.edge_get("/api/a/").status == 200

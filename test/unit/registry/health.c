@@ -129,6 +129,74 @@ TEST(when_few_are_well_all_that_have_been_are_used)
     fake_registry_fini(&fake);
 }
 
+/* Who is silent for longer is dead: it neither makes a panic nor takes part in one. */
+TEST(a_panic_trusts_who_is_critical_for_a_minute)
+{
+    static const char *const ids[] = { "a", "b", "c", "d" };
+    fake_registry_init(&fake);
+    struct instance_spec spec = checked("1.0.0");
+    for (size_t i = 0; i < 4; i++) {
+        spec.id = span_of(ids[i]);
+        CHECK_INT(fake_instance_put(&fake, &spec), 0);
+        CHECK_INT(set_failing(ids[i], false), 0);
+    }
+    const struct build *build = fake_build_find(&fake, "orders", "1.0.0");
+    CHECK(registry_next_trust_end(fake.registry) == NSEC_NEVER);
+    CHECK_INT(set_failing("a", true), 0);
+    fake_clock_advance(&fake.clock, 20 * NSEC_PER_SEC);
+    CHECK_INT(set_failing("b", true), 0);
+    CHECK_INT(set_failing("c", true), 0);
+    CHECK_INT(build_n_served(build), 4);
+
+    /* What it is critical for besides starts no other minute. */
+    CHECK_INT(fake_registry_end(
+                  &fake, instance_drain(fake.registry, SPAN("orders"), SPAN("c"), &fake.txn)),
+              0);
+    CHECK(registry_is_sound(fake.registry));
+    CHECK_INT(registry_next_trust_end(fake.registry), fake.clock.now + 40 * NSEC_PER_SEC);
+    CHECK(!registry_end_trust(fake.registry, fake.clock.now));
+    CHECK_INT(build_n_served(build), 3);
+    fake_clock_advance(&fake.clock, 40 * NSEC_PER_SEC);
+    CHECK(registry_end_trust(fake.registry, fake.clock.now));
+    CHECK(!build_has_panic(build) && build_n_served(build) == 1); /* d of b and d, which is half */
+    CHECK(!instance_is_served(fake_instance_find(&fake, "orders", "a")));
+    CHECK(registry_is_sound(fake.registry));
+    fake_clock_advance(&fake.clock, 20 * NSEC_PER_SEC);
+    CHECK(registry_end_trust(fake.registry, fake.clock.now));
+    CHECK(!build_has_panic(build));
+
+    /* When nobody is left they may be better than nothing. */
+    CHECK_INT(set_failing("d", true), 0);
+    CHECK(build_has_panic(build) && build_n_served(build) == 3);
+    CHECK(instance_is_served(fake_instance_find(&fake, "orders", "a")));
+
+    /* Who was well in between is trusted anew. */
+    CHECK_INT(set_failing("d", false), 0);
+    CHECK_INT(set_failing("a", false), 0);
+    CHECK_INT(set_failing("a", true), 0);
+    CHECK_INT(registry_next_trust_end(fake.registry), fake.clock.now + REGISTRY_TRUST);
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
+TEST(why_one_is_withheld_is_said)
+{
+    fake_registry_init(&fake);
+    struct instance_spec spec = fake_instance("orders", "a", "1.0.0");
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    const struct instance *instance = fake_instance_find(&fake, "orders", "a");
+    spec.is_failing = spec.is_withheld = true;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK_STR(instance_trouble(instance), "it is withheld: in maintenance");
+    CHECK(!instance_is_proven(instance));
+    spec.is_withheld = false;
+    CHECK_INT(fake_instance_put(&fake, &spec), 0);
+    CHECK_STR(instance_trouble(instance), "its checks do not pass");
+    CHECK(instance_is_proven(instance)); /* as before */
+    CHECK(registry_is_sound(fake.registry));
+    fake_registry_fini(&fake);
+}
+
 TEST(who_sends_no_heartbeats_goes_by_its_checks_where_it_says_so)
 {
     fake_registry_init(&fake);
