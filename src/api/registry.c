@@ -147,6 +147,17 @@ static json_t *deregister_json(const struct instance *instance)
     return after == NSEC_NEVER ? json_string("never") : api_json_duration(after);
 }
 
+/* What its state does not say of whether it gets requests here. */
+static const char *instance_reason(const struct instance *instance)
+{
+    const char *trouble = instance_trouble(instance);
+    struct address address;
+    if (trouble || address_parse(span_of(instance->address), &address) ||
+        !address_is_loopback(&address) || !instance_is_away(instance))
+        return trouble;
+    return "its address leads to it on its owner's host only: no requests from this one";
+}
+
 /* Heartbeats are known where they arrive. */
 static json_t *heartbeat_json(const struct registry *registry, const struct instance *instance)
 {
@@ -167,7 +178,7 @@ static json_t *instance_json(const struct registry *registry, const struct insta
         api_json_duration(instance->ttl), "deregister_after", deregister_json(instance), "meta",
         meta, "registered", api_json_time(instance->registered), "last_heartbeat",
         heartbeat_json(registry, instance), "health", api_json_health(&instance->health), "reason",
-        instance_trouble(instance), "owner", instance->owner ? instance->owner->id : NULL);
+        instance_reason(instance), "owner", instance->owner ? instance->owner->id : NULL);
 }
 
 static json_t *service_json(const struct rooms *rooms, const struct service *service)

@@ -158,6 +158,11 @@ void cluster_open(struct cluster *cluster, struct loop *loop, struct store *stor
     cluster->again.on_due = on_again;
     cluster->look.on_due = on_look;
     registry_set_self(registry, span_of(store_writer_id(store)));
+    if (cluster->is_alone)
+        return;
+    if (gethostname(cluster->host, sizeof(cluster->host) - 1) || !cluster->host[0])
+        snprintf(cluster->host, sizeof(cluster->host), "sarsen");
+    registry_set_host(registry, span_of(cluster->host));
 }
 
 void cluster_start(struct cluster *cluster, const char *api)
@@ -165,8 +170,6 @@ void cluster_start(struct cluster *cluster, const char *api)
     if (cluster->is_alone || cluster->is_running)
         return;
     snprintf(cluster->api, sizeof(cluster->api), "%s", api);
-    if (gethostname(cluster->host, sizeof(cluster->host) - 1) || !cluster->host[0])
-        snprintf(cluster->host, sizeof(cluster->host), "sarsen");
     cluster->since = loop_wall(cluster->loop);
     cluster->is_running = true;
     cluster->is_asking = cluster->was_away = false;

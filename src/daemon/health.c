@@ -149,11 +149,25 @@ static void check_start(struct health *health, const char *key, const struct ins
     http_checker_start(health->checkers, &check->checker);
 }
 
-static void look_at(struct health *health, const struct instance *instance)
+/* Here its address leads to something else. */
+static bool is_away(struct instance *instance, const struct address *address)
+{
+    bool is_away = address_is_loopback(address) && instance_is_away(instance);
+    if (is_away && !instance->is_away_told)
+        log_warn("health",
+                 "the address of an instance leads to it on its owner's host only: it gets no "
+                 "requests and no checks from this one",
+                 "service", instance->service->name, "instance", instance->id, "address",
+                 instance->address);
+    instance->is_away_told = is_away;
+    return is_away;
+}
+
+static void look_at(struct health *health, struct instance *instance)
 {
     struct address address = { 0 };
-    if (instance->health.kind == HEALTH_NONE || !registry_owns(health->registry, instance) ||
-        address_parse(span_of(instance->address), &address))
+    if (address_parse(span_of(instance->address), &address) || is_away(instance, &address) ||
+        instance->health.kind == HEALTH_NONE || !registry_owns(health->registry, instance))
         return;
     char key[SERVICE_NAME_MAX + INSTANCE_ID_MAX + 2];
     snprintf(key, sizeof(key), "%s/%s", instance->service->name, instance->id);

@@ -44,6 +44,8 @@ static void collect_instance(struct collection *into, const struct instance *ins
         leave_out(instance, "instance has an address that cannot be used");
         return;
     }
+    if (address_is_loopback(&endpoint.address) && instance_is_away(instance))
+        return; /* something else is there on our host */
     if (instance->speaks.is_tls) {
         if (!into->tls) {
             leave_out(instance, "instance speaks TLS, which cannot be spoken to it");

@@ -26,6 +26,7 @@ struct registry {
     struct heap trusts;    /* of struct instance that is critical */
     struct map owners;     /* struct owner by id */
     char *self, *elected;  /* ids; empty */
+    char *host;            /* ours; empty */
     bool is_elected;       /* to do what is nobody else's */
     unsigned panic_percent;
 };

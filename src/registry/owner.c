@@ -40,6 +40,7 @@ static void owner_release(struct registry *registry, struct owner *owner)
     if (owner->mod_revision || owner->n_instances)
         return;
     owner_clear(owner);
+    free(owner->seen_host);
     map_remove(&registry->owners, &owner->node);
     free(owner->id);
     free(owner);
@@ -56,6 +57,7 @@ void owners_free(struct registry *registry)
     map_fini(&registry->owners);
     free(registry->self);
     free(registry->elected);
+    free(registry->host);
 }
 
 const struct map *registry_owners(const struct registry *registry)
@@ -93,6 +95,12 @@ void registry_set_self(struct registry *registry, struct span id)
     registry->self = mem_span_dup(id);
 }
 
+void registry_set_host(struct registry *registry, struct span host)
+{
+    free(registry->host);
+    registry->host = mem_span_dup(host);
+}
+
 bool instance_is_own(const struct registry *registry, const struct instance *instance)
 {
     const struct owner *owner = instance->owner;
@@ -114,6 +122,27 @@ bool registry_owns(const struct registry *registry, const struct instance *insta
 bool registry_speaks_for(const struct registry *registry, struct span id)
 {
     return span_is(id, registry->self) || speaks_for(registry, owner_find(registry, id));
+}
+
+static bool has_other_hosts(const struct registry *registry)
+{
+    map_each (node, &registry->owners) {
+        const struct owner *owner = container_of(node, struct owner, node);
+        if (owner->mod_revision && strcmp(owner->host, registry->host) != 0)
+            return true;
+    }
+    return false;
+}
+
+bool instance_is_away(const struct instance *instance)
+{
+    const struct registry *registry = instance->service->registry;
+    const struct owner *owner = instance->owner;
+    if (instance_is_own(registry, instance))
+        return false;
+    if (!owner)
+        return has_other_hosts(registry);
+    return !owner->seen_host || strcmp(owner->seen_host, registry->host) != 0;
 }
 
 const char *registry_self_id(const struct registry *registry)
@@ -168,6 +197,8 @@ static int owner_apply_put(struct registry *registry, struct span id,
     struct owner *owner = owner_get(registry, id);
     owner_clear(owner);
     owner->host = mem_strdup(record->host);
+    free(owner->seen_host);
+    owner->seen_host = mem_strdup(record->host);
     owner->api = mem_strdup(record->api);
     owner->since = record->since;
     owner->mod_revision = event->entry.mod_revision;

@@ -18,6 +18,7 @@ struct registry *registry_new(void)
     map_init(&registry->owners);
     registry->self = mem_strdup("");
     registry->elected = mem_strdup("");
+    registry->host = mem_strdup("");
     registry->panic_percent = PANIC_STANDARD;
     return registry;
 }

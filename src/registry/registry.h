@@ -112,6 +112,7 @@ struct protocol {
 struct owner {
     struct map_node node;  /* by id */
     char *id, *host, *api; /* host and api: NULL while it is gone */
+    char *seen_host;       /* where it was last, as far as we saw it; NULL: we did not */
     unix_msec since;
     int64_t mod_revision; /* of its record; 0: it has none, so it is gone */
     unsigned n_instances;
@@ -141,6 +142,7 @@ struct instance {
     unix_msec registered;
     unix_msec last_heartbeat; /* wall time, for people */
     int64_t mod_revision;
+    bool is_away_told; /* for whoever tells people, see instance_is_away() */
     struct heap_node
         deadline;           /* of the step that it is in; not in the heap when that is the last */
     struct heap_node trust; /* in the heap for REGISTRY_TRUST after it became critical */
@@ -240,6 +242,15 @@ void registry_set_self(struct registry *registry, struct span id);
 /* We have been elected, or no longer are; then what nobody owns any more is ours, each instance for
  * its TTL from now, or for OWNER_TTL where that is longer. Without owners it is always so. */
 void registry_set_elected(struct registry *registry, bool is_elected, nsec now);
+
+/* The host that we are on, as our record says it. */
+void registry_set_host(struct registry *registry, struct span host);
+
+/* Whether it runs on another host than ours, as far as we know, so that an address on loopback or of
+ * a unix socket leads to something else here. Of an owner that is gone, and was never seen, we do
+ * not know the host: it is another. One without an owner is from before there was a cluster, and
+ * here while nobody is elsewhere. */
+bool instance_is_away(const struct instance *instance);
 
 /* Whether its deadlines and its checks run here. */
 bool registry_owns(const struct registry *registry, const struct instance *instance);
@@ -352,9 +363,9 @@ int instance_heartbeat(struct registry *registry, struct span service, struct sp
 /* What its last check came to; NULL: it passed. Of what it means for its state the log knows. */
 void instance_note_check(struct instance *instance, const char *why);
 
-/* The instances whose deadline has passed go a step further, at most half as many as the transaction
- * takes operations and no more than it has room for, oldest first; returns how many. Each gets a second of grace so that a retry
- * finds it changed or renewed. */
+/* The instances whose deadline has passed go a step further, oldest first: at most half as many as
+ * the transaction takes operations, and as it has room for. Returns how many. Each gets a second of
+ * grace so that a retry finds it changed or renewed. */
 size_t registry_expire(struct registry *registry, nsec now, struct txn *txn);
 
 /* Gives every instance of ours all of its time from now on: nobody could be heard for a while. Who

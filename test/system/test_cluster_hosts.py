@@ -2,6 +2,7 @@
 """Three hosts with Sarsen and one with etcd, and a switch that can fail."""
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,12 @@ from support.cluster import heartbeat, instances, members, own_id, reached
 from support.network import Network, can_make_hosts
 
 LONG = 90
+FACE = 'faces: { consul: "127.0.0.1:8500" }\n'
+ASK = """
+import sys, urllib.request
+request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), method="PUT")
+urllib.request.urlopen(request, timeout=60)
+"""
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("etcd"), reason="etcd is not installed"),
@@ -75,7 +82,8 @@ def daemons(network, make_daemon, tmp_path):
     endpoint = run_etcd(network.host(), tmp_path / "etcd")
     made = []
     for _ in range(3):
-        daemon = make_daemon(f'store: {{ etcd: {{ endpoints: ["{endpoint}"] }} }}\n', start=False)
+        daemon = make_daemon(f'store: {{ etcd: {{ endpoints: ["{endpoint}"] }} }}\n' + FACE,
+                             start=False)
         daemon.host = network.host()
         daemon.prefix = daemon.host.enter
         daemon.expect_log("level=warn room=cluster")
@@ -185,3 +193,46 @@ def test_a_host_that_is_cut_off_goes_on_and_catches_up(network, daemons, tmp_pat
     finally:
         for client in clients:
             client.stop()
+
+
+def test_what_is_on_loopback_is_used_on_its_own_host_only(network, daemons, tmp_path):
+    """Where the others have something else at that address."""
+    own, other, _ = daemons
+    for number, daemon in enumerate(daemons):
+        folder = tmp_path / f"www{number}"
+        folder.mkdir()
+        (folder / "who").write_text(f"{number}")
+        network.serve(daemon.host, folder, "127.0.0.1")
+        daemon.expect_log("leads to it on its owner's host only")
+    own.register("local", "one", "127.0.0.1:8080", "1.0.0")
+    own.eventually(lambda: reached(own, "/api/local/who") == (200, b"0"))
+    for daemon in daemons[1:]:
+        daemon.eventually(lambda daemon=daemon: instances(daemon, "local"))
+        assert "owner's host only" in instances(daemon, "local")["one"]["reason"]
+        daemon.eventually(lambda daemon=daemon: reached(daemon, "/api/local/who")[0] == 503)
+    assert "reason" not in instances(own, "local")["one"]
+    told = "leads to it on its owner's host only"
+    other.eventually(lambda: [line for line in other.log if told in line])
+    assert len([line for line in other.log if told in line]) == 1
+
+
+def test_what_its_own_host_was_asked_is_asked_nowhere_else(network, daemons, tmp_path):
+    """The elected server has nothing at that address, which says nothing of the instance."""
+    own, *others = daemons
+    address, port = network.serve(own.host, tmp_path / "www").split(":")
+    network.serve(own.host, tmp_path / "www", "127.0.0.1")
+    registration = json.dumps({
+        "Name": "asked", "ID": "one", "Address": address, "Port": int(port),
+        "Check": {"HTTP": "http://127.0.0.1:8080/", "Interval": "1s"}})
+    subprocess.run([*own.host.enter, "python3", "-c", ASK,
+                    "http://127.0.0.1:8500/v1/agent/service/register", registration], check=True)
+    for daemon in daemons:
+        daemon.eventually(lambda daemon=daemon: reached(daemon, "/api/asked/")[0] == 200, LONG)
+    told = "a check of another host's own is not made here"
+    for daemon in others:
+        daemon.expect_log(told)
+    own.kill()
+    others[0].eventually(
+        lambda: [line for daemon in others for line in daemon.log if told in line], LONG)
+    for daemon in others:
+        assert reached(daemon, "/api/asked/")[0] == 200

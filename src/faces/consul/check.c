@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "faces/consul/owner.h"
 #include "http/checker.h"
 #include "io/network.h"
 #include "io/resolver.h"
@@ -308,6 +310,23 @@ static bool is_same(const struct prober *prober, const struct prober *other)
            health_check_equals(&prober->checker.check, &other->checker.check);
 }
 
+/* What it asks is of the host where it was registered, and that is another: here it would ask
+ * somebody else. A name is judged by who registered it, who is not on this loopback. */
+static bool is_away(struct consul *consul, struct consul_check *check, const struct target *target)
+{
+    struct address peer;
+    const struct address *address = &target->address;
+    if (target->is_name)
+        address = address_parse(span_of(check->record->peer), &peer) ? NULL : &peer;
+    bool is_away =
+        address && address_is_loopback(address) && consul_is_away(consul, check->service);
+    if (is_away && !check->is_away_told)
+        log_warn("consul", "a check of another host's own is not made here; what it said stands",
+                 "check", check->key, "target", check->record->target);
+    check->is_away_told = is_away;
+    return is_away;
+}
+
 /* NULL for one that is not asked. */
 static struct prober *prober_new(struct consul *consul, struct consul_check *check)
 {
@@ -317,7 +336,7 @@ static struct prober *prober_new(struct consul *consul, struct consul_check *che
     prober->consul = consul;
     prober->check = check;
     prober->record = copy_of(check->record);
-    if (!parse_target(prober->record, &target))
+    if (!parse_target(prober->record, &target) || is_away(consul, check, &target))
         return prober_free(prober);
     checker->check = target.check;
     checker->host = target.host;

@@ -28,6 +28,13 @@ bool consul_minds(const struct consul *consul, const struct consul_service *serv
                                         : consul_is_ours(consul, service);
 }
 
+bool consul_is_away(const struct consul *consul, const struct consul_service *service)
+{
+    const struct instance *instance =
+        service->kind == CONSUL_HERE ? instance_of(consul, service) : NULL;
+    return instance && instance_is_away(instance);
+}
+
 nsec consul_patience(const struct consul *consul, const struct consul_service *service, nsec time)
 {
     const struct instance *instance = instance_of(consul, service);

@@ -18,6 +18,9 @@ bool consul_owns(const struct consul *consul, const struct consul_service *servi
  * one that we are. */
 bool consul_minds(const struct consul *consul, const struct consul_service *service);
 
+/* Whether it runs on another host than ours, as its instance does: see instance_is_away(). */
+bool consul_is_away(const struct consul *consul, const struct consul_service *service);
+
 /* How long it has: one whose owner is gone no less than that one's lease takes to end. */
 nsec consul_patience(const struct consul *consul, const struct consul_service *service, nsec time);
 

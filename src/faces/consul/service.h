@@ -65,6 +65,7 @@ struct consul_check {
     enum check_status status;
     struct heap_node due;   /* the end of its TTL, or of the patience with a critical one */
     struct prober *prober;  /* NULL: nobody is asked */
+    bool is_away_told;      /* that what it asks is of another host */
     struct list alias_link; /* among the face's aliases, where it is one */
 };
 

@@ -23,12 +23,14 @@ def can_make_hosts():
 class Place:
     """A namespace that is there as long as the process that holds it."""
 
-    def __init__(self):
+    def __init__(self, name):
         self.holder = subprocess.Popen(
-            ["unshare", "-n", "sh", "-c", "ip link set lo up && echo up && exec sleep 3600"],
+            ["unshare", "-n", "-u", "sh", "-c", f"echo {name} >/proc/sys/kernel/hostname && "
+             "ip link set lo up && echo up && exec sleep 3600"],
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
         assert self.holder.stdout.readline() == b"up\n"
-        self.enter = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
+        self.enter = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net",
+                      f"--uts=/proc/{self.holder.pid}/ns/uts"]
 
     def inside(self, function):
         """What the function returns, called by a thread that went there."""
@@ -58,7 +60,7 @@ class Place:
 
 class Host(Place):
     def __init__(self, network, number):
-        super().__init__()
+        super().__init__(f"host{number}")
         self.network, self.address = network, f"10.77.0.{number}"
         self.port = f"v{number}"
         self.programs = []
@@ -91,7 +93,7 @@ class Host(Place):
 
 class Network:
     def __init__(self):
-        self.switch = Place()
+        self.switch = Place("switch")
         self.hosts = []
         self.switch.ip("link", "add", "br0", "type", "bridge")
         self.switch.ip("link", "set", "br0", "up")
@@ -101,12 +103,13 @@ class Network:
         return self.hosts[-1]
 
     @staticmethod
-    def serve(host, folder):
+    def serve(host, folder, address=None):
         """A service on a host, at port 8080."""
         folder.mkdir(exist_ok=True)
-        host.run("python3", "-m", "http.server", "8080", "--bind", host.address, cwd=folder,
+        address = address or host.address
+        host.run("python3", "-m", "http.server", "8080", "--bind", address, cwd=folder,
                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return f"{host.address}:8080"
+        return f"{address}:8080"
 
     def close(self):
         for host in self.hosts:

@@ -71,6 +71,27 @@ TEST(each_build_has_its_own_instances)
     world_fini(&world);
 }
 
+TEST(what_is_on_another_hosts_loopback_is_left_out)
+{
+    struct world world;
+    world_init(&world);
+    registry_set_self(world.registry, SPAN("theirs"));
+    put_instance(&world, "orders", "3.14.2", "a", "127.0.0.1:1");
+    put_instance(&world, "orders", "3.14.2", "b", "unix:/run/b.sock");
+    put_instance(&world, "orders", "3.14.2", "c", "[::1]:1");
+    put_instance(&world, "orders", "3.14.2", "d", "10.0.0.1:1");
+    struct endpoints *endpoints = compile(&world, NULL);
+    uint32_t build = snapshot_build(endpoints->snapshot, SPAN("orders"), SPAN("3.14.2"));
+    CHECK_INT(endpoints->groups[build].n, 4);
+    endpoints_unref(endpoints);
+    registry_set_self(world.registry, SPAN("ours"));
+    put_instance(&world, "orders", "3.14.2", "e", "127.0.0.1:2");
+    endpoints = compile(&world, NULL);
+    CHECK_STR(addresses(endpoints, build), "10.0.0.1:1 127.0.0.1:2");
+    endpoints_unref(endpoints);
+    world_fini(&world);
+}
+
 TEST(builds_that_share_traffic_have_one_group_more)
 {
     struct world world;

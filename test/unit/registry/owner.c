@@ -39,12 +39,17 @@ static void commit(void)
 }
 
 /* What its lease does. */
-static void come(unsigned process)
+static void come_on(unsigned process, const char *host)
 {
     struct store_lease lease = { .id = 1 };
-    owner_put(fake.registries[process], SPAN("host"), SPAN("http://127.0.0.1:7000"),
+    owner_put(fake.registries[process], span_of(host), SPAN("http://127.0.0.1:7000"),
               fake.clock.wall, &lease, &fake.txn);
     commit();
+}
+
+static void come(unsigned process)
+{
+    come_on(process, "host");
 }
 
 static void go(unsigned process)
@@ -130,6 +135,47 @@ static size_t expire_at(unsigned process)
     size_t n = registry_expire(fake.registries[process], fake.clock.now, &fake.txn);
     txn_clear(&fake.txn);
     return n;
+}
+
+/* What is on loopback there is something else here. */
+TEST(an_instance_is_away_on_other_hosts_than_its_owners)
+{
+    start();
+    registry_set_host(fake.registries[A], SPAN("host"));
+    registry_set_host(fake.registries[B], SPAN("host"));
+    registry_set_host(fake.registries[C], SPAN("other"));
+    come_on(C, "other");
+    register_at(A, 0);
+    CHECK(!instance_is_away(instance_at(A)));
+    CHECK(!instance_is_away(instance_at(B))); /* another process of that host */
+    CHECK(instance_is_away(instance_at(C)));
+
+    /* An owner that is gone was where it was last seen; one that never was seen, who knows. */
+    go(A);
+    elect(C);
+    CHECK(!instance_is_away(instance_at(A)));
+    CHECK(!instance_is_away(instance_at(B)));
+    CHECK(registry_owns(fake.registries[C], instance_at(C)) && instance_is_away(instance_at(C)));
+    registry_free(fake.registries[B]);
+    fake.registries[B] = registry_new();
+    registry_set_self(fake.registries[B], SPAN("b"));
+    registry_set_host(fake.registries[B], SPAN("host"));
+    register_at(A, NSEC_PER_SEC);
+    CHECK(instance_is_away(instance_at(B)));
+    come(A);
+    CHECK(!instance_is_away(instance_at(B)));
+
+    /* From before there was a cluster: it is here while nobody is elsewhere. */
+    come_on(C, "host");
+    registry_set_host(fake.registries[C], SPAN("host"));
+    struct registry *alone = fake.registries[A];
+    registry_set_self(alone, SPAN(""));
+    register_at(A, 0);
+    registry_set_self(alone, SPAN("a"));
+    CHECK(!instance_at(A)->owner && !instance_is_away(instance_at(A)));
+    come_on(C, "other");
+    CHECK(instance_is_away(instance_at(A)));
+    end();
 }
 
 TEST(who_is_there_is_known_everywhere)
