@@ -31,6 +31,13 @@ static bool is_renewal(const struct expiry *expiry, const struct txn_op *op)
     return op->kind == TXN_PUT && instance && instance->is_expired;
 }
 
+static void keep_expired(struct expiry *expiry, const struct txn_op *op)
+{
+    mem_grow(expiry->expired, expiry->n_expired, expiry->expired_capacity);
+    expiry->expired[expiry->n_expired++] =
+        (struct expired){ mem_span_dup(op->key), op->kind == TXN_DELETE };
+}
+
 static int build_expire(struct store_command *command, struct txn *txn)
 {
     struct expiry *expiry = container_of(command, struct expiry, command);
@@ -39,12 +46,8 @@ static int build_expire(struct store_command *command, struct txn *txn)
     registry_expire(cluster->registry, loop_now(cluster->loop), txn);
     cluster_fence(cluster, txn);
     for (size_t i = 0; i < txn->n_ops; i++) {
-        const struct txn_op *op = &txn->ops[i];
-        if (is_renewal(expiry, op))
-            continue;
-        mem_grow(expiry->expired, expiry->n_expired, expiry->expired_capacity);
-        expiry->expired[expiry->n_expired++] =
-            (struct expired){ mem_span_dup(op->key), op->kind == TXN_DELETE };
+        if (!is_renewal(expiry, &txn->ops[i]))
+            keep_expired(expiry, &txn->ops[i]);
     }
     return 0;
 }
@@ -83,9 +86,9 @@ static void on_expired(struct store_command *command, int answer, bool is_store_
     if (!answer)
         tell_expired(expiry);
     forget_expired(expiry);
-    if (answer && is_store_answer && !expiry->is_held)
-        look_again(
-            expiry); /* read-only, most likely: it stays listed until the store writes again */
+    bool is_read_only = answer && is_store_answer; /* most likely: then it stays listed */
+    if (is_read_only && !expiry->is_held)
+        look_again(expiry);
     else
         expiry_plan(expiry);
 }

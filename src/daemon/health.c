@@ -153,12 +153,13 @@ static void check_start(struct health *health, const char *key, const struct ins
 static bool is_away(struct instance *instance, const struct address *address)
 {
     bool is_away = address_is_loopback(address) && instance_is_away(instance);
-    if (is_away && !instance->is_away_told)
+    if (is_away && !instance->is_away_told) {
         log_warn("health",
                  "the address of an instance leads to it on its owner's host only: it gets no "
                  "requests and no checks from this one",
                  "service", instance->service->name, "instance", instance->id, "address",
                  instance->address);
+    }
     instance->is_away_told = is_away;
     return is_away;
 }

@@ -220,11 +220,12 @@ static int place_cookie_keys(void *owner, struct problem *problem)
     if (!r && geteuid() == 0 && fstat(dir, &status) == 0 &&
         fchownat(dir, "cookie.keys", status.st_uid, status.st_gid, 0) < 0)
         r = -errno;
-    if (r)
+    if (r) {
         problem_set(problem, path,
                     "is not done: its cookie.keys cannot be written: %s; run the same again to "
                     "go on",
                     strerror(-r));
+    }
     return err_fold(r);
 }
 
