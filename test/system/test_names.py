@@ -17,7 +17,7 @@ pytestmark = [
 
 @pytest.fixture
 def place():
-    made = Place()
+    made = Place("host")
     yield made
     made.close()
 
