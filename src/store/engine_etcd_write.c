@@ -182,6 +182,8 @@ Etcd__Compare *etcd_compare_new(const struct etcd *etcd, struct arena *arena,
     compare->target = 2;
     compare->key = key;
     compare->mod_revision = etcd_revision_to(etcd, revision);
+    if (revision && compare->mod_revision <= 0)
+        compare->mod_revision = -1; /* from before the copy: no key has it, nor is one absent */
     return compare;
 }
 

@@ -181,7 +181,6 @@ def test_a_service_that_is_not_there_is_an_empty_list(consul):
 
 
 def test_a_blocking_query_is_woken_by_its_service_alone(consul):
-    consul.daemon.expect_log("registered from another address")
     consul.register(Name="a", Port=1)
     consul.register(Name="b", Port=1)
     index = index_of(consul.get("/v1/health/service/a"))
@@ -204,7 +203,6 @@ def test_a_blocking_query_waits_for_a_service_to_come(consul):
 
 
 def test_many_who_wait_for_the_same_are_all_told(consul):
-    consul.daemon.expect_log("registered from another address")
     consul.register(Name="a", Port=1)
     index = index_of(consul.get("/v1/health/service/a"))
     paths = [f"/v1/health/service/a?index={index}&wait=20s" + ("&passing" if n % 2 else "")

@@ -194,8 +194,7 @@ static void tell_of_another(const struct consul_call *call)
     const struct consul_service *before = consul_service_find(call->consul, call->tail);
     const Consul__ServiceRecord *record = call->registration;
     if (!before || consul_service_status(before) == CHECK_CRITICAL ||
-        (strcmp(before->record->address, record->address) == 0 &&
-         before->record->port == record->port))
+        strcmp(before->record->address, record->address) == 0)
         return;
     CLEANUP(mem_freep)
     char *was = mem_format("%s:%u", before->record->address, before->record->port);
